@@ -1,0 +1,66 @@
+"""Every error a user can meet.
+
+TempmeError
+|-- BadSetting            a value that no run could use
+|   `-- UnknownName       a system, backbone, tag or data set that is not in its table
+|-- BadWeights            a file of weights that is missing, damaged or of another kind
+|-- BadVideo              a video that cannot be read
+|-- BadDataset            annotations or captions that cannot be used
+|-- BadIndex              a folder that is no index, or is damaged
+|   `-- WrongModel        an index made by another model
+|-- NoNetwork             something has to be fetched, and cannot be
+`-- MissingExtra          an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TempmeError(Exception):
+    """The root: its message says what was given, what is possible, and what to do."""
+
+
+class BadSetting(TempmeError, ValueError):
+    """A value that no run could use."""
+
+
+class UnknownName(BadSetting):
+    """A name that is not in its table."""
+
+    @classmethod
+    def among(cls, kind: str, given: str, known: Iterable[str]) -> UnknownName:
+        """The error for `given`, with the nearest known name and the whole list."""
+        names = list(known)
+        near = difflib.get_close_matches(given, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        return cls(f"no {kind} {given!r}{hint} known: {', '.join(names)}")
+
+
+class BadWeights(TempmeError):
+    """A file of weights that is missing, damaged, or of another kind."""
+
+
+class BadVideo(TempmeError):
+    """A video that cannot be read."""
+
+
+class BadDataset(TempmeError):
+    """Annotations or captions that cannot be used."""
+
+
+class BadIndex(TempmeError):
+    """A folder that is no index, or is damaged."""
+
+
+class WrongModel(BadIndex):
+    """An index made by another model."""
+
+
+class NoNetwork(TempmeError):
+    """Something has to be fetched, and cannot be."""
+
+
+class MissingExtra(TempmeError):
+    """An optional dependency is not installed."""
