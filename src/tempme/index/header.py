@@ -1,0 +1,76 @@
+"""`index.json`: which model made an index, how to load that model again, how videos are cut."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tempme.errors import BadIndex, BadSetting
+
+FORMAT = 1
+NAME = "index.json"
+SAMPLINGS = ("auto", "exact", "keyframes")
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping."""
+
+    every_seconds: float = 1.0
+    overlap: float = 0.5
+    sampling: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.every_seconds > 0:
+            raise BadSetting(f"every_seconds is {self.every_seconds}; it has to be above 0")
+        if not 0 <= self.overlap < 1:
+            raise BadSetting(f"overlap is {self.overlap}; it is a share from 0 to below 1")
+        if self.sampling not in SAMPLINGS:
+            raise BadSetting(f"sampling is {self.sampling!r}; known: {', '.join(SAMPLINGS)}")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an index remembers about its model.
+
+    `source` is what `tempme.load` takes; a relative one lies inside the index folder.
+    """
+
+    source: str
+    fingerprint: str
+    frames: int
+    features: int
+    cutting: Cutting
+
+    def write(self, folder: Path) -> None:
+        """Write into `folder` so that a reader sees the old header or the new one, never half."""
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2)
+        draft = folder / f"{NAME}.{os.getpid()}"
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(folder / NAME)
+        except OSError as error:
+            raise BadIndex(f"cannot write the index {folder}: {error.strerror}") from error
+
+
+def read_header(folder: Path) -> Header:
+    """The header of the index at `folder`; BadIndex if there is none or it is damaged."""
+    try:
+        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadIndex(
+            f"{folder} is no index; make one with `tempme index PATH --index {folder}`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BadIndex(f"the index {folder} cannot be read: {NAME}: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+        raise BadIndex(f"the index {folder} has a format that this version does not know")
+    try:
+        return Header(**{**fields, "cutting": Cutting(**fields["cutting"])})
+    except (KeyError, TypeError) as error:
+        raise BadIndex(f"the index {folder} cannot be read: {NAME}: {error}") from error

@@ -1,0 +1,278 @@
+"""The store on one machine: two LanceDB tables in the index folder, and a snapshot for searches.
+
+LanceDB commits each write in one step and lets other processes read the version before it, which
+is what makes a run that is killed harmless. It is imported at the first use: a search that finds a
+fresh snapshot never needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.errors import BadIndex
+from tempme.index.moments import Gallery, Moments, Video
+from tempme.index.snapshot import path_to_text, read_snapshot, text_to_path, write_snapshot
+
+TABLES = ("videos", "moments")
+# Readers take seconds at most; versions older than this are nobody's any more.
+KEEP_VERSIONS = timedelta(minutes=10)
+NAMES_PER_STATEMENT = 500
+
+
+class LanceStore:
+    """The tables `videos` and `moments` in `folder`; `features` is the width D.
+
+    `index_from` is the number of moments from which `tidy` builds an approximate index.
+    """
+
+    def __init__(self, folder: Path, *, features: int, index_from: int) -> None:
+        self.folder = folder
+        self.features = features
+        self.index_from = index_from
+
+    def videos(self) -> tuple[Video, ...]:
+        """Every row of the video table, ordered by path."""
+        if not self._exists("videos"):
+            return ()
+        with _reading(self.folder):
+            rows = self._table("videos").to_arrow().to_pylist()
+        found = (Video(**{**row, "path": text_to_path(row["path"])}) for row in rows)
+        return tuple(sorted(found, key=lambda video: video.path))
+
+    def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
+        """Add the moments, then insert or replace the rows of these paths."""
+        with _writing(self.folder):
+            if moments:
+                self._table("moments").add(self._moment_rows(moments))
+            if videos:
+                merge = self._table("videos").merge_insert("path")
+                merge = merge.when_matched_update_all().when_not_matched_insert_all()
+                merge.execute(_video_rows(videos))
+
+    def forget(self, paths: Collection[Path]) -> None:
+        """Remove the rows of these paths."""
+        self._delete("videos", "path", [path_to_text(path) for path in paths])
+
+    def sweep(self) -> int:
+        """Remove the moments that no ok video names; the number of contents removed."""
+        if not self._exists("moments"):
+            return 0
+        wanted = {video.digest for video in self.videos() if video.status == "ok"}
+        with _reading(self.folder):
+            column = self._table("moments").search().select(["video"]).to_arrow()["video"]
+        orphans = set(column.unique().to_pylist()) - wanted
+        self._delete("moments", "video", orphans)
+        return len(orphans)
+
+    def tidy(self) -> None:
+        """Compact what many small writes left, index the features of a large store, snapshot."""
+        with _writing(self.folder):
+            for name in filter(self._exists, TABLES):
+                self._table(name).optimize(cleanup_older_than=KEEP_VERSIONS)
+            if self.num_moments() >= self.index_from:
+                self._build_index()
+                return
+        self._write_snapshot(self._read_gallery(None))
+
+    def num_moments(self) -> int:
+        """How many moments are stored, orphans included."""
+        with _reading(self.folder):
+            return int(self._table("moments").count_rows()) if self._exists("moments") else 0
+
+    def gallery(self, only: Collection[str] | None = None) -> Gallery:
+        """The moments of all contents, or of `only` these, in memory for an exact scan."""
+        if only is not None:
+            return self._read_gallery(only)
+        versions = self._versions()
+        return read_snapshot(self.folder, versions=versions) or self._read_gallery(None)
+
+    def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
+        """The contents of about the k moments nearest to `feature`, best first."""
+        with _reading(self.folder):
+            query = self._table("moments").search(feature, vector_column_name="feature")
+            rows = (
+                query.distance_type("dot")
+                .nprobes(64)
+                .select(["video", "_distance"])
+                .limit(k)
+                .to_arrow()
+            )
+        return list(dict.fromkeys(rows["video"].to_pylist()))
+
+    def _read_gallery(self, only: Collection[str] | None) -> Gallery:
+        paths: dict[str, list[Path]] = {}
+        for video in self.videos():
+            if video.status == "ok" and (only is None or video.digest in only):
+                paths.setdefault(video.digest, []).append(video.path)
+        if not paths:
+            return _empty_gallery(self.features)
+        with _reading(self.folder):
+            rows = self._moment_table(None if only is None else list(paths))
+        return _gallery_from(rows, paths, width=self.features)
+
+    def _moment_table(self, only: list[str] | None) -> Any:
+        table = self._table("moments")
+        if only is None:
+            return table.to_arrow()
+        import pyarrow as pa
+
+        parts = [
+            table.search().where(f"video IN ({names})").to_arrow() for names in _statements(only)
+        ]
+        return pa.concat_tables(parts)
+
+    def _write_snapshot(self, gallery: Gallery) -> None:
+        write_snapshot(self.folder, gallery, versions=self._versions())
+
+    def _build_index(self) -> None:
+        table = self._table("moments")
+        if not table.list_indices():
+            table.create_index(
+                metric="dot", vector_column_name="feature", index_type="IVF_FLAT", replace=True
+            )
+            table.create_scalar_index("video")
+
+    def _versions(self) -> str:
+        # The newest manifest of each table. Lance counts names down from 2^64, so it sorts first.
+        newest = []
+        for name in TABLES:
+            manifests = (self.folder / f"{name}.lance" / "_versions").glob("*.manifest")
+            newest.append(min((path.name for path in manifests), default="none"))
+        return " ".join(newest)
+
+    def _exists(self, name: str) -> bool:
+        manifests = (self.folder / f"{name}.lance" / "_versions").glob("*.manifest")
+        return next(manifests, None) is not None
+
+    def _table(self, name: str) -> Any:
+        database = _connect(self.folder)
+        if self._exists(name):
+            return database.open_table(name)
+        schema = _video_schema() if name == "videos" else _moment_schema(self.features)
+        return database.create_table(name, schema=schema, exist_ok=True)
+
+    def _delete(self, name: str, column: str, values: Collection[str]) -> None:
+        if not values or not self._exists(name):
+            return
+        with _writing(self.folder):
+            for names in _statements(sorted(values)):
+                self._table(name).delete(f"{column} IN ({names})")
+
+    def _moment_rows(self, moments: Sequence[Moments]) -> Any:
+        import pyarrow as pa
+
+        spans = np.concatenate([each.spans for each in moments])
+        features = np.concatenate([each.features for each in moments]).astype(np.float16)
+        owners = [each.digest for each in moments for _ in each.spans]
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), self.features)
+        columns = [pa.array(owners), pa.array(spans[:, 0]), pa.array(spans[:, 1]), vectors]
+        return pa.Table.from_arrays(columns, schema=_moment_schema(self.features))
+
+
+def _connect(folder: Path) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # a warning at every new table helps nobody
+    import lancedb
+
+    return lancedb.connect(folder)
+
+
+def _video_schema() -> Any:
+    import pyarrow as pa
+
+    kinds = {"str": pa.utf8(), "Path": pa.utf8(), "int": pa.int64(), "float": pa.float64()}
+    return pa.schema([(f.name, kinds.get(str(f.type), pa.utf8())) for f in fields(Video)])
+
+
+def _moment_schema(width: int) -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("video", pa.utf8()),
+            ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()),
+            ("feature", pa.list_(pa.float16(), width)),
+        ]
+    )
+
+
+def _video_rows(videos: Sequence[Video]) -> Any:
+    import pyarrow as pa
+
+    rows = [{**vars(video), "path": path_to_text(video.path)} for video in videos]
+    return pa.Table.from_pylist(rows, schema=_video_schema())
+
+
+def _statements(values: Sequence[str]) -> Iterator[str]:
+    """SQL lists of `values`, none so long that parsing it takes noticeable time."""
+    for start in range(0, len(values), NAMES_PER_STATEMENT):
+        part = values[start : start + NAMES_PER_STATEMENT]
+        yield ", ".join("'" + value.replace("'", "''") + "'" for value in part)
+
+
+def _empty_gallery(width: int) -> Gallery:
+    return Gallery(
+        contents=(),
+        paths=(),
+        owner=np.zeros(0, dtype=np.int64),
+        spans=np.zeros((0, 2)),
+        features=np.zeros((0, width), dtype=np.float16),
+    )
+
+
+def _gallery_from(rows: Any, paths: dict[str, list[Path]], *, width: int) -> Gallery:
+    """The moments of the contents in `paths`, grouped by content and in order of time."""
+    contents = sorted(paths)
+    place = {digest: i for i, digest in enumerate(contents)}
+    column = rows["video"].combine_chunks().dictionary_encode()
+    codes = np.array([place.get(name, -1) for name in column.dictionary.to_pylist()], np.int64)
+    owner = codes[column.indices.to_numpy()]
+    start, end = rows["start_seconds"].to_numpy(), rows["end_seconds"].to_numpy()
+    order = np.lexsort((start, owner))
+    order = order[owner[order] >= 0]
+    flat = rows["feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    kept = np.unique(owner[order])
+    return Gallery(
+        contents=tuple(contents[i] for i in kept),
+        paths=tuple(tuple(paths[contents[i]]) for i in kept),
+        owner=np.searchsorted(kept, owner[order]),
+        spans=np.stack([start, end], axis=1)[order],
+        features=flat.reshape(-1, width)[order].astype(np.float16, copy=False),
+    )
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadIndex(
+            f"cannot write to the index {folder}: {_cause(error)}; what was finished before is "
+            "kept: make room or writable, then run the same command again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadIndex(
+            f"the index {folder} cannot be read: {_cause(error)}; "
+            "restore it from a copy, or delete it and index again"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    # Lance ends its messages with the place in its own source; a user needs the part before.
+    text = str(error).split(", /")[0].splitlines()[0] if str(error) else type(error).__name__
+    return text.removeprefix("lance error: ")

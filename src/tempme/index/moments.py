@@ -1,0 +1,86 @@
+"""What an index holds and what it answers: plain frozen values, free of any store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Status = Literal["ok", "failed"]
+
+
+@dataclass(frozen=True)
+class Video:
+    """One file that the index knows, whether it could be read or not.
+
+    `digest` names the content: two paths with equal content share one digest and one embedding.
+    `reason` says why a failed video failed; for an ok video it is a note ("truncated after 3.2 s").
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    mtime_ns: int
+    duration_seconds: float = 0.0
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    num_moments: int = 0
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The windows of one content: `spans` (W, 2) seconds, `features` (W, D) unit rows."""
+
+    digest: str
+    spans: NDArray[np.float64]
+    features: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer. `score` is the cosine between the query and the moment, -1 to 1."""
+
+    path: Path
+    start_seconds: float
+    end_seconds: float
+    score: float
+    video_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same names and plain values, ready for JSON."""
+        return {
+            "path": str(self.path),
+            "start_seconds": round(self.start_seconds, 3),
+            "end_seconds": round(self.end_seconds, 3),
+            "score": round(self.score, 4),
+            "video_id": self.video_id,
+        }
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All moments of an index in memory, ordered so that a video's moments are neighbours.
+
+    `contents` are the digests; moment i belongs to `contents[owner[i]]`; `first[j]` is the first
+    moment of content j; `paths[j]` are the files that have content j.
+    """
+
+    contents: tuple[str, ...]
+    paths: tuple[tuple[Path, ...], ...]
+    owner: NDArray[np.int64]
+    spans: NDArray[np.float64]
+    features: NDArray[np.float16]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """Row of the first moment of every content (every content has at least one)."""
+        return np.searchsorted(self.owner, np.arange(len(self.contents)))
+
+    def __len__(self) -> int:
+        return len(self.owner)

@@ -1,0 +1,53 @@
+"""Where an index keeps its rows: the protocol that every store fulfils.
+
+A content's moments are written before the row of the video that needs them, and a moment counts
+only while some video row names its digest. So a process may die between any two writes: what it
+leaves behind is either a whole video or an orphan that nobody sees and `sweep` removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.index.moments import Gallery, Moments, Video
+
+
+class Store(Protocol):
+    """Durable tables of videos and moments. One writer at a time, any number of readers."""
+
+    def videos(self) -> tuple[Video, ...]:
+        """Every row of the video table, ordered by path."""
+        ...
+
+    def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
+        """Add the moments, then insert or replace the rows of these paths."""
+        ...
+
+    def forget(self, paths: Collection[Path]) -> None:
+        """Remove the rows of these paths."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove the moments that no ok video names; the number of contents removed."""
+        ...
+
+    def tidy(self) -> None:
+        """Compact what many small writes left, and index the features where that pays."""
+        ...
+
+    def num_moments(self) -> int:
+        """How many moments are stored, orphans included."""
+        ...
+
+    def gallery(self, only: Collection[str] | None = None) -> Gallery:
+        """The moments of all contents, or of `only` these, in memory for an exact scan."""
+        ...
+
+    def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
+        """The contents of about the k moments nearest to `feature`, best first."""
+        ...
