@@ -1,4 +1,4 @@
-"""Pair, Split: what every data set becomes, and where its videos lie on disk.
+"""Pair, Split: what every data set becomes; how annotation files are read and videos found.
 
 A pair is one caption of one moment; a moment is a whole video, or a part of it. A split keeps every
 pair in the order of the annotations, and says as data which caption belongs to which moment:
@@ -10,13 +10,14 @@ pair in the order of the annotations, and says as data which caption belongs to 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from tempme.errors import BadDataset
+from tempme.errors import BadDataset, UnknownName
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -26,29 +27,29 @@ VIDEO_SUFFIXES = frozenset(
     )
 )
 
+# The name that the annotations use (a file name, or an id without suffix), or the file itself.
+Video: TypeAlias = str | Path
+
 
 class Moment(NamedTuple):
     """A video, or the part of it between two times; None is the video's own start or end."""
 
-    video: str
+    video: Video
     start_seconds: float | None = None
     end_seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """One caption and the moment it describes.
+    """One caption of one video; no start or end means the whole video."""
 
-    `video` is the name that the annotations use: a file name, or an id without a suffix.
-    """
-
-    video: str
+    video: Video
     caption: str
     start_seconds: float | None = None
     end_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.video:
+        if not str(self.video):
             raise BadDataset(f"a pair names no video (caption {self.caption!r})")
         if not self.caption.strip():
             raise BadDataset(f"an empty caption for video {self.video!r}: remove the pair")
@@ -89,7 +90,7 @@ class Split:
         return tuple(dict.fromkeys(pair.moment for pair in self.pairs))
 
     @cached_property
-    def videos(self) -> tuple[str, ...]:
+    def videos(self) -> tuple[Video, ...]:
         """Every video once; fewer than the moments where a video has several."""
         return tuple(dict.fromkeys(pair.video for pair in self.pairs))
 
@@ -112,7 +113,7 @@ class Split:
         """Whether some moment has more than one caption (MSVD, VATEX, training sets)."""
         return len(self.pairs) > len(self.moments)
 
-    def only(self, videos: Collection[str]) -> Split:
+    def only(self, videos: Collection[Video]) -> Split:
         """The split of the pairs whose video is in `videos`: what is there on disk."""
         kept = frozenset(videos)
         return replace(self, pairs=tuple(pair for pair in self.pairs if pair.video in kept))
@@ -120,40 +121,52 @@ class Split:
 
 @dataclass(frozen=True)
 class Located:
-    """Which file holds each video of a split.
+    """Which file holds each video.
 
     `missing` have no file; `duplicated` have several of the same name (the first by path is used).
     """
 
-    paths: dict[str, Path]
-    missing: tuple[str, ...]
-    duplicated: dict[str, tuple[Path, ...]]
+    paths: dict[Video, Path]
+    missing: tuple[Video, ...]
+    duplicated: dict[Video, tuple[Path, ...]]
 
 
-def locate(videos: Iterable[str], folder: Path) -> Located:
-    """Find each named video anywhere below `folder`.
+def locate(videos: Iterable[Video], folder: Path) -> Located:
+    """Find each named video anywhere below `folder`; a video that is a path is its own file.
 
     A name matches its relative path, else a file of that name, else a video file whose name without
     suffix is the name, or is the name without its own suffix (a set re-encoded to mp4).
     """
-    if not folder.is_dir():
-        raise BadDataset(f"{folder} is no folder; give the one that holds the videos")
-    by_key: dict[str, list[Path]] = {}
-    for path in sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES):
-        for key in dict.fromkeys((path.relative_to(folder).as_posix(), path.name, path.stem)):
-            by_key.setdefault(key, []).append(path)
-    paths: dict[str, Path] = {}
-    duplicated: dict[str, tuple[Path, ...]] = {}
-    missing: list[str] = []
+    by_key = _files_by_name(folder)
+    paths: dict[Video, Path] = {}
+    duplicated: dict[Video, tuple[Path, ...]] = {}
+    missing: list[Video] = []
     for video in videos:
-        found = by_key.get(video) or by_key.get(_without_suffix(video))
+        found = _files_of(video, by_key)
         if not found:
             missing.append(video)
             continue
         paths[video] = found[0]
         if len(found) > 1:
-            duplicated[video] = tuple(found)
+            duplicated[video] = found
     return Located(paths, tuple(missing), duplicated)
+
+
+def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """Every video file below a folder, under its relative path, its name and its stem."""
+    if not folder.is_dir():
+        raise BadDataset(f"{folder} is no folder; give the one that holds the videos")
+    by_key: dict[str, tuple[Path, ...]] = {}
+    for path in sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES):
+        for key in dict.fromkeys((path.relative_to(folder).as_posix(), path.name, path.stem)):
+            by_key[key] = (*by_key.get(key, ()), path)
+    return by_key
+
+
+def _files_of(video: Video, by_key: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
+    if isinstance(video, Path):
+        return (video,) if video.is_file() else ()
+    return by_key.get(video) or by_key.get(_without_suffix(video), ())
 
 
 def _without_suffix(video: str) -> str:
@@ -161,3 +174,37 @@ def _without_suffix(video: str) -> str:
     name = video.rsplit("/", 1)[-1]
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a list file that say something; a final newline or none makes no difference."""
+    return tuple(line.strip() for line in _text(path).splitlines() if line.strip())
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document of an annotation file."""
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise BadDataset(f"{path} is no JSON ({error}); fetch it again") from error
+
+
+def paragraph(sentences: Iterable[str]) -> str:
+    """Sentences as one text: joined with one space, stray spaces and newlines gone."""
+    return " ".join(" ".join(sentences).split())
+
+
+def unknown_split(dataset: str, split: str, known: Iterable[str]) -> UnknownName:
+    """The error for a split that a data set does not have."""
+    return UnknownName.among(f"split of {dataset}", split, known)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadDataset(
+            f"{path} is missing; --annotations is the folder that holds {path.name}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadDataset(f"{path} is not UTF-8 text ({error}); fetch it again") from error
