@@ -6,12 +6,13 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from tempme.errors import BadIndex, BadSetting
 
 FORMAT = 1
 NAME = "index.json"
-SAMPLINGS = ("auto", "exact", "keyframes")
+Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,17 @@ class Cutting:
 
     every_seconds: float = 1.0
     overlap: float = 0.5
-    sampling: str = "auto"
+    sampling: Sampling = "auto"
 
     def __post_init__(self) -> None:
         if not self.every_seconds > 0:
             raise BadSetting(f"every_seconds is {self.every_seconds}; it has to be above 0")
         if not 0 <= self.overlap < 1:
             raise BadSetting(f"overlap is {self.overlap}; it is a share from 0 to below 1")
-        if self.sampling not in SAMPLINGS:
-            raise BadSetting(f"sampling is {self.sampling!r}; known: {', '.join(SAMPLINGS)}")
+        if self.sampling not in get_args(Sampling):
+            raise BadSetting(
+                f"sampling is {self.sampling!r}; known: {', '.join(get_args(Sampling))}"
+            )
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class LanceStore:
         """The moments of all contents, or of `only` these, in memory for an exact scan."""
         if only is not None:
             return self._read_gallery(only)
-        versions = self._versions()
+        versions = self.version()
         return read_snapshot(self.folder, versions=versions) or self._read_gallery(None)
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
@@ -131,18 +131,24 @@ class LanceStore:
         return pa.concat_tables(parts)
 
     def _write_snapshot(self, gallery: Gallery) -> None:
-        write_snapshot(self.folder, gallery, versions=self._versions())
+        write_snapshot(self.folder, gallery, versions=self.version())
+
+    def is_large(self) -> bool:
+        """Whether `tidy` has built an index of the features."""
+        indices = self.folder / "moments.lance" / "_indices"
+        return indices.is_dir() and any(indices.iterdir())
 
     def _build_index(self) -> None:
+        if self.is_large():  # `optimize` takes new rows into the index that there is
+            return
         table = self._table("moments")
-        if not table.list_indices():
-            table.create_index(
-                metric="dot", vector_column_name="feature", index_type="IVF_FLAT", replace=True
-            )
-            table.create_scalar_index("video")
+        table.create_index(
+            metric="dot", vector_column_name="feature", index_type="IVF_FLAT", replace=True
+        )
+        table.create_scalar_index("video")
 
-    def _versions(self) -> str:
-        # The newest manifest of each table. Lance counts names down from 2^64, so it sorts first.
+    def version(self) -> str:
+        """The newest manifest of each table: Lance counts names down from 2^64, so the first."""
         newest = []
         for name in TABLES:
             manifests = (self.folder / f"{name}.lance" / "_versions").glob("*.manifest")

@@ -44,6 +44,14 @@ class Store(Protocol):
         """How many moments are stored, orphans included."""
         ...
 
+    def version(self) -> str:
+        """A word that changes with every write."""
+        ...
+
+    def is_large(self) -> bool:
+        """Whether the store has an index of its features, as its size makes scans slow."""
+        ...
+
     def gallery(self, only: Collection[str] | None = None) -> Gallery:
         """The moments of all contents, or of `only` these, in memory for an exact scan."""
         ...

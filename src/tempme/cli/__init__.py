@@ -1,0 +1,101 @@
+"""The command line: `tempme VERB`. Verbs load when they are used; torch when a verb needs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from tempme.errors import TempmeError
+
+# In the order in which a person meets them.
+VERBS = ("index", "search", "similar", "status", "show", "systems", "data", "demo")
+
+INTERRUPTED = 130
+
+
+class Verbs(TyperGroup):
+    """One module for every verb, with a Typer app of that name in it, imported when asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs, whatever has been imported."""
+        del ctx  # the verbs are the same everywhere
+        return [name for name in VERBS if _has_module(name)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a verb, or None."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"tempme.cli.{cmd_name}")
+        command = get_command(module.app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="tempme",
+    help="Find the moment you describe: index folders of videos, then search them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("tempme"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_version
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit 0, 1 with one line on stderr, 2 for usage, 130 for Ctrl-C."""
+    sys.exit(_run())
+
+
+def _run() -> int | str | None:
+    try:
+        app()
+    except TempmeError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): nothing more to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code
+    except Exception as error:
+        if os.environ.get("TEMPME_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        return _fail(f"{kind}: {error} (set TEMPME_TRACEBACK=1 to see where)")
+    return 0
+
+
+def _fail(message: str) -> int:
+    text = " ".join(message.split())
+    print(f"error: {text}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    return 1
+
+
+def _has_module(name: str) -> bool:
+    return importlib.util.find_spec(f"tempme.cli.{name}") is not None

@@ -1,0 +1,67 @@
+"""The progress of indexing, on stderr: live in a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from tempme.cli.output import say
+
+if TYPE_CHECKING:
+    from tempme.index import Progress
+
+LOG_EVERY_SECONDS = 30.0
+
+
+class ProgressBar:
+    """Shows each `Progress` it is given."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._is_live = console.is_terminal
+        columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
+        self._bar = Bar(*columns, console=console, transient=True, disable=not self._is_live)
+        self._task = self._bar.add_task("looking for videos", total=None)
+        self._last = time.monotonic()
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Redraw, or log where nobody watches."""
+        if self._is_live:
+            self._bar.update(
+                self._task,
+                total=progress.total_bytes or 1,
+                completed=progress.done_bytes,
+                description=_line(progress),
+            )
+        elif time.monotonic() - self._last >= LOG_EVERY_SECONDS:
+            self._last = time.monotonic()
+            say(_line(progress))
+
+
+def _line(progress: Progress) -> str:
+    parts = [f"{progress.done}/{progress.total} videos"]
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    parts.append(f"{progress.videos_per_second:.1f} videos/s")
+    if progress.eta_seconds is not None:
+        minutes, seconds = divmod(round(progress.eta_seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts.append(f"ETA {hours}:{minutes:02d}:{seconds:02d}")
+    return "  ".join([*parts, progress.bottleneck])

@@ -1,0 +1,30 @@
+"""`tempme search`: the moments that a sentence describes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tempme.cli.answers import answer
+from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, MinScore, Moments, NumHits, Under
+
+app = typer.Typer()
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What the video shows, in your words.")],
+    index: IndexFolder = DEFAULT_INDEX,
+    k: NumHits = 10,
+    min_score: MinScore = None,
+    moments: Moments = False,
+    under: Under = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the videos that show QUERY, each by its best moment."""
+    from tempme.index import Index
+
+    opened = Index.open(index)
+    hits = opened.search(query, k, min_score=min_score, moments=moments, under=under)
+    answer(opened, hits, asked={"query": query}, k=k, as_json=as_json)

@@ -1,0 +1,37 @@
+"""`tempme status`: what an index holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
+from tempme.cli.output import counted, print_json, print_line, print_table, shown_path
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    index: IndexFolder = DEFAULT_INDEX,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed videos, and why.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an index holds, which model made it, and what failed."""
+    from tempme.index import Index
+
+    found = Index.open(index).status()
+    if as_json:
+        print_json(found.as_dict())
+    elif not failed:
+        hours = found.duration_seconds / 3600
+        bad = f", {found.num_failed} failed (see --failed)" if found.num_failed else ""
+        print_line(f"{found.path}: {counted(found.num_videos, 'video')}{bad}")
+        print_line(f"  {counted(found.num_moments, 'moment')} in {hours:.1f} hours of video")
+        print_line(f"  model {found.model} ({found.fingerprint})")
+        print_line(f"  {found.size_bytes / 1e6:.1f} MB")
+        print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
+    else:
+        rows = [(video.reason, shown_path(video.path)) for video in found.failed]
+        print_table(("reason", "path"), rows)

@@ -1,0 +1,18 @@
+"""A folder of videos, found again by what they show."""
+
+from tempme.index.index import Index, Status, open_or_create
+from tempme.index.moments import Hit, Video
+from tempme.index.report import Counts, Progress, Report
+from tempme.index.store import Store
+
+__all__ = [
+    "Counts",
+    "Hit",
+    "Index",
+    "Progress",
+    "Report",
+    "Status",
+    "Store",
+    "Video",
+    "open_or_create",
+]

@@ -1,0 +1,252 @@
+"""Indexing: files -> digests -> frames -> features -> rows, decoding while the encoder works.
+
+Everything is settled video by video: its moments, then its row. What a killed run leaves is a
+smaller index, never a wrong one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.index.encode import Encoder, encode_windows, join_batches
+from tempme.index.header import Cutting
+from tempme.index.identify import Identified, identify, keep_videos
+from tempme.index.ledger import Ledger, failed_row, row_for
+from tempme.index.moments import Moments, Video
+from tempme.index.report import Counts, Progress, Report
+from tempme.index.scan import File, Found, find_files
+from tempme.index.store import Store
+from tempme.index.writer import Writer
+from tempme.video import Failure, VideoWindows
+
+NO_FEATURE = "the model gave no usable feature (NaN) for it"
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one run is asked to do."""
+
+    paths: tuple[Path, ...]
+    prune: bool = False
+    retry_failed: bool = False
+    workers: int | None = None
+    timeout_seconds: float = 120.0
+
+
+@dataclass
+class _Pieces:
+    """A long video arrives in pieces: its spans and features so far."""
+
+    spans: list[NDArray[np.float64]] = field(default_factory=list)
+    features: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class Build:
+    """One run over the files of an order; the caller holds the index's write lock."""
+
+    def __init__(
+        self,
+        store: Store,
+        retriever: Encoder,
+        *,
+        cutting: Cutting,
+        order: Order,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.store, self.retriever, self.cutting, self.order = store, retriever, cutting, order
+        self.on_progress = on_progress
+        self.ledger = Ledger(store.videos())
+        self.writer = Writer(store)
+        self.counts: Counter[str] = Counter()
+        self.failures: list[Video] = []
+        self._in_flight: dict[Path, Identified] = {}
+        self._same_content: dict[str, list[File]] = {}
+        self._pieces: dict[Path, _Pieces] = {}
+        self._pending: tuple[File, ...] = ()
+        self._total = self._total_bytes = self._done_bytes = 0
+        self._decode_seconds = self._encode_seconds = 0.0
+        self._begin = time.monotonic()
+
+    def run(self) -> Report:
+        """Do the order; whatever interrupts it, the videos finished so far are written."""
+        self.store.sweep()  # what a killed run wrote of a video that it did not finish
+        found = find_files(self.order.paths)
+        try:
+            self._settle_known(found)
+            self._tell()
+            self._index_pending()
+            if self.order.prune:
+                self._prune()
+        finally:
+            self.writer.flush()
+        self.store.sweep()
+        if self.writer.num_writes or self.counts["removed"]:
+            self.store.tidy()
+        return self._report(found)
+
+    def _settle_known(self, found: Found) -> None:
+        known = self.ledger.sort(found.files, retry_failed=self.order.retry_failed)
+        self._pending = keep_videos(known.pending)
+        self._total = len(known.unchanged) + len(self._pending)
+        self._total_bytes = sum(file.size_bytes for file in self._pending)
+        for video in known.unchanged:
+            self._count(video, "unchanged")
+
+    def _index_pending(self) -> None:
+        results = self._decoded(self._to_decode())
+        while (result := self._wait_for(results)) is not None:
+            if isinstance(result, Failure):
+                self._fail(result.path, result.reason)
+            else:
+                self._take(result)
+            self.writer.flush_in_time()
+            self._tell(result.path if isinstance(result, Failure) else result.info.path)
+        self._tell()
+
+    def _decoded(self, paths: Iterator[Path]) -> Iterator[VideoWindows | Failure]:
+        from tempme.video import decode_many
+
+        return decode_many(
+            paths,
+            frames=self.retriever.frames,
+            every_seconds=self.cutting.every_seconds,
+            overlap=self.cutting.overlap,
+            size=self.retriever.image_size,
+            sampling=self.cutting.sampling,
+            timeout_seconds=self.order.timeout_seconds,
+            workers=self.order.workers,
+        )
+
+    def _to_decode(self) -> Iterator[Path]:
+        """The files whose content is new; the others are settled on the way."""
+        for item in identify(self._pending):
+            content = self.ledger.content(item.digest, retry_failed=self.order.retry_failed)
+            if item.reason:
+                self._settle(item.file, failed_row(item.file, "", item.reason))
+            elif content is not None:
+                self._settle(item.file, row_for(item.file, content))
+            elif item.digest in self._same_content:
+                self._same_content[item.digest].append(item.file)
+            else:
+                self._same_content[item.digest] = []
+                self._in_flight[item.file.path] = item
+                yield item.file.path
+
+    def _wait_for(self, results: Iterator[VideoWindows | Failure]) -> VideoWindows | Failure | None:
+        begin = time.monotonic()
+        result = next(results, None)
+        self._decode_seconds += time.monotonic() - begin
+        return result
+
+    def _take(self, piece: VideoWindows) -> None:
+        path = piece.info.path
+        pieces = self._pieces.setdefault(path, _Pieces())
+        begin = time.monotonic()
+        features = encode_windows(self.retriever, piece.pixels, windows=piece.windows)
+        self._encode_seconds += time.monotonic() - begin
+        pieces.spans.append(piece.spans)
+        pieces.features.append(features)
+        if piece.is_last:
+            self._finish(piece, pieces)
+
+    def _finish(self, last: VideoWindows, pieces: _Pieces) -> None:
+        item = self._in_flight[last.info.path]
+        features = join_batches(pieces.features)
+        if not np.isfinite(features).all():
+            self._fail(item.file.path, NO_FEATURE)
+            return
+        spans = np.concatenate(pieces.spans)
+        self.writer.add_moments(Moments(item.digest, spans, features))
+        self._settle_all(item, _ok_row(item, last, num_moments=len(spans)))
+
+    def _fail(self, path: Path, reason: str) -> None:
+        item = self._in_flight[path]
+        self._settle_all(item, failed_row(item.file, item.digest, reason))
+
+    def _settle_all(self, item: Identified, row: Video) -> None:
+        """The file that was looked at, and those found meanwhile to have the same content."""
+        del self._in_flight[item.file.path]
+        self._pieces.pop(item.file.path, None)
+        self._settle(item.file, row)
+        for file in self._same_content.pop(item.digest):
+            self._settle(file, row_for(file, row))
+
+    def _settle(self, file: File, row: Video) -> None:
+        before = self.ledger.row(file.path)
+        kind = "unchanged" if before is not None and before.digest == row.digest else "indexed"
+        old = self.ledger.left_behind(row.digest, file.path) if kind == "indexed" else None
+        self.ledger.enter(row)
+        self.writer.add(row)
+        if old is not None:
+            self.ledger.drop(old)
+            self.writer.forget(old)
+        self._done_bytes += file.size_bytes
+        self._count(row, kind if old is None else "renamed")
+
+    def _count(self, video: Video, kind: str) -> None:
+        if video.status == "failed":
+            self.failures.append(video)
+        self.counts["failed" if video.status == "failed" else kind] += 1
+
+    def _prune(self) -> None:
+        roots = [Path(os.path.realpath(path)) for path in self.order.paths]
+        for path in self.ledger.vanished(roots):
+            self.ledger.drop(path)
+            self.writer.forget(path)
+            self.counts["removed"] += 1
+
+    def _tell(self, path: Path | None = None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(self._progress(path))
+
+    def _progress(self, path: Path | None = None) -> Progress:
+        return Progress(
+            total=self._total,
+            done=self.counts.total() - self.counts["removed"],
+            total_bytes=self._total_bytes,
+            done_bytes=self._done_bytes,
+            new=self.counts["indexed"],
+            failed=self.counts["failed"],
+            seconds=time.monotonic() - self._begin,
+            decode_seconds=self._decode_seconds,
+            encode_seconds=self._encode_seconds,
+            path=path,
+        )
+
+    def _report(self, found: Found) -> Report:
+        progress = self._progress()
+        return Report(
+            videos=Counts(**self.counts),
+            moments=self.store.num_moments(),
+            seconds=progress.seconds,
+            decode_seconds=progress.decode_seconds,
+            encode_seconds=progress.encode_seconds,
+            videos_per_second=progress.videos_per_second,
+            failures=tuple(self.failures),
+            unreadable=found.unreadable,
+        )
+
+
+def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
+    return Video(
+        path=item.file.path,
+        digest=item.digest,
+        size_bytes=item.file.size_bytes,
+        mtime_ns=item.file.mtime_ns,
+        duration_seconds=last.info.duration_seconds,
+        codec=last.info.codec,
+        width=last.info.width,
+        height=last.info.height,
+        num_moments=num_moments,
+        reason=last.note,
+    )

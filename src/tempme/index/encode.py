@@ -1,0 +1,104 @@
+"""What the index asks of a model, and features from it in batches of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Frames that one call of the model sees at most: 96 frames of 224 px are 58 MB as float32.
+FRAMES_PER_CALL = 96
+
+
+class Encoder(Protocol):
+    """The part of `Retriever` that an index uses."""
+
+    @property
+    def frames(self) -> int:
+        """Frames that make one window."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square frames, in pixels."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """Width of a feature."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights and the system: equal models have equal ones."""
+        ...
+
+    def transform(self, frames: Any) -> Tensor:
+        """Uint8 (..., H, W, 3) -> normalised float (..., 3, H, W)."""
+        ...
+
+    def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
+        """Frames (N, 3, H, W) and indices (W, F) into them -> unit features (W, D)."""
+        ...
+
+    def encode_texts(self, texts: list[str]) -> Tensor:
+        """Texts -> unit features (T, D)."""
+        ...
+
+    def save(self, folder: Path) -> Path:
+        """Write everything that `tempme.load` needs to make it again."""
+        ...
+
+
+def encode_windows(
+    retriever: Encoder, pixels: NDArray[np.uint8], *, windows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Pixels (N, S, S, 3) and windows (W, F) -> features (W, D), a bounded batch at a time."""
+    import torch
+
+    parts = []
+    for batch in _batches(windows):
+        distinct, places = np.unique(batch, return_inverse=True)
+        with torch.inference_mode():
+            frames = retriever.transform(pixels[distinct])
+            indices = torch.from_numpy(places.reshape(batch.shape).astype(np.int64))
+            parts.append(retriever.encode_windows(frames, indices).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def encode_query(retriever: Encoder, query: str) -> NDArray[np.float32]:
+    """One text -> its feature as a matrix (1, D)."""
+    import torch
+
+    with torch.inference_mode():
+        features: NDArray[np.float32] = retriever.encode_texts([query]).float().cpu().numpy()
+    return features
+
+
+def _batches(windows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Runs of neighbouring windows, which share frames, with few enough distinct ones."""
+    start = 0
+    while start < len(windows):
+        stop = _end_of_batch(windows, start)
+        yield windows[start:stop]
+        start = stop
+
+
+def _end_of_batch(windows: NDArray[np.int64], start: int) -> int:
+    distinct: set[int] = set()
+    for stop in range(start, len(windows)):
+        distinct.update(windows[stop].tolist())
+        if len(distinct) > FRAMES_PER_CALL and stop > start:
+            return stop
+    return len(windows)
+
+
+def join_batches(pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float16]:
+    """The features of a video's pieces as stored: half precision moves a score by 1e-4 at most."""
+    return np.concatenate(pieces).astype(np.float16)

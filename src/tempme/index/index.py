@@ -1,0 +1,311 @@
+"""The index as a person meets it: open, add, search."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.errors import BadSetting, BadVideo
+from tempme.index.encode import Encoder, encode_query, encode_windows
+from tempme.index.folder import make_folder
+from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.lance import LanceStore
+from tempme.index.lock import writing
+from tempme.index.model import (
+    DEFAULT,
+    MODEL_FOLDER,
+    checked,
+    load_default_model,
+    load_model,
+    save_model,
+)
+from tempme.index.moments import Hit, Video
+from tempme.index.report import Progress, Report
+from tempme.index.search import (
+    EXACT_MOMENTS,
+    Request,
+    Scan,
+    check_queries,
+    search_approximately,
+)
+
+if TYPE_CHECKING:
+    from tempme.index.build import Order
+
+# A query video is compared by at most this many windows, evenly spread.
+QUERY_WINDOWS = 64
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an index holds. `failed` are the rows of videos that could not be read."""
+
+    path: Path
+    model: str
+    fingerprint: str
+    frames: int
+    every_seconds: float
+    num_videos: int
+    num_failed: int
+    num_moments: int
+    duration_seconds: float
+    size_bytes: int
+    codecs: dict[str, int]
+    failed: tuple[Video, ...]
+    notes: tuple[Video, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same names and plain values, ready for JSON."""
+        plain = {**vars(self), "path": str(self.path)}
+        for name in ("failed", "notes"):
+            plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
+        return plain
+
+
+class Index:
+    """A folder with the moments of videos and the name of the model that made them.
+
+    Make one with `Index.create`, come back with `Index.open`: the model loads itself when the
+    first query or video needs it.
+    """
+
+    def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
+        self.path = path
+        self.header = header
+        self._retriever = retriever
+        self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
+        self._scan: tuple[str, Scan] | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, *, retriever: Encoder | None = None) -> Index:
+        """The index at `path`; with `retriever` given, it is used if it made the index."""
+        folder = Path(path).expanduser()
+        index = cls(folder, read_header(folder))
+        if retriever is not None:
+            index._retriever = checked(retriever, index.header, folder)
+        return index
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        retriever: Encoder,
+        *,
+        source: str | None = None,
+        every_seconds: float = 1.0,
+        overlap: float = 0.5,
+        sampling: Sampling = "auto",
+    ) -> Index:
+        """A new index at `path`, or the one there if the same model made it.
+
+        `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
+        it the model is saved into the index, which then needs nothing else.
+        """
+        folder = Path(path).expanduser()
+        if (folder / NAME).exists():
+            return cls.open(folder, retriever=retriever)
+        make_folder(folder)
+        with writing(folder):
+            if (folder / NAME).exists():  # another run was quicker
+                return cls.open(folder, retriever=retriever)
+            header = Header(
+                source=source or save_model(retriever, folder),
+                fingerprint=retriever.fingerprint,
+                frames=retriever.frames,
+                features=retriever.features,
+                cutting=Cutting(every_seconds, overlap, sampling),
+            )
+            header.write(folder)
+        return cls(folder, header, retriever=retriever)
+
+    @property
+    def retriever(self) -> Encoder:
+        """The model of this index, loaded at the first use."""
+        if self._retriever is None:
+            self._retriever = checked(self._load(), self.header, self.path)
+        return self._retriever
+
+    def add(
+        self,
+        paths: Iterable[str | Path] | str | Path,
+        *,
+        prune: bool = False,
+        retry_failed: bool = False,
+        workers: int | None = None,
+        timeout_seconds: float = 120.0,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Index all videos at and below `paths`; what is known and unchanged costs nothing.
+
+        prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
+        again. workers: processes that decode. timeout_seconds: for one video, or one piece of 64
+        windows of a long one.
+        """
+        from tempme.index.build import Build, Order
+
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        if not given:
+            raise BadSetting("no paths given; name at least one file or folder")
+        order: Order = Order(
+            paths=tuple(Path(path).expanduser() for path in given),
+            prune=prune,
+            retry_failed=retry_failed,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+        )
+        with writing(self.path):
+            build = Build(
+                self._store,
+                self.retriever,
+                cutting=self.header.cutting,
+                order=order,
+                on_progress=on_progress,
+            )
+            return build.run()
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        min_score: float | None = None,
+        moments: bool = False,
+        under: str | Path | None = None,
+    ) -> list[Hit]:
+        """The k videos (or `moments`) that show `query` best, each by its best moment.
+
+        under: only videos in this folder. Fewer than k hits where the index holds fewer.
+        """
+        if not query.strip():
+            raise BadSetting("the query is empty; write what the video shows")
+        request = _request(k, min_score, moments, under)
+        if not self.num_moments():
+            return []
+        return self._answer(encode_query(self.retriever, query), request)
+
+    def similar(
+        self,
+        file: str | Path,
+        k: int = 10,
+        *,
+        min_score: float | None = None,
+        moments: bool = False,
+        under: str | Path | None = None,
+    ) -> list[Hit]:
+        """The k videos most like a video or picture; see `search` for the rest."""
+        request = _request(k, min_score, moments, under)
+        return self._answer(self._features_of(Path(file).expanduser()), request)
+
+    def num_moments(self) -> int:
+        """How many moments a search looks at."""
+        large = self._store.is_large()
+        return self._store.num_moments() if large else len(self._whole_scan().gallery)
+
+    def videos(self) -> tuple[Video, ...]:
+        """Every file the index knows, failed ones too, ordered by path."""
+        return self._store.videos()
+
+    def status(self) -> Status:
+        """Counts, the model, and what failed."""
+        videos = self.videos()
+        good = [video for video in videos if video.status == "ok"]
+        moments = {video.digest: video.num_moments for video in good}
+        header = self.header
+        return Status(
+            path=self.path,
+            model=header.source,
+            fingerprint=header.fingerprint,
+            frames=header.frames,
+            every_seconds=header.cutting.every_seconds,
+            num_videos=len(good),
+            num_failed=len(videos) - len(good),
+            num_moments=sum(moments.values()),
+            duration_seconds=sum(video.duration_seconds for video in good),
+            size_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+            codecs=dict(Counter(video.codec for video in good).most_common()),
+            failed=tuple(video for video in videos if video.status == "failed"),
+            notes=tuple(video for video in good if video.reason),
+        )
+
+    def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
+        check_queries(queries)
+        if self._store.is_large():
+            return search_approximately(self._store, queries, request)
+        return self._whole_scan().hits(queries, request)
+
+    def _whole_scan(self) -> Scan:
+        """The gallery in memory, read again only when the index has changed."""
+        version = self._store.version()
+        if self._scan is None or self._scan[0] != version:
+            self._scan = (version, Scan(self._store.gallery()))
+        return self._scan[1]
+
+    def _features_of(self, file: Path) -> NDArray[np.float32]:
+        from tempme.video import Failure, is_video, load_windows, read_image
+
+        model, cutting = self.retriever, self.header.cutting
+        if is_video(file):
+            video = load_windows(
+                file,
+                frames=model.frames,
+                every_seconds=cutting.every_seconds,
+                overlap=cutting.overlap,
+                size=model.image_size,
+                sampling=cutting.sampling,
+                max_windows=QUERY_WINDOWS,
+            )
+            if isinstance(video, Failure):
+                raise BadVideo(f"{file}: {video.reason}")
+            return encode_windows(model, video.pixels, windows=video.windows)
+        picture = read_image(file, model.image_size)
+        if isinstance(picture, Failure):
+            raise BadVideo(f"{file} is no video, and {picture.reason}")
+        # A picture is a video in which nothing moves.
+        return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+
+    def _load(self) -> Encoder:
+        source = self.header.source
+        return load_model(str(self.path / source) if source == MODEL_FOLDER else source)
+
+
+def _request(k: int, min_score: float | None, moments: bool, under: str | Path | None) -> Request:
+    folder = None if under is None else Path(os.path.realpath(Path(under).expanduser()))
+    return Request(k=k, min_score=min_score, moments=moments, under=folder)
+
+
+def open_or_create(path: str | Path, model: str | None = None, **cutting: Any) -> Index:
+    """The index at `path`, made if there is none, with the model by name (`tempme.load`).
+
+    A model that is given has to be the one that made the index; without one, an index brings its
+    own, and a new index gets the default. `cutting` is for a new index: see `Index.create`.
+    """
+    folder = Path(path).expanduser()
+    exists = (folder / NAME).exists()
+    if model is None:
+        if exists:
+            return _as_cut(Index.open(folder), cutting)
+        return Index.create(folder, load_default_model(), source=DEFAULT, **cutting)
+    retriever = load_model(model)
+    if exists:
+        return _as_cut(Index.open(folder, retriever=retriever), cutting)
+    # What lies on this disk may be moved away: the index keeps a copy of it.
+    source = None if Path(model).expanduser().exists() else model
+    return Index.create(folder, retriever, source=source, **cutting)
+
+
+def _as_cut(index: Index, cutting: dict[str, Any]) -> Index:
+    for name, value in cutting.items():
+        known = getattr(index.header.cutting, name)
+        if value != known:
+            raise BadSetting(
+                f"{name} is {value}, but the index {index.path} was made with {known}: leave it "
+                "out, or make another index"
+            )
+    return index

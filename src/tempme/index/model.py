@@ -1,0 +1,50 @@
+"""How an index comes by its model, and makes sure that it is the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tempme.errors import NoNetwork, WrongModel
+from tempme.index.encode import Encoder
+from tempme.index.header import Header
+
+# Where an index keeps the model that has no name by which it could be loaded again.
+MODEL_FOLDER = "model"
+DEFAULT = "ViT-B/32"
+
+
+def load_model(source: str) -> Encoder:
+    """What `tempme.load` gives, made ready to encode: folded, in the best precision here."""
+    import tempme
+
+    loaded: Any = tempme.load(source)
+    made: Encoder = loaded.for_inference()
+    return made
+
+
+def load_default_model() -> Encoder:
+    """The published CLIP; NoNetwork with the choices where it cannot be fetched."""
+    try:
+        return load_model(DEFAULT)
+    except NoNetwork as error:
+        raise NoNetwork(
+            f"{error}; or give --model scenes-tiny (shipped, knows generated scenes only), a "
+            "folder that Retriever.save wrote, a file of CLIP weights, or a cached hub id"
+        ) from error
+
+
+def save_model(retriever: Encoder, folder: Path) -> str:
+    """Keep a copy in the index at `folder`; the source by which it finds it again."""
+    retriever.save(folder / MODEL_FOLDER)
+    return MODEL_FOLDER
+
+
+def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
+    """The retriever, if it is the one that made the index; else WrongModel names both."""
+    if retriever.fingerprint != header.fingerprint:
+        raise WrongModel(
+            f"the index {folder} was made by the model {header.fingerprint} ({header.source}), "
+            f"this one is {retriever.fingerprint}: leave --model out, or make another index"
+        )
+    return retriever
