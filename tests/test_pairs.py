@@ -58,15 +58,25 @@ def test_a_pair_that_describes_nothing_is_refused(
 
 
 def test_locate_finds_by_name_stem_and_other_suffix(tmp_path: Path) -> None:
-    for name in ("one/x.mp4", "two/x.webm", "0001_A.Film_00.01.mp4", "clip.mp4", "notes.txt"):
+    for name in (
+        "one/x.mp4",
+        "two/x.webm",
+        "0001_A.Film_00.01.mp4",
+        "clip.mp4",
+        "old.avi.mp4",
+        "notes.txt",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = locate(["x", "one/x.mp4", "0001_A.Film_00.01", "clip.avi", "notes", "gone"], tmp_path)
+    found = locate(
+        ["x", "one/x.mp4", "0001_A.Film_00.01", "clip.avi", "old", "notes", "gone"], tmp_path
+    )
     assert found.paths == {
         "x": tmp_path / "one/x.mp4",
         "one/x.mp4": tmp_path / "one/x.mp4",
         "0001_A.Film_00.01": tmp_path / "0001_A.Film_00.01.mp4",
         "clip.avi": tmp_path / "clip.mp4",
+        "old": tmp_path / "old.avi.mp4",
     }
     assert found.missing == ("notes", "gone")
     assert found.duplicated == {"x": (tmp_path / "one/x.mp4", tmp_path / "two/x.webm")}

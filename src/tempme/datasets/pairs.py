@@ -158,9 +158,19 @@ def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
         raise BadDataset(f"{folder} is no folder; give the one that holds the videos")
     by_key: dict[str, tuple[Path, ...]] = {}
     for path in sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES):
-        for key in dict.fromkeys((path.relative_to(folder).as_posix(), path.name, path.stem)):
+        for key in dict.fromkeys(_names(path, folder)):
             by_key[key] = (*by_key.get(key, ()), path)
     return by_key
+
+
+def _names(path: Path, folder: Path) -> tuple[str, ...]:
+    """What a file may be called; `a.avi.mp4` is the re-encoded `a.avi`, so `a` too."""
+    return (
+        path.relative_to(folder).as_posix(),
+        path.name,
+        path.stem,
+        _without_suffix(path.stem),
+    )
 
 
 def _files_of(video: Video, by_key: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
