@@ -1,0 +1,24 @@
+"""Video files in, frames out; failures are values with a reason."""
+
+from tempme.video.identify import is_video, read_image
+from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
+from tempme.video.sampling import uniform_indices, windows
+from tempme.video.values import Failure, Frames, Sampling, VideoInfo, VideoWindows, Window
+
+__all__ = [
+    "Failure",
+    "Frames",
+    "Sampling",
+    "VideoInfo",
+    "VideoWindows",
+    "Window",
+    "is_video",
+    "iter_windows",
+    "load",
+    "load_uniform",
+    "load_windows",
+    "probe",
+    "read_image",
+    "uniform_indices",
+    "windows",
+]

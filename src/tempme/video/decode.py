@@ -1,0 +1,151 @@
+"""Decoding the frames shown at given times, and as little else as possible.
+
+The file is read forward once. Frames depend on each other only within a group of pictures, from
+one keyframe to the next, so a group in which no time falls is passed over without being decoded:
+its packets are read and dropped. This is a seek that cannot land in the wrong place, and it needs
+no index. Within a group decoding goes on until the first frame later
+than the last wanted time has come out, because only then is it known which frame is shown.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import av
+
+from tempme.video.source import Deadline, Source
+from tempme.video.timeline import Timeline
+
+
+class Decoder:
+    """One pass over one open file."""
+
+    def __init__(self, source: Source, timeline: Timeline, deadline: Deadline) -> None:
+        self.num_damaged = 0
+        self._source = source
+        self._timeline = timeline
+        self._deadline = deadline
+        self._context = source.stream.codec_context
+        self._packets = self._demux()
+        self._ready: deque[av.VideoFrame] = deque()
+        self._shown: av.VideoFrame | None = None
+        self._newest_key: int | None = None
+        self._floor = timeline.keys[0]
+
+    def frames_at(self, targets: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """For each time (ascending ticks): the ticks and picture of the frame shown then.
+
+        Times before the first frame get the first, times after the last the last. What cannot be
+        decoded is replaced by the nearest frame that can; nothing comes if there is none at all.
+        """
+        waiting: deque[int] = deque()
+        for place, group in groupby(targets, self._timeline.start_for):
+            waiting.extend(group)
+            yield from self._answer(waiting, self._frames_from(place, until=waiting[-1]))
+        if self._shown is not None:
+            yield from ((_time(self._shown), self._shown) for _ in waiting)
+
+    def _answer(
+        self, waiting: deque[int], frames: Iterator[av.VideoFrame]
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Take from `waiting` every time that the frames settle."""
+        for frame in frames:
+            time = _time(frame)
+            if self._shown is not None and time <= _time(self._shown):
+                continue
+            before = frame if self._shown is None else self._shown
+            while waiting and waiting[0] < time:
+                waiting.popleft()
+                yield _time(before), before
+            self._shown = frame
+            # A frame shown at the very time wanted needs no later one to prove it.
+            while waiting and waiting[0] == time:
+                waiting.popleft()
+                yield time, frame
+            if not waiting:
+                return
+
+    def _frames_from(self, place: int, *, until: int) -> Iterator[av.VideoFrame]:
+        """Frames from the group of pictures `place` on, read up to there if it lies ahead."""
+        key = self._timeline.keys[place]
+        is_ahead = self._newest_key is None or key > self._newest_key
+        if not is_ahead or len(self._timeline.keys) == 1:
+            return self._following()
+        packet = self._skip_to(key)
+        if packet is None:
+            return iter(())
+        self._feed(packet)
+        return self._alone() if until == key else self._following()
+
+    def _skip_to(self, key: int) -> av.Packet[av.VideoStream] | None:
+        """The packet of this keyframe; everything before it stays undecoded."""
+        if self._newest_key is not None:
+            self._context.flush_buffers()
+        self._ready.clear()
+        self._floor = key
+        # Discard.nonkey would spare the reading, but MP4 packets then come with wrong times.
+        packets = (p for p in self._packets if p.is_keyframe and packet_time(p) >= key)
+        return next(packets, None)
+
+    def _alone(self) -> Iterator[av.VideoFrame]:
+        """What comes out of the packets fed so far, without any that follow."""
+        self._drain()
+        self._context.flush_buffers()
+        while self._ready:
+            yield self._ready.popleft()
+
+    def _following(self) -> Iterator[av.VideoFrame]:
+        """Every further frame in the order of their times."""
+        # No packet may be in hand while a frame is out: the caller may stop there and begin anew.
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            packet = next(self._packets, None)
+            if packet is None:
+                break
+            self._feed(packet)
+        self._drain()
+        while self._ready:
+            yield self._ready.popleft()
+
+    def _feed(self, packet: av.Packet[av.VideoStream]) -> None:
+        if packet.is_keyframe:
+            self._newest_key = max(packet_time(packet), self._newest_key or packet_time(packet))
+        try:
+            self._keep(packet.decode())
+        except av.FFmpegError:
+            self.num_damaged += 1
+
+    def _drain(self) -> None:
+        try:
+            self._keep(self._context.decode(None))
+        except av.FFmpegError:
+            self.num_damaged += 1
+
+    def _keep(self, frames: Sequence[av.VideoFrame]) -> None:
+        # Frames before the keyframe decoding started at lean on ones that were passed over.
+        self._ready.extend(f for f in frames if _time(f) >= self._floor)
+
+    def _demux(self) -> Iterator[av.Packet[av.VideoStream]]:
+        try:
+            for packet in self._source.container.demux(self._source.stream):
+                self._deadline.check()
+                if packet.size:
+                    yield packet
+        except (av.FFmpegError, OSError):
+            return
+
+
+def packet_time(packet: av.Packet[av.VideoStream]) -> int:
+    """When a packet's frame is shown, or if that is not said when it is decoded."""
+    if packet.pts is not None:
+        return packet.pts
+    return packet.dts if packet.dts is not None else -(2**62)
+
+
+def _time(frame: av.VideoFrame) -> int:
+    if frame.pts is not None:
+        return int(frame.pts)
+    return int(frame.dts) if frame.dts is not None else 0

@@ -1,0 +1,315 @@
+"""The doors of the package: one file in, frames or the reason why not out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import update_wrapper
+from itertools import pairwise
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.errors import BadSetting
+from tempme.video.decode import Decoder
+from tempme.video.plan import plan_frames
+from tempme.video.sampling import spread, uniform_indices, windows
+from tempme.video.source import Deadline, Source
+from tempme.video.timeline import Timeline, read_timeline
+from tempme.video.transforms import display_matrix, is_transposed, square
+from tempme.video.values import (
+    Failure,
+    Frames,
+    Pixels,
+    Sampling,
+    Unreadable,
+    VideoInfo,
+    VideoWindows,
+    Window,
+)
+
+FILE_ERRORS = (Unreadable, av.FFmpegError, OSError, MemoryError)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _failing_softly(
+    read: Callable[Concatenate[Path, P], T],
+) -> Callable[Concatenate[Path | str, P], T | Failure]:
+    """Turn what a file does to a reader into a `Failure`; wrong settings still raise."""
+
+    def guarded(path: Path | str, /, *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+        try:
+            return read(Path(path), *args, **kwargs)
+        except FILE_ERRORS as error:
+            return Failure(Path(path), reason_of(error))
+
+    update_wrapper(guarded, read)
+    return guarded
+
+
+def reason_of(error: Exception) -> str:
+    """One line for a person about an error met while reading a file."""
+    if isinstance(error, Unreadable):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "frames too large for the memory of this machine"
+    return (
+        f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    )
+
+
+@_failing_softly
+def probe(path: Path, *, timeout_seconds: float = 60.0) -> VideoInfo:
+    """What the video is: decodes its first frame, so what is probed can be read."""
+    deadline = Deadline(timeout_seconds)
+    timeline = read_timeline(path, deadline)
+    with Source(path) as source:
+        decoder = Decoder(source, timeline, deadline)
+        for _, frame in decoder.frames_at([timeline.origin]):
+            return _describe(source, timeline, frame)
+    raise Unreadable("no frame could be decoded")
+
+
+@_failing_softly
+def load(
+    path: Path,
+    *,
+    seconds: Sequence[float] | None = None,
+    frames: int = 12,
+    size: int = 224,
+    sampling: Sampling = "auto",
+    timeout_seconds: float = 60.0,
+    threads: int = 1,
+) -> Frames:
+    """The frames at the given times, or `frames` ones spread over the whole video.
+
+    Always as many as asked for, in the order asked; `Frames.seconds` are the times of the frames
+    really used, from the first frame shown.
+    """
+    deadline = Deadline(timeout_seconds)
+    timeline = read_timeline(path, deadline)
+    times = tuple(seconds) if seconds is not None else spread(0, timeline.duration_seconds, frames)
+    if not times:
+        raise BadSetting("seconds is empty; name at least one time, or leave it out")
+    window = Window(min(times), max(times), times)
+    return _one_window(path, window, timeline, deadline, size, sampling, threads)
+
+
+@_failing_softly
+def load_uniform(
+    path: Path,
+    *,
+    frames: int = 12,
+    size: int = 224,
+    framerate: int = 1,
+    start: float | None = None,
+    end: float | None = None,
+    timeout_seconds: float = 60.0,
+    threads: int = 1,
+) -> Frames:
+    """The frames that published benchmarks use, see `uniform_indices`; found by their times."""
+    deadline = Deadline(timeout_seconds)
+    timeline = read_timeline(path, deadline)
+    shown = timeline.shown
+    fps = len(shown) / timeline.duration_seconds
+    picks = uniform_indices(
+        len(shown), fps, frames=frames, framerate=framerate, start=start, end=end
+    )
+    times = tuple(timeline.seconds(shown[i]) for i in picks)
+    window = Window(min(times), max(times), times)
+    return _one_window(path, window, timeline, deadline, size, "exact", threads)
+
+
+def _one_window(
+    path: Path,
+    window: Window,
+    timeline: Timeline,
+    deadline: Deadline,
+    size: int,
+    sampling: Sampling,
+    threads: int,
+) -> Frames:
+    job = _Job(path, (window,), timeline, deadline, size, sampling, threads)
+    (piece,) = job.pieces(1)
+    order = piece.windows[0]
+    return Frames(piece.pixels[order], tuple(piece.seconds[order].tolist()), piece.info, piece.note)
+
+
+@_failing_softly
+def load_windows(
+    path: Path,
+    *,
+    frames: int = 12,
+    every_seconds: float = 1.0,
+    overlap: float = 0.5,
+    size: int = 224,
+    sampling: Sampling = "auto",
+    timeout_seconds: float = 60.0,
+    max_windows: int | None = None,
+    threads: int = 1,
+) -> VideoWindows:
+    """All windows of a video at once, each distinct frame decoded and stored once.
+
+    `max_windows` keeps at most so many, evenly spread. Memory grows with the video, about 150 KB
+    a second at size 224: `iter_windows` and `decode_many` hand out long videos in pieces.
+    """
+    deadline = Deadline(timeout_seconds)
+    timeline = read_timeline(path, deadline)
+    cut = windows(
+        timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
+    )
+    if max_windows is not None and len(cut) > max_windows:
+        cut = tuple(cut[int(i)] for i in np.linspace(0, len(cut) - 1, max(1, max_windows)))
+    job = _Job(path, cut, timeline, deadline, size, sampling, threads)
+    (piece,) = job.pieces(len(cut))
+    return piece
+
+
+def iter_windows(
+    path: Path | str,
+    *,
+    frames: int = 12,
+    every_seconds: float = 1.0,
+    overlap: float = 0.5,
+    size: int = 224,
+    sampling: Sampling = "auto",
+    timeout_seconds: float = 60.0,
+    piece_windows: int = 64,
+    threads: int = 1,
+) -> Iterator[VideoWindows | Failure]:
+    """The windows of a video in pieces of at most `piece_windows`; the time limit is per piece.
+
+    A `Failure` ends the video and voids the pieces before it.
+    """
+    try:
+        deadline = Deadline(timeout_seconds)
+        timeline = read_timeline(Path(path), deadline)
+        cut = windows(
+            timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
+        )
+        job = _Job(Path(path), cut, timeline, deadline, size, sampling, threads)
+        yield from job.pieces(piece_windows)
+    except FILE_ERRORS as error:
+        yield Failure(Path(path), reason_of(error))
+
+
+@dataclass
+class _Job:
+    """Windows of one file on their way from times to pixels."""
+
+    path: Path
+    windows: tuple[Window, ...]
+    timeline: Timeline
+    deadline: Deadline
+    size: int
+    sampling: Sampling
+    threads: int
+
+    def pieces(self, piece_windows: int) -> Iterator[VideoWindows]:
+        """Decode in one pass and hand out pieces as soon as their last frame is there."""
+        plan = plan_frames(self.windows, self.timeline, self.sampling)
+        bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
+        with Source(self.path, threads=self.threads) as source:
+            decoder = Decoder(source, self.timeline, self.deadline)
+            store = _Store(self.size, source.pixel_aspect)
+            answers = decoder.frames_at(plan.targets)
+            info: VideoInfo | None = None
+            for piece, (first, stop) in enumerate(pairwise(bounds)):
+                rows = plan.windows[first:stop]
+                for time, frame in _until(answers, store, int(rows.max())):
+                    info = info or _describe(source, self.timeline, frame)
+                    store.add(time, frame)
+                if info is None or len(store.of_target) <= rows.max():
+                    raise Unreadable("no frame could be decoded")
+                note = _join(self.timeline.note, plan.note, _damage(decoder.num_damaged))
+                made = self._piece(store, rows, slice(first, stop), replace(info, note=note))
+                yield replace(made, piece=piece, is_last=stop == len(self.windows))
+                self.deadline.restart()
+                if stop < len(self.windows):
+                    store.forget_before(int(plan.windows[stop:].min()))
+
+    def _piece(
+        self, store: _Store, rows: NDArray[np.int64], part: slice, info: VideoInfo
+    ) -> VideoWindows:
+        ids = np.array([[store.of_target[t] for t in row] for row in rows], dtype=np.int64)
+        used, places = np.unique(ids, return_inverse=True)
+        times = [self.timeline.seconds(store.times[i]) for i in used]
+        spans = [(w.start_seconds, w.end_seconds) for w in self.windows[part]]
+        return VideoWindows(
+            pixels=np.stack([store.pixels[i] for i in used]),
+            seconds=np.array(times, dtype=np.float64),
+            windows=places.reshape(ids.shape).astype(np.int64),
+            spans=np.array(spans, dtype=np.float64),
+            info=info,
+            note=info.note,
+        )
+
+
+class _Store:
+    """Distinct frames as pixels, and which of them answers each time."""
+
+    def __init__(self, size: int, pixel_aspect: float) -> None:
+        self.of_target: list[int] = []
+        self.times: list[int] = []
+        self.pixels: dict[int, Pixels] = {}
+        self._size = size
+        self._pixel_aspect = pixel_aspect
+
+    def add(self, time: int, frame: av.VideoFrame) -> None:
+        """The answer to the next time: a new picture, or the last one again."""
+        if not self.times or self.times[-1] != time:
+            self.pixels[len(self.times)] = square(
+                frame, self._size, pixel_aspect=self._pixel_aspect
+            )
+            self.times.append(time)
+        self.of_target.append(len(self.times) - 1)
+
+    def forget_before(self, target: int) -> None:
+        """Drop pictures that no later window shows."""
+        if target < len(self.of_target):
+            first = self.of_target[target]
+            self.pixels = {i: p for i, p in self.pixels.items() if i >= first}
+
+
+def _until(
+    answers: Iterator[tuple[int, av.VideoFrame]], store: _Store, target: int
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    while len(store.of_target) <= target:
+        answer = next(answers, None)
+        if answer is None:
+            return
+        yield answer
+
+
+def _describe(source: Source, timeline: Timeline, frame: av.VideoFrame) -> VideoInfo:
+    stream = source.stream
+    matrix = display_matrix(frame)
+    width, height = round(frame.width * source.pixel_aspect), frame.height
+    if is_transposed(matrix):
+        width, height = height, width
+    return VideoInfo(
+        path=source.path,
+        duration_seconds=timeline.duration_seconds,
+        width=width,
+        height=height,
+        fps=source.fps,
+        codec=stream.codec_context.codec.canonical_name,
+        container=source.container.format.name,
+        num_frames=len(timeline.shown),
+        num_keyframes=len(timeline.shown_keys),
+        rotation_degrees=frame.rotation % 360,
+        note=timeline.note,
+    )
+
+
+def _damage(num_damaged: int) -> str:
+    return f"{num_damaged} damaged packets left out" if num_damaged else ""
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

@@ -1,0 +1,146 @@
+"""Opening a file: which stream is the video, and why a file cannot be read."""
+
+from __future__ import annotations
+
+import stat
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.stream import Discard
+
+from tempme.video.values import Unreadable
+
+av.logging.set_level(None)
+
+# Containers that FFmpeg reads as video though a person would not call them one.
+NOT_VIDEO = ("image2", "tty", "hls", "dash", "concat", "concatf", "lrc", "srt", "ass", "webvtt")
+MOST_PIXELS = 2**27
+PROBE_BYTES = 2**20
+
+
+@dataclass
+class Deadline:
+    """A moment after which the reading of a file is given up."""
+
+    seconds: float
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Count anew: a piece of the file has been handed out."""
+        self._end = time.monotonic() + self.seconds
+
+    def check(self) -> None:
+        """Raise when the time is up."""
+        if time.monotonic() > self._end:
+            raise Unreadable(f"timeout: not read within {self.seconds:g} s")
+
+
+class Source(AbstractContextManager["Source"]):
+    """An open container and its video stream; raises `Unreadable` with a reason."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        check_file(path)
+        self.path = path
+        self.container = _open(path)
+        try:
+            self.stream = _video_stream(self.container)
+        except BaseException:
+            self.container.close()
+            raise
+        self.stream.codec_context.thread_count = threads
+        self.stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
+        for other in self.container.streams:
+            if other is not self.stream:
+                other.discard = Discard.all
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.container.close()
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a stored pixel over its height."""
+        ratio = self.stream.sample_aspect_ratio
+        return float(ratio) if ratio and 0.05 < ratio < 20 else 1.0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second on average, as the container states it; 0.0 where it does not."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return float(rate) if rate else 0.0
+
+
+def check_file(path: Path) -> None:
+    """Raise `Unreadable` unless `path` is a file with something in it that may be read."""
+    try:
+        about = path.stat()
+    except FileNotFoundError as error:
+        raise Unreadable("no such file") from error
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"cannot be opened: {_strerror(error)}") from error
+    if stat.S_ISDIR(about.st_mode):
+        raise Unreadable("a folder, not a file")
+    if not stat.S_ISREG(about.st_mode):
+        raise Unreadable("not an ordinary file")
+    if about.st_size == 0:
+        raise Unreadable("empty file")
+
+
+def _strerror(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    # "file:" keeps a name such as "concat:a" a name; the whitelist keeps playlists off the network.
+    options = {"protocol_whitelist": "file"}
+    try:
+        container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+    except PermissionError as error:
+        raise Unreadable("permission denied") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise Unreadable(_not_a_video(path)) from error
+    names = container.format.name.split(",")
+    if any(name in NOT_VIDEO or name.endswith("_pipe") for name in names):
+        container.close()
+        raise Unreadable(f"not a video ({container.format.long_name})")
+    return container
+
+
+def _not_a_video(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not any(head):
+        return "not a video: it starts with zeros"
+    if b"ftyp" in head[:64] or b"moov" in head or b"mdat" in head:
+        return "damaged: the part of the file that says where the frames are is missing"
+    return "not a video, or damaged at its start"
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    pictures = [s for s in container.streams.video if not _is_cover(s)]
+    if not pictures:
+        audio = bool(container.streams.audio)
+        raise Unreadable("no video stream" + (": audio only" if audio else ""))
+    usable = [s for s in pictures if s.codec_context is not None]
+    if not usable:
+        raise Unreadable("no decoder for this kind of video")
+    stream = max(usable, key=lambda s: bool(s.disposition & av.stream.Disposition.default))
+    if stream.width * stream.height > MOST_PIXELS:
+        raise Unreadable(f"frames of {stream.width} x {stream.height} are too large")
+    return stream
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return bool(stream.disposition & cover)

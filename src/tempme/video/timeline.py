@@ -1,0 +1,148 @@
+"""When a video's frames are shown and where decoding can start, without decoding anything."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+
+from tempme.video.source import Deadline, Source
+from tempme.video.values import Unreadable
+
+# Codecs whose packets after the first need those before, whatever the container marks as keys.
+NEVER_SKIP = frozenset({"gif", "apng", "flic", "qtrle", "rawvideo"})
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Times in ticks of `time_base`; second 0 is the first frame shown, at `origin`.
+
+    `keys` are the frames at which decoding can start, `shown_keys` those of them that are shown
+    (an edit list can hide one). `shown` are the times of all frames shown.
+    """
+
+    time_base: Fraction
+    origin: int
+    end: int
+    keys: tuple[int, ...]
+    shown_keys: tuple[int, ...]
+    shown: tuple[int, ...]
+    note: str
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first frame shown to the end of the last."""
+        return self.seconds(self.end)
+
+    def seconds(self, ticks: int) -> float:
+        """Ticks as seconds from the first frame shown."""
+        return float((ticks - self.origin) * self.time_base)
+
+    def ticks(self, seconds: float) -> int:
+        """The last tick that has begun by then; what a float rounds away is given back."""
+        return self.origin + math.floor(seconds / float(self.time_base) + 1e-3)
+
+    def start_for(self, ticks: int) -> int:
+        """Which of `keys` decoding starts at to reach this time, as its place in `keys`."""
+        return max(0, bisect_right(self.keys, ticks) - 1)
+
+
+@dataclass
+class _Packets:
+    """What has been seen of the packets: times of all, of keys, of shown ones, and ends."""
+
+    times: list[int]
+    keys: list[int]
+    hidden: set[int]
+    last_end: float = 0.0
+    all_timed: bool = True
+
+    def add(self, packet: av.Packet[av.VideoStream]) -> None:
+        time = packet.pts if packet.pts is not None else packet.dts
+        if packet.pts is None:
+            self.all_timed = False
+        if time is None:
+            return
+        self.times.append(time)
+        if packet.is_keyframe:
+            self.keys.append(time)
+        if packet.is_discard:
+            self.hidden.add(time)
+
+
+def read_timeline(path: Path, deadline: Deadline) -> Timeline:
+    """Read the times of all frames."""
+    with Source(path) as source:
+        packets = _Packets([], [], set())
+        is_broken = _read(source, packets, deadline)
+        if not packets.times:
+            raise Unreadable("no frame: the file holds none, or is cut before the first")
+        return _timeline(source, packets, is_broken=is_broken)
+
+
+def _read(source: Source, packets: _Packets, deadline: Deadline) -> bool:
+    """Fill `packets`; True if reading ended in an error instead of at the end."""
+    try:
+        for packet in source.container.demux(source.stream):
+            deadline.check()
+            if packet.size:
+                packets.add(packet)
+    except (av.FFmpegError, OSError):
+        return True
+    return False
+
+
+def _timeline(source: Source, packets: _Packets, *, is_broken: bool) -> Timeline:
+    base = source.stream.time_base or Fraction(1, 1000)
+    keys = sorted(set(packets.keys)) or [min(packets.times)]
+    shown = sorted({t for t in packets.times if t not in packets.hidden and t >= keys[0]})
+    if not shown:
+        shown = [keys[0]]
+    origin = shown[0]
+    end = shown[-1] + _typical_gap(source, shown, base)
+    can_skip = packets.all_timed and source.stream.codec_context.name not in NEVER_SKIP
+    starts = keys if can_skip else keys[:1]
+    note = _truncation(source, (end - origin) * base, is_broken=is_broken)
+    if not note and source.stream.duration:
+        end = max(shown[-1] + 1, origin + source.stream.duration)
+    return Timeline(
+        time_base=base,
+        origin=origin,
+        end=max(end, origin + 1),
+        keys=tuple(starts),
+        shown_keys=tuple(k for k in starts if k >= origin and k not in packets.hidden),
+        shown=tuple(shown),
+        note=note,
+    )
+
+
+def _typical_gap(source: Source, shown: list[int], base: Fraction) -> int:
+    """How long the last frame stays: as long as frames do, for packets seldom say."""
+    if len(shown) > 1:
+        gaps = sorted(b - a for a, b in pairwise(shown))
+        return gaps[len(gaps) // 2]
+    if source.fps:
+        return max(1, round(1 / source.fps / base))
+    return 1
+
+
+def _truncation(source: Source, seconds: Fraction, *, is_broken: bool) -> str:
+    declared = _declared_seconds(source)
+    is_short = declared - float(seconds) > max(0.5, 0.1 * declared)
+    if not (is_broken or is_short) or (is_broken and 0 < declared <= float(seconds) + 0.1):
+        return ""
+    return f"truncated after {float(seconds):.1f} s: used what was there"
+
+
+def _declared_seconds(source: Source) -> float:
+    stream = source.stream
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if source.container.duration is not None and not source.container.streams.audio:
+        return source.container.duration / av.time_base
+    return 0.0

@@ -1,0 +1,81 @@
+"""What the package hands out: frozen values, failures among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
+SAMPLINGS: tuple[Sampling, ...] = ("exact", "keyframes", "auto")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that gave nothing, and why, in words for the person who owns the file."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says of its video, as shown: after rotation and with square pixels."""
+
+    path: Path
+    duration_seconds: float
+    width: int
+    height: int
+    fps: float
+    codec: str
+    container: str
+    num_frames: int
+    num_keyframes: int
+    rotation_degrees: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of a video and the times at which it is looked at."""
+
+    start_seconds: float
+    end_seconds: float
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of one video: `pixels` (F, S, S, 3), and the times of the frames really used."""
+
+    pixels: Pixels
+    seconds: tuple[float, ...]
+    info: VideoInfo
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoWindows:
+    """Windows that share frames, each distinct frame stored once.
+
+    `pixels` (N, S, S, 3) and `seconds` (N,) are the distinct frames in order, `windows` (W, F)
+    indexes them, `spans` (W, 2) holds the start and end of each window in seconds. A long video
+    comes in pieces: `piece` counts them from 0 and `is_last` closes the video.
+    """
+
+    pixels: Pixels
+    seconds: NDArray[np.float64]
+    windows: NDArray[np.int64]
+    spans: NDArray[np.float64]
+    info: VideoInfo
+    note: str = ""
+    piece: int = 0
+    is_last: bool = True
+
+
+class Unreadable(Exception):
+    """Ends the reading of one file; the public functions turn it into a `Failure`."""
