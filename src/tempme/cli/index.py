@@ -13,7 +13,7 @@ from tempme.cli.output import counted, print_json, print_line, say, shown_path
 if TYPE_CHECKING:
     from tempme.index import Index, Report
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 FAILURES_SHOWN = 10
 MODEL_HELP = "A saved model, a hub id, a file of weights, or scenes-tiny (published CLIP)."
 
@@ -23,8 +23,12 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Videos, and folders of videos.")],
     index: IndexFolder = DEFAULT_INDEX,
     model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP)] = None,
-    prune: Annotated[bool, typer.Option(help="Remove videos below PATHS that are gone.")] = False,
-    retry_failed: Annotated[bool, typer.Option(help="Try failed videos again.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove videos below PATHS that are gone.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed videos again.")
+    ] = False,
     every_seconds: Annotated[float | None, typer.Option(help="From frame to frame (1).")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,

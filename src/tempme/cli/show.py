@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tempme.schedule import Step
     from tempme.zoo import System
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")
 
 

@@ -10,7 +10,7 @@ import typer
 from tempme.cli.answers import answer
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, MinScore, Moments, NumHits, Under
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line, print_table, shown_path
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from tempme.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from tempme.zoo import System
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

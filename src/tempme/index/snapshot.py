@@ -63,12 +63,13 @@ def write_snapshot(folder: Path, gallery: Gallery, *, versions: str) -> None:
 def read_snapshot(folder: Path, *, versions: str) -> Gallery | None:
     """The gallery, or None if there is none or the tables have moved on since."""
     try:
-        with np.load(folder / NAME, allow_pickle=False) as file:
+        # Opened here: NumPy forgets to close a damaged archive that it opened itself.
+        with (folder / NAME).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names = json.loads(bytes(file["names"]))
             if names["versions"] != versions:
                 return None
             return _gallery(names, file)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
