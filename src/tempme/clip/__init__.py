@@ -1,0 +1,1 @@
+"""The backbone: CLIP's two towers, and the published files that fill them."""

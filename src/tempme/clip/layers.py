@@ -1,0 +1,162 @@
+"""A residual block of CLIP, split at its one seam."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tempme.tokens import Tokens
+
+# Shape letters: C clips in the batch, N tokens per clip, H heads, D width.
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What attention saw on the way: the evidence every compression decides on."""
+
+    q: Tensor  # (C, H, N, D / H)
+    k: Tensor
+    bias: Tensor | None  # (C, 1, 1, N), None before the first merge
+
+    @property
+    def keys(self) -> Tensor:
+        """(C, N, D / H): the mean key of the heads; how alike tokens are."""
+        return self.k.mean(dim=1)
+
+    def class_attention(self, num_protected: int) -> Tensor:
+        """(C, N) fp32: how much the protected tokens look at every token, mean over heads."""
+        q, k = self.q[:, :, :num_protected].float(), self.k.float()
+        scores = q @ k.mT / k.shape[-1] ** 0.5
+        if self.bias is not None:
+            scores = scores + self.bias.float()
+        return scores.softmax(dim=-1).mean(dim=(1, 2))
+
+
+class Foldable(nn.Module):
+    """A module that has an equal, cheaper form for inference."""
+
+    def fold(self) -> nn.Module:
+        """The same function, without what only training needs."""
+        raise NotImplementedError
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Replace every Foldable inside `module` by its cheaper form; returns the module."""
+    for name, child in module.named_children():
+        if isinstance(child, Foldable):
+            module.add_module(name, child.fold())
+        else:
+            fold(child)
+    return module
+
+
+class QuickGELU(nn.Module):
+    """The activation of OpenAI's weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, any shape."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"quick_gelu": QuickGELU, "gelu": nn.GELU}
+
+
+class Attention(nn.Module):
+    """Attention that lets a token count as many times as the patches it holds."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self,
+        x_CND: Tensor,
+        size_CN1: Tensor | None = None,
+        *,
+        num_queries: int | None = None,
+        causal: bool = False,
+    ) -> tuple[Tensor, Cues]:
+        """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer."""
+        q, k, v = self.qkv(x_CND).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = None if size_CN1 is None else size_CN1.log().mT[:, None].to(q.dtype)
+        asking = q if num_queries is None else q[:, :, :num_queries]
+        if causal:
+            y = _causal_attention(q, k, v)
+        else:
+            y = F.scaled_dot_product_attention(asking, k, v, attn_mask=bias)
+        return self.out(y.transpose(1, 2).flatten(2)), Cues(q, k, bias)
+
+
+def _causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention over words, spelled out: they are few, and in fp32 it is nearer to the reference
+    (logits 8e-6 rather than 1.1e-5 apart) than the fused kernel.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    later = torch.full(scores.shape[-2:], float("-inf"), device=q.device, dtype=q.dtype).triu(1)
+    return (scores + later).softmax(dim=-1) @ v
+
+
+class Layer(nn.Module):
+    """A transformer layer in two halves; compression happens in between."""
+
+    sees_one_frame: bool = True  # False where tokens of several frames meet
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Tokens after attention, and what attention saw."""
+        raise NotImplementedError
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """Tokens after the MLP."""
+        raise NotImplementedError
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """The protected tokens that `forward` would return, for the last block of an encoder."""
+        return self(tokens).protected()
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """Both halves, one after the other."""
+        tokens, _ = self.attend(tokens)
+        return self.feed(tokens)
+
+
+class Block(Layer):
+    """The residual block of CLIP."""
+
+    def __init__(self, width: int, heads: int, activation: str) -> None:
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                c_fc=nn.Linear(width, 4 * width),
+                gelu=ACTIVATIONS[activation](),
+                c_proj=nn.Linear(4 * width, width),
+            )
+        )
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Tokens after attention, and what attention saw."""
+        y, cues = self.attn(self.ln_1(tokens.x_CND), tokens.size_CN1)
+        return tokens.plus(y), cues
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """Tokens after the MLP."""
+        return tokens.plus(self.mlp(self.ln_2(tokens.x_CND)))
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """Keys and values of all tokens, everything else for the protected ones alone."""
+        y, _ = self.attn(self.ln_1(tokens.x_CND), tokens.size_CN1, num_queries=tokens.num_protected)
+        return self.feed(tokens.protected().plus(y))
+
+
+def causal_block(block: Block, x_TWD: Tensor) -> Tensor:
+    """The same block over words: (T, W, D), each word seeing itself and the words before it."""
+    y, _ = block.attn(block.ln_1(x_TWD), causal=True)
+    x_TWD = x_TWD + y
+    return x_TWD + block.mlp(block.ln_2(x_TWD))

@@ -1,0 +1,58 @@
+"""CLIP's image encoder over the frames of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.layers import Block, Layer
+from tempme.tokens import Tokens
+
+# Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width.
+
+
+class VisionTower(nn.Module):
+    """Patches, a stack of layers, and a projection of the protected tokens."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.patch_embedding = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
+        self.class_embedding = nn.Parameter(width**-0.5 * torch.randn(width))
+        self.position_embedding = nn.Parameter(width**-0.5 * torch.randn(config.tokens, width))
+        self.ln_pre, self.ln_post = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.layers: nn.ModuleList = nn.ModuleList(
+            Block(width, config.heads, config.activation) for _ in range(config.layers)
+        )
+        self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
+
+    def embed(self, frames: Tensor) -> Tokens:
+        """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own."""
+        num_frames = frames.shape[1]
+        patches = self.patch_embedding(frames.flatten(0, 1)).flatten(2).mT
+        head = self.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
+        x = torch.cat([head, patches], dim=1) + self.position_embedding
+        return Tokens(self.ln_pre(x), size_CN1=None, clips_per_video=num_frames)
+
+    def encode(self, tokens: Tokens, layers: Iterable[Layer] | None = None) -> Tokens:
+        """All layers (or the given ones), the last for the protected tokens alone."""
+        *body, last = self.layers if layers is None else layers
+        for layer in body:
+            tokens = layer(tokens)
+        return last.finish(tokens)
+
+    def project(self, tokens: Tokens) -> Tensor:
+        """The protected tokens of every video in the space of texts: (V, tokens, embed)."""
+        x = self.ln_post(tokens.protected().x_CND) @ self.projection
+        return x.unflatten(0, (-1, tokens.clips_per_video)).flatten(1, 2)
+
+    @property
+    def frame_layers(self) -> int:
+        """Leading layers that see one frame at a time."""
+        for i, layer in enumerate(self.layers):
+            if not layer.sees_one_frame:
+                return i
+        return len(self.layers)

@@ -1,0 +1,24 @@
+"""Which tokens survive: one file per method, all of the same shape."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tempme.clip.layers import Layer
+from tempme.compression.keep import Keep
+from tempme.compression.tempme import TempMe
+from tempme.compression.tome import ToMe
+from tempme.schedule import Step
+
+
+class Compression(Protocol):
+    """Settings that shorten the token sequence of a video."""
+
+    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+        """What every block does to the token count, before any tensor exists."""
+
+    def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
+        """The layer with its reduction around it."""
+
+
+COMPRESSIONS: dict[str, type] = {"keep": Keep, "tome": ToMe, "tempme": TempMe}

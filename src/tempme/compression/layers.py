@@ -1,0 +1,47 @@
+"""Layers that lose tokens between attention and the MLP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tempme.clip.layers import Cues, Layer
+from tempme.merging import merge
+from tempme.schedule import Step
+from tempme.tokens import Tokens
+
+
+class Compressed(Layer):
+    """A layer around another one; a method says what `reduce` does at the seam."""
+
+    def __init__(self, layer: Layer, step: Step, *, proportional: bool = True) -> None:
+        super().__init__()
+        self.layer, self.step, self.proportional = layer, step, proportional
+        self.sees_one_frame = layer.sees_one_frame and step.join == 1
+
+    def reduce(self, tokens: Tokens, cues: Cues) -> Tokens:
+        """The tokens that go on to the MLP."""
+        raise NotImplementedError
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside, by size if proportional, then the reduction."""
+        seen, cues = self.layer.attend(self._weighted(tokens))
+        return self.reduce(replace(seen, size_CN1=tokens.size_CN1), cues), cues
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """No token but the protected ones is needed any more, so none has to be reduced."""
+        return self.layer.finish(self._weighted(tokens))
+
+    def _weighted(self, tokens: Tokens) -> Tokens:
+        return tokens if self.proportional else replace(tokens, size_CN1=None)
+
+
+class ImgMe(Compressed):
+    """Merge the tokens of a clip whose keys are most alike (paper, section 3.2: ImgMe)."""
+
+    def reduce(self, tokens: Tokens, cues: Cues) -> Tokens:
+        """Merge `step.intra` tokens."""
+        return merge(tokens, self.step.intra, similar_by=cues.keys)

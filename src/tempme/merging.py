@@ -1,0 +1,191 @@
+"""Token merging, as pure functions on Tokens (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tempme.errors import BadSetting
+from tempme.tokens import Tokens
+
+# Shape letters: C clips in the batch, N tokens per clip, D width.
+# The free tokens alternate between set A, whose tokens may move, and set B, which receives them.
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which tokens of A stay, which move, and to which tokens of B."""
+
+    kept: Tensor  # (C, |A| - r) indices into A, ascending
+    moved: Tensor  # (C, r) indices into A, most similar first
+    target: Tensor  # (C, r) indices into B
+    a_starts_at: int  # 0 or 1: where A begins among the free tokens
+    num_protected: int
+    num_free: int
+
+    @property
+    def sources(self) -> Tensor:
+        """(C, N - r): the token that each token of the output started as."""
+        p, n = self.num_protected, self.num_free
+        like = self.kept
+        head = torch.arange(p, device=like.device)
+        b = torch.arange(p + 1 - self.a_starts_at, p + n, 2, device=like.device)
+        kept = self._of_a(like)
+        return torch.cat([head.expand(len(like), -1), kept, b.expand(len(like), -1)], dim=1)
+
+    @property
+    def moving(self) -> Tensor:
+        """(C, r): the tokens that move."""
+        return self._of_a(self.moved)
+
+    @property
+    def slots(self) -> Tensor:
+        """(C, r): where in the output the moving tokens arrive."""
+        return self.num_protected + self.kept.shape[1] + self.target
+
+    @property
+    def assignment(self) -> Tensor:
+        """(C, N): the token of the output that each token ends in."""
+        sources, moving = self.sources, self.moving
+        n = self.num_protected + self.num_free
+        out = torch.empty(len(sources), n, dtype=torch.int64, device=sources.device)
+        places = torch.arange(sources.shape[1], device=sources.device).expand_as(sources)
+        return out.scatter(1, sources, places).scatter(1, moving, self.slots)
+
+    def _of_a(self, index: Tensor) -> Tensor:
+        return self.num_protected + self.a_starts_at + 2 * index
+
+
+@torch.no_grad()
+def match(similar_by_CND: Tensor, r: int, num_protected: int) -> Matching:
+    """Bipartite soft matching: the r tokens of A that are closest to a token of B.
+
+    Always in fp32; among equals the first token wins, on every device.
+    """
+    free = F.normalize(similar_by_CND[:, num_protected:].float(), dim=-1)
+    a_starts_at = num_protected % 2  # A holds the even positions of the whole sequence
+    a, b = free[:, a_starts_at::2], free[:, 1 - a_starts_at :: 2]
+    if not 0 <= r <= a.shape[1] or (r and not b.shape[1]):
+        most = min(a.shape[1], free.shape[1] // 2)
+        raise BadSetting(f"{free.shape[1]} free tokens cannot lose {r}: at most {most}")
+    best, partner = (a @ b.mT).max(dim=-1)
+    moved = best.sort(dim=-1, descending=True, stable=True).indices[:, :r]
+    kept = _others(moved, a.shape[1])
+    return Matching(
+        kept, moved, partner.gather(1, moved), a_starts_at, num_protected, free.shape[1]
+    )
+
+
+def merge(tokens: Tokens, r: int, *, similar_by: Tensor, adding: Tensor | None = None) -> Tokens:
+    """Average the r most similar pairs, weighted by token size.
+
+    `adding` (C, N, D), if given, joins the tokens after matching and before averaging.
+    """
+    if r == 0:
+        return tokens
+    x = tokens.x_CND if adding is None else tokens.x_CND + adding
+    return fuse(replace(tokens, x_CND=x), match(similar_by, r, tokens.num_protected))
+
+
+def fuse(tokens: Tokens, pairs: Matching) -> Tokens:
+    """Move tokens into their targets, as the mean weighted by size."""
+    size = tokens.sizes
+    clips, n, _ = size.shape
+    places = _Places(
+        sources=_flat(pairs.sources, n),
+        moving=_flat(pairs.moving, n),
+        slots=_flat(pairs.slots, n - pairs.moved.shape[1]),
+    )
+    flat_size = size.flatten(0, 1)
+    old = flat_size[places.sources]
+    new = old.index_add(0, places.slots, flat_size[places.moving])
+    x = _WeightedMean.apply(tokens.x_CND, flat_size, old, new, *places)
+    return replace(tokens, x_CND=x, size_CN1=new.view(clips, -1, 1))
+
+
+class _Places(NamedTuple):
+    """A Matching over the rows of the whole batch."""
+
+    sources: Tensor
+    moving: Tensor
+    slots: Tensor
+
+
+class _WeightedMean(torch.autograd.Function):
+    """Row-sparse on the way forward, one gather on the way back.
+
+    Merging is linear in the tokens once the pairs are known: a token that holds a share w of its
+    slot receives w times the gradient of the slot. Sizes carry no gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_CND: Tensor,
+        size: Tensor,
+        old: Tensor,
+        new: Tensor,
+        sources: Tensor,
+        moving: Tensor,
+        slots: Tensor,
+    ) -> Tensor:
+        clips, n, width = x_CND.shape
+        ctx.save_for_backward(size, new, sources, moving, slots)
+        flat = x_CND.reshape(clips * n, width)
+        out = flat[sources]
+        # A target of several tokens is listed several times: each time the same row is written.
+        out[slots] = out[slots] * (old / new)[slots].to(x_CND.dtype)
+        out.index_add_(0, slots, flat[moving] * (size[moving] / new[slots]).to(x_CND.dtype))
+        return out.view(clips, -1, width)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        size, new, sources, moving, slots = ctx.saved_tensors
+        grad = grads[0]
+        ends = torch.empty(len(size), dtype=torch.int64, device=grad.device)
+        ends[sources] = torch.arange(len(sources), device=grad.device)
+        ends[moving] = slots
+        share = (size / new[ends]).to(grad.dtype)
+        grad_x = grad.flatten(0, 1)[ends] * share
+        return grad_x.view(len(grad), -1, grad.shape[2]), None, None, None, None, None, None
+
+
+def join_clips(tokens: Tokens, k: int) -> Tokens:
+    """Concatenate every k neighbouring clips; protected tokens stay in front."""
+    if tokens.clips_per_video % k:
+        raise BadSetting(f"{tokens.clips_per_video} clips cannot be joined by {k}")
+    size = tokens.size_CN1
+    return replace(
+        tokens,
+        x_CND=concatenate(tokens.x_CND, k, tokens.num_protected),
+        size_CN1=None if size is None else concatenate(size, k, tokens.num_protected),
+        clips_per_video=tokens.clips_per_video // k,
+        num_protected=tokens.num_protected * k,
+    )
+
+
+def concatenate(x_CND: Tensor, k: int, num_protected: int) -> Tensor:
+    """(k C, N, D) -> (C, k N, D): the protected tokens of all k clips, then the free ones."""
+    by_clip = x_CND.unflatten(0, (-1, k))
+    head, free = by_clip[:, :, :num_protected], by_clip[:, :, num_protected:]
+    return torch.cat([head.flatten(1, 2), free.flatten(1, 2)], dim=1)
+
+
+def _others(index: Tensor, n: int) -> Tensor:
+    """(C, r) -> (C, n - r): the numbers below n that are not in `index`, ascending."""
+    clips, r = index.shape
+    stays = torch.ones(clips, n, dtype=torch.bool, device=index.device).scatter(1, index, False)
+    # The shape must not depend on the data: numbers that leave go to a last column, cut off.
+    place = torch.where(stays, stays.cumsum(dim=1) - 1, n - r)
+    numbers = torch.arange(n, device=index.device).expand(clips, n)
+    out = torch.empty(clips, n - r + 1, dtype=torch.int64, device=index.device)
+    return out.scatter(1, place, numbers)[:, : n - r]
+
+
+def _flat(index: Tensor, n: int) -> Tensor:
+    """Indices within clips of n rows -> indices into all rows of the batch."""
+    return (index + n * torch.arange(len(index), device=index.device)[:, None]).flatten()

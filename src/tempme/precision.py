@@ -1,0 +1,48 @@
+"""Which numbers to compute in, on which machine."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+import torch
+
+from tempme.errors import UnknownName
+
+PRECISIONS = ("auto", "fp32", "bf16", "autocast")
+
+
+def resolve(precision: str, device: torch.device) -> str:
+    """One of fp32, bf16 (everything but matching) and autocast (products alone) for "auto"."""
+    if precision not in PRECISIONS:
+        raise UnknownName.among("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
+    return "bf16" if has_bf16(device.type) else "fp32"
+
+
+@cache
+def has_bf16(device_type: str) -> bool:
+    """Whether matrix products in bfloat16 have instructions of their own."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type != "cpu":
+        return False
+    cpu = torch.backends.cpu.get_cpu_capability()
+    from torch import cpu as features
+
+    return bool(features._is_amx_tile_supported() or features._is_avx512_bf16_supported()) and (
+        "AVX512" in cpu or "AMX" in cpu
+    )
+
+
+def dtype(precision: str) -> torch.dtype:
+    """The type of the weights."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def context(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Autocast where asked for."""
+    if precision == "autocast":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

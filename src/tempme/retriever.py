@@ -1,0 +1,233 @@
+"""A system with weights in it: videos and texts -> features in one space."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from tempme import precision as numbers
+from tempme.clip.layers import fold
+from tempme.clip.model import Clip
+from tempme.clip.tokenizer import Tokenizer
+from tempme.errors import BadSetting
+from tempme.zoo import System, check_frames
+
+if TYPE_CHECKING:
+    from tempme.clip.weights import Weights
+
+# Shape letters: V videos, F frames, N distinct frames, W windows, T texts, D feature.
+
+FINGERPRINT_SAMPLES = 64  # numbers of every tensor that enter the fingerprint
+
+
+class Retriever(nn.Module):
+    """Encodes videos and texts; what a trainer trains and an index is built with."""
+
+    def __init__(
+        self,
+        system: System,
+        clip: Clip,
+        tokenizer: Tokenizer,
+        *,
+        origin: str,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.system, self.clip, self.tokenizer, self.origin = system, clip, tokenizer, origin
+        self.precision = "fp32"
+        self._fingerprint = fingerprint
+
+    @property
+    def frames(self) -> int:
+        """Frames of a video."""
+        return self.system.frames
+
+    @property
+    def image_size(self) -> int:
+        """Pixels along a side of a frame."""
+        return self.clip.config.image_size
+
+    @property
+    def features(self) -> int:
+        """Numbers in a feature."""
+        return self.clip.config.embed
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.clip.logit_scale.device
+
+    @property
+    def fingerprint(self) -> str:
+        """A name of system and weights: equal features only under equal fingerprints."""
+        if self._fingerprint is None:
+            self._fingerprint = _fingerprint(self.system, self.clip)
+        return self._fingerprint
+
+    def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
+        """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
+        x = torch.as_tensor(pixels, device=self.device).movedim(-1, -3).float() / 255
+        config = self.clip.config
+        mean, std = (
+            torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std)
+        )
+        return (x - mean) / std
+
+    def encode_videos(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(V, F, 3, H, W) from `transform` -> (V, D) unit features.
+
+        `mask` (V, F) leaves frames out of the final mean; they are still seen by the encoder.
+        """
+        self._check(frames, dims=5)
+        check_frames(self.system, frames.shape[1])
+        vision = self.clip.vision
+        with numbers.context(self.precision, self.device):
+            tokens = vision.encode(vision.embed(self._cast(frames)))
+            return self._pool(vision.project(tokens), mask)
+
+    def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
+        """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.
+
+        Equal to encoding every window alone, but blocks before the first join, which see one
+        frame at a time, run once per distinct frame.
+        """
+        self._check(frames, dims=4)
+        check_frames(self.system, windows.shape[1])
+        vision, index = self.clip.vision, windows.to(self.device)
+        alone = vision.frame_layers
+        with numbers.context(self.precision, self.device):
+            tokens = vision.embed(self._cast(frames)[:, None])
+            if alone == len(vision.layers):
+                projected = vision.project(vision.encode(tokens))
+                return self._pool(projected.squeeze(1)[index], None)
+            for layer in vision.layers[:alone]:
+                tokens = layer(tokens)
+            tokens = tokens.rows(index.flatten(), clips_per_video=self.frames)
+            return self._pool(vision.project(vision.encode(tokens, vision.layers[alone:])), None)
+
+    def encode_texts(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """Texts, or ids (T, W) with the end of text as the largest -> (T, D) unit features.
+
+        Texts longer than `system.max_words` are cut, as in training.
+        """
+        if isinstance(texts, str):
+            raise BadSetting("encode_texts takes a list of texts; put the one text into a list")
+        ids = texts if isinstance(texts, Tensor) else self._ids(texts)
+        if not len(ids):
+            return torch.empty(0, self.features, device=self.device)
+        ids = ids.to(self.device)
+        with numbers.context(self.precision, self.device):
+            return normalize(self.clip.text(ids).float(), dim=-1)
+
+    def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
+        """Unit features (T, D) and (V, D) -> logits (T, V): cosines times the temperature."""
+        cosines = torch.einsum("td,vd->tv", texts, videos)
+        return self.clip.logit_scale.float().exp() * cosines
+
+    def for_inference(self, precision: str = "auto") -> Retriever:
+        """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
+        chosen = numbers.resolve(precision, self.device)
+        made = Retriever(
+            self.system,
+            copy.deepcopy(self.clip),
+            self.tokenizer,
+            origin=self.origin,
+            fingerprint=self.fingerprint,
+        )
+        fold(made.clip)
+        made.clip.requires_grad_(False).eval().to(numbers.dtype(chosen))
+        made.precision = chosen
+        return made
+
+    def save(self, folder: str | Path, *, whole: bool | None = None) -> Path:
+        """What learnt and the system that learnt it, as a folder that `tempme.load` reads."""
+        from tempme.checkpoint import save
+
+        return save(self, Path(folder), whole=whole)
+
+    def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
+        return normalize(self.system.pooling(projected.float(), mask), dim=-1)
+
+    def _ids(self, texts: Sequence[str]) -> Tensor:
+        ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
+        return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
+
+    def _cast(self, frames: Tensor) -> Tensor:
+        return frames.to(self.device, numbers.dtype(self.precision))
+
+    def _check(self, frames: Tensor, dims: int) -> None:
+        size = self.image_size
+        if frames.ndim != dims or tuple(frames.shape[-3:]) != (3, size, size):
+            wanted = ("V, F" if dims == 5 else "N") + f", 3, {size}, {size}"
+            raise BadSetting(
+                f"frames are {tuple(frames.shape)}; this model takes ({wanted}) from "
+                f"retriever.transform, whose input has the channels last"
+            )
+
+
+def build(
+    system: System,
+    weights: str | Path | Mapping[str, Tensor] | None,
+    *,
+    tokenizer: Tokenizer | None = None,
+    activation: str | None = None,
+    seed: int | None = None,
+) -> Retriever:
+    """Load, tune, compress, pool.
+
+    weights: as for `System.build`. tokenizer: CLIP's own if None. activation: overrules the table
+    of known tags. seed: makes what starts at random repeatable.
+    """
+    from tempme.clip.weights import read_weights
+
+    read = None if weights is None else read_weights(weights, activation=activation)
+    with torch.random.fork_rng(enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        clip = assemble(system, read)
+    origin = "random" if read is None else read.origin
+    made = system if read is None or read.config == system.config else _resized(system, read)
+    return Retriever(
+        made, clip, tokenizer or Tokenizer(context=clip.config.context), origin=origin
+    ).eval()
+
+
+def assemble(system: System, weights: Weights | None) -> Clip:
+    """The law of the order: load, tune, compress. (Pooling comes last, in `encode_videos`.)"""
+    config = system.config if weights is None else weights.config
+    clip = Clip(config)
+    if weights is not None:
+        clip.load_openai(weights.state)
+    system.tuning.tune(clip)
+    plan = system.compression.plan(tokens=config.tokens, frames=system.frames, depth=config.layers)
+    clip.vision.layers = nn.ModuleList(
+        system.compression.wrap(layer, step, config.width)
+        for layer, step in zip(clip.vision.layers, plan, strict=True)
+    )
+    return clip
+
+
+def _resized(system: System, read: Weights) -> System:
+    return replace(
+        system, backbone=read.config, max_words=min(system.max_words, read.config.context)
+    )
+
+
+def _fingerprint(system: System, clip: Clip) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(repr((system.compression, system.pooling, system.frames)).encode())
+    for name, value in sorted(clip.state_dict().items()):
+        flat = value.detach().flatten()
+        stride = max(1, flat.numel() // FINGERPRINT_SAMPLES)
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(flat[::stride].float().cpu().numpy().tobytes())
+    return f"{system.name}-{digest.hexdigest()}"

@@ -1,0 +1,109 @@
+"""How many tokens every block sees: plain integers, no tensors (paper, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from tempme.errors import BadSetting
+
+MAX_DEFAULT_FRAMES = 128  # the widest video that `default_joins` was looked at for
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one block does to the token count of a clip."""
+
+    clips: int  # clips of a video after the join
+    join: int  # neighbouring clips concatenated before attention
+    cross: int  # tokens merged before attention
+    intra: int  # tokens that leave between attention and the MLP
+    attended: int  # tokens of a clip in attention
+    tokens_out: int  # tokens of a clip after the block
+    protected: int = 1  # leading tokens of a clip that nothing removes
+
+
+def schedule(
+    *,
+    tokens: int,
+    frames: int,
+    depth: int,
+    r: int = 0,
+    joins: Mapping[int, int] | None = None,
+    keep_cross: float = 1.0,
+    keep_intra: float = 1.0,
+) -> tuple[Step, ...]:
+    """The progressive plan of one encoder, a Step per block.
+
+    Blocks before the first join merge `r` tokens in every frame. A block in `joins` concatenates
+    that many clips and keeps `keep_cross` of the tokens before attention; from there on every
+    block keeps `keep_intra` after attention. At most half of the free tokens find a partner.
+    """
+    joins = dict(joins or {})
+    check_joins(joins, frames=frames, depth=depth)
+    first_join = min(joins, default=depth)
+    n, protected, clips = tokens, 1, frames
+    steps = []
+    for block in range(depth):
+        k = joins.get(block, 1)
+        n, protected, clips = n * k, protected * k, clips // k
+        cross = _share(n, 1 - keep_cross, n - protected) if k > 1 else 0
+        attended = n - cross
+        free = attended - protected
+        intra = min(r, free // 2) if block < first_join else _share(attended, 1 - keep_intra, free)
+        n = attended - intra
+        steps.append(Step(clips, k, cross, intra, attended, n, protected))
+    return tuple(steps)
+
+
+def check_joins(joins: Mapping[int, int], *, frames: int, depth: int) -> None:
+    """Raise BadSetting unless the joins fit into the depth and divide the frames."""
+    if frames < 1:
+        raise BadSetting(f"frames is {frames}; a video has at least 1")
+    outside = [block for block in joins if not 0 <= block < depth]
+    if outside:
+        raise BadSetting(f"joins name block {outside[0]}, but the blocks are 0 to {depth - 1}")
+    if any(k < 1 for k in joins.values()):
+        raise BadSetting(f"joins are {dict(joins)}; every join takes 1 clip or more")
+    whole = prod(joins.values())
+    if frames % whole:
+        near = range(whole, frames + whole + 1, whole)[-2:]
+        raise BadSetting(
+            f"{frames} frames cannot be joined by {'-'.join(map(str, joins.values()))}: use a "
+            f"multiple of {whole}, such as {' or '.join(map(str, near))}, or other joins "
+            f"(schedule.default_joins({frames}, depth={depth}) has a plan)"
+        )
+
+
+def default_joins(frames: int, *, depth: int = 12) -> dict[int, int]:
+    """A plan that ends in one clip, for any number of frames: 12 is 2-2-3, 64 is 4-4-4.
+
+    The frames are split into at most three factors, as equal as they go, the largest last, on
+    the last blocks but one (8, 9, 10 of 12). A prime number of frames is joined at once. Blocks
+    that would join one clip are left out.
+    """
+    if frames < 1:
+        raise BadSetting(f"frames is {frames}; a video has at least 1")
+    last = max(depth - 2, 0)
+    blocks = [block for block in (last - 2, last - 1, last) if block >= 0]
+    factors = [k for k in _factors(frames, len(blocks)) if k > 1]
+    return dict(zip(blocks[len(blocks) - len(factors) :], factors, strict=True))
+
+
+def total_tokens(plan: tuple[Step, ...]) -> int:
+    """Tokens of a whole video after the last block (Table 1)."""
+    return plan[-1].clips * plan[-1].tokens_out
+
+
+def _factors(frames: int, parts: int) -> tuple[int, ...]:
+    """`parts` ascending factors of `frames` with the smallest sum."""
+    if parts == 1:
+        return (frames,)
+    ways = ((k, *_factors(frames // k, parts - 1)) for k in range(1, frames + 1) if frames % k == 0)
+    return min((tuple(sorted(way)) for way in ways), key=lambda way: (sum(way), way))
+
+
+def _share(tokens: int, fraction: float, free: int) -> int:
+    """A share of the tokens, at most half of the free ones; rounding hides 1 - 0.7 != 0.3."""
+    return min(free // 2, int(tokens * round(fraction, 6)))

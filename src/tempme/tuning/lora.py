@@ -1,0 +1,59 @@
+"""LoRA (Hu et al., 2022) on the fused query-key-value projection, as the official TempMe has it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tempme.clip.layers import Foldable
+from tempme.clip.model import Clip
+from tempme.errors import BadSetting
+
+
+class LoRALinear(Foldable):
+    """base(x) + B A x, with B starting at zero so that training starts at the base."""
+
+    def __init__(self, base: nn.Linear, rank: int, scale: float) -> None:
+        super().__init__()
+        self.base, self.scale = base, scale
+        self.down = nn.Linear(base.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, base.out_features, bias=False)
+        nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        update = self.up(self.down(x))
+        return self.base(x) + (update if self.scale == 1 else self.scale * update)
+
+    @torch.no_grad()
+    def fold(self) -> nn.Linear:
+        """The same function as one linear layer: no cost at inference."""
+        self.base.weight += self.scale * (self.up.weight @ self.down.weight)
+        return self.base
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """One low-rank pair per attention of both towers; A is shared by queries, keys and values.
+
+    `alpha` divides by the rank in the update; None is the official scale of 1.
+    """
+
+    rank: int = 8
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise BadSetting(f"lora.rank is {self.rank}; it must be 1 or more")
+
+    def tune(self, clip: Clip) -> Clip:
+        """Wrap every qkv projection; all else is frozen."""
+        clip.requires_grad_(False)
+        scale = 1.0 if self.alpha is None else self.alpha / self.rank
+        for layer in (*clip.vision.layers, *clip.text.layers):
+            layer.attn.qkv = LoRALinear(layer.attn.qkv, self.rank, scale)
+        return clip
