@@ -110,13 +110,10 @@ def _has_custom_text(names: Mapping[str, Tensor]) -> bool:
 
 
 def _refuse_one_tower(names: Mapping[str, Tensor], origin: object) -> None:
-    needed = {
-        "image": ("vision_model.", "visual_projection.weight"),
-        "text": ("text_model.", "text_projection.weight"),
-    }
-    for tower, (prefix, projection) in needed.items():
+    for tower, prefix in (("image", "vision_model."), ("text", "text_model.")):
         if not any(name.startswith(prefix) for name in names):
             raise BadWeights(f"{origin} lacks the {tower} tower; export the whole CLIPModel")
+    for projection in _TRANSPOSED:
         if projection not in names:
             raise BadWeights(f"{origin} lacks {projection}; export the whole CLIPModel")
 
