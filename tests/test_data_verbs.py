@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from test_verify_and_prepare import make_video
+
+
+def tempme(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("tempme")), "data", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def msvd(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "test_list.txt").write_text("there_0_2\ngone_1_3")
+    return folder
+
+
+def test_verify_answers_with_one_document(tmp_path: Path) -> None:
+    make_video(tmp_path / "videos/there_0_2.avi", seconds=0.5)
+    annotations = msvd(tmp_path / "msvd")
+    done = tempme(
+        *("verify", "msvd", "--annotations", annotations),
+        *("--videos", tmp_path / "videos", "--json", "--workers", 1),
+    )
+    assert done.returncode == 0, done.stderr
+    train, val, test = json.loads(done.stdout)["splits"]
+    assert "train_list.txt is missing" in train["error"]
+    assert "val_list.txt is missing" in val["error"]
+    assert (test["listed"], test["usable"], test["missing"]) == (2, 1, ["gone_1_3"])
+    assert "raw-captions.pkl is missing" in test["captions_missing"]
+
+
+def test_verify_a_captioned_folder(tmp_path: Path) -> None:
+    make_video(tmp_path / "dog.mp4", seconds=0.5)
+    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "captions.csv").write_text("file,caption\ndog.mp4,a dog\nbad.mp4,a cat\n")
+    done = tempme("verify", "folder", "--annotations", tmp_path, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    first, second, reason = done.stdout.splitlines()
+    assert first.endswith("N = 1 of 2 videos can be used")
+    assert second == "  1 undecodable"
+    assert "bad.mp4: " in reason
+
+
+def test_verify_names_what_to_do(tmp_path: Path) -> None:
+    done = tempme("verify", "msvdd", "--annotations", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no data set 'msvdd'; did you mean 'msvd'?")
+    done = tempme("verify", "msvd", "--annotations", tmp_path)
+    assert done.returncode == 1
+    assert "train_list.txt is missing; --annotations is the folder" in done.stderr
+
+
+def test_prepare_says_what_it_made(tmp_path: Path) -> None:
+    make_video(tmp_path / "in/dog.avi", seconds=0.5)
+    (tmp_path / "in/bad.mp4").write_text("no video")
+    done = tempme("prepare", tmp_path / "in", "--out", tmp_path / "out", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 video made, 0 were ready, 1 left out")
+    assert "bad.mp4: " in done.stderr
+    assert (tmp_path / "out/dog.mp4").exists()
+    again = tempme("prepare", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    assert json.loads(again.stdout)["ready"] == 1
