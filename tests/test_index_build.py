@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from index_material import ColourRetriever, write_video
+from torch import Tensor
+
+from tempme.errors import BadIndex, BadSetting, WrongModel
+from tempme.index import Counts, Index, Progress
+from tempme.index.encode import FRAMES_PER_CALL, encode_windows
+from tempme.video import VideoWindows, load_windows
+
+
+class CountingRetriever(ColourRetriever):
+    """Knows how many windows it has seen."""
+
+    windows_seen = 0
+
+    def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
+        self.windows_seen += len(windows)
+        return super().encode_windows(frames, windows)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    (folder / "more films").mkdir(parents=True)
+    write_video(folder / "red.mp4", ["red"])
+    write_video(folder / "green blue.mp4", ["green", "blue", "green"])
+    write_video(folder / "more films" / "yellow \N{CLAPPER BOARD}.mkv", ["yellow", "white"])
+    (folder / "bad.mp4").write_bytes(b"\0" * 5000)
+    (folder / "notes.txt").write_text("not a film")
+    return folder
+
+
+def new_index(tmp_path: Path, retriever: ColourRetriever | None = None) -> Index:
+    return Index.create(tmp_path / "films.tempme", retriever or ColourRetriever())
+
+
+def features_of(index: Index, path: Path) -> np.ndarray:
+    (row,) = [video for video in index.videos() if video.path == path]
+    return index._store.gallery([row.digest]).features
+
+
+def test_a_folder_becomes_an_index(tmp_path: Path, films: Path) -> None:
+    index = new_index(tmp_path)
+    report = index.add(films, workers=2)
+    assert report.videos == Counts(indexed=3, failed=1)
+    assert report.moments == sum(video.num_moments for video in index.videos()) == 4
+    assert report.decode_seconds > 0
+    assert report.encode_seconds > 0
+    assert report.decode_seconds + report.encode_seconds <= report.seconds
+    (bad,) = report.failures
+    assert bad.path == films / "bad.mp4"
+    assert bad.reason
+    rows = {video.path.name: video for video in index.videos()}
+    assert rows["red.mp4"].codec == "mpeg4"
+    assert rows["red.mp4"].duration_seconds == pytest.approx(2.0, abs=0.3)
+    assert (rows["red.mp4"].width, rows["red.mp4"].height) == (64, 64)
+    assert rows["bad.mp4"].status == "failed"
+
+
+def test_features_are_those_of_every_window_alone(tmp_path: Path, films: Path) -> None:
+    index, model = new_index(tmp_path), ColourRetriever()
+    index.add(films)
+    path = films / "green blue.mp4"
+    video = load_windows(path, frames=model.frames, size=model.image_size)
+    assert isinstance(video, VideoWindows)
+    alone = [
+        model.encode_windows(model.transform(video.pixels[w]), torch.arange(4)[None])
+        for w in video.windows
+    ]
+    stored = features_of(index, path).astype(np.float32)
+    assert stored.shape == (len(video.windows), model.features)
+    assert np.abs(stored - torch.cat(alone).numpy()).max() < 1e-3
+
+
+def test_the_second_run_has_nothing_to_do(tmp_path: Path, films: Path) -> None:
+    model = CountingRetriever()
+    index = new_index(tmp_path, model)
+    index.add(films)
+    seen, version = model.windows_seen, index._store.version()
+    report = index.add(films)
+    assert report.videos == Counts(unchanged=3, failed=1)
+    assert report.encode_seconds == 0
+    assert model.windows_seen == seen
+    assert index._store.version() == version
+
+
+def test_a_touched_file_is_unchanged_and_a_changed_one_is_embedded_again(
+    tmp_path: Path, films: Path
+) -> None:
+    model = CountingRetriever()
+    index = new_index(tmp_path, model)
+    index.add(films)
+    seen = model.windows_seen
+    os.utime(films / "red.mp4", ns=(1, 1))
+    assert index.add(films).videos == Counts(unchanged=3, failed=1)
+    assert model.windows_seen == seen
+    write_video(films / "red.mp4", ["black"])
+    assert index.add(films).videos == Counts(indexed=1, unchanged=2, failed=1)
+    assert model.windows_seen == seen + 1
+    assert index.search("black", 1)[0].path == films / "red.mp4"
+    assert index.search("red", 1)[0].score < 0.5
+    assert index._store.num_moments() == 4
+
+
+def test_a_renamed_file_keeps_its_features(tmp_path: Path, films: Path) -> None:
+    model = CountingRetriever()
+    index = new_index(tmp_path, model)
+    index.add(films)
+    seen = model.windows_seen
+    (films / "red.mp4").rename(films / "more films" / "crimson.mp4")
+    (films / "bad.mp4").rename(films / "still bad.mp4")
+    report = index.add(films)
+    assert report.videos == Counts(unchanged=2, renamed=1, failed=1)
+    assert model.windows_seen == seen
+    assert index.search("red", 1)[0].path == films / "more films" / "crimson.mp4"
+    assert [video.path.name for video in index.videos() if video.status == "failed"] == [
+        "still bad.mp4"
+    ]
+
+
+def test_two_files_that_swap_names(tmp_path: Path, films: Path) -> None:
+    model = CountingRetriever()
+    index = new_index(tmp_path, model)
+    index.add(films)
+    seen = model.windows_seen
+    (films / "red.mp4").rename(films / "aside")
+    (films / "green blue.mp4").rename(films / "red.mp4")
+    (films / "aside").rename(films / "green blue.mp4")
+    index.add(films)
+    assert model.windows_seen == seen
+    assert index.search("red", 1)[0].path == films / "green blue.mp4"
+    assert index._store.num_moments() == 4
+
+
+def test_equal_content_is_embedded_once_and_found_twice(tmp_path: Path, films: Path) -> None:
+    shutil.copy(films / "red.mp4", films / "more films" / "copy.mp4")
+    model = CountingRetriever()
+    index = new_index(tmp_path, model)
+    report = index.add(films)
+    assert report.videos == Counts(indexed=4, failed=1)
+    assert model.windows_seen == report.moments == 4
+    first, second = index.search("red", 2)
+    assert {first.path.name, second.path.name} == {"red.mp4", "copy.mp4"}
+    assert first.video_id == second.video_id
+    (films / "red.mp4").unlink()
+    index.add(films, prune=True)
+    assert index.search("red", 1)[0].path.name == "copy.mp4"
+
+
+def test_what_vanished_goes_with_prune_only_and_below_the_paths_only(
+    tmp_path: Path, films: Path
+) -> None:
+    index = new_index(tmp_path)
+    index.add(films)
+    (films / "red.mp4").unlink()
+    assert index.add(films).videos == Counts(unchanged=2, failed=1)
+    assert len(index.videos()) == 4
+    assert index.add(films / "more films", prune=True).videos == Counts(unchanged=1)
+    assert index.add(films, prune=True).videos == Counts(unchanged=2, failed=1, removed=1)
+    assert len(index.videos()) == 3
+    assert index._store.num_moments() == 3
+
+
+def test_failures_are_remembered_and_tried_again_on_demand(tmp_path: Path, films: Path) -> None:
+    index = new_index(tmp_path)
+    index.add(films)
+    again = index.add(films)
+    assert [video.reason for video in again.failures] == [
+        video.reason for video in index.videos() if video.status == "failed"
+    ]
+    assert again.decode_seconds < 0.01  # not opened again
+    tried = index.add(films, retry_failed=True)
+    assert tried.videos == Counts(unchanged=3, failed=1)
+    write_video(films / "bad.mp4", ["white"])
+    assert index.add(films).videos == Counts(indexed=1, unchanged=3)
+    assert index.status().num_failed == 0
+
+
+class UnsureRetriever(ColourRetriever):
+    """Overflows on dark frames, as half precision can."""
+
+    def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
+        features = super().encode_windows(frames, windows)
+        dark = frames[windows].mean(dim=(1, 2, 3, 4)) < 0.2
+        return torch.where(dark[:, None], torch.nan, features)
+
+
+def test_a_feature_that_is_no_number_is_a_failure(tmp_path: Path, films: Path) -> None:
+    write_video(films / "night.mp4", ["black"])
+    report = new_index(tmp_path, UnsureRetriever()).add(films)
+    reasons = {video.path.name: video.reason for video in report.failures}
+    assert "NaN" in reasons["night.mp4"]
+    assert report.videos == Counts(indexed=3, failed=2)
+
+
+def test_a_long_video_comes_in_pieces(tmp_path: Path) -> None:
+    colours = ["red", "green", "blue", "yellow", "white"] * 8
+    path = write_video(tmp_path / "long.mp4", colours, seconds=4.0)
+    index = new_index(tmp_path)
+    report = index.add(path)
+    gallery = index._store.gallery()
+    assert report.moments > 64  # more than one piece
+    assert np.array_equal(
+        gallery.spans[1:, 0] - gallery.spans[:-1, 0] > 0, [True] * (len(gallery) - 1)
+    )
+    assert gallery.spans[0, 0] == 0
+    assert gallery.spans[-1, 1] == pytest.approx(160, abs=1)
+    best = index.search("blue", 1)[0]
+    assert colours[int((best.start_seconds + best.end_seconds) / 2 / 4)] == "blue"
+
+
+def test_a_truncated_video_is_used_with_a_note(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", ["red", "green", "blue", "yellow"], seconds=5)
+    content = whole.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
+    whole.unlink()
+    index = new_index(tmp_path)
+    assert index.add(tmp_path / "cut.mkv").videos == Counts(indexed=1)
+    (row,) = index.videos()
+    assert row.status == "ok"
+    assert "truncated" in row.reason
+    assert [video.path.name for video in index.status().notes] == ["cut.mkv"]
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
+    tmp_path: Path, films: Path
+) -> None:
+    for i in range(6):
+        write_video(films / f"{i}.mp4", ["green"] * (i + 1))
+    index = new_index(tmp_path)
+    told: list[Progress] = []
+
+    def stop_after_five(progress: Progress) -> None:
+        told.append(progress)
+        if progress.done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index.add(films, workers=1, on_progress=stop_after_five)
+    kept = [video for video in index.videos() if video.status == "ok"]
+    assert len(index.videos()) == told[-1].done >= 5
+    assert told[-1].total == 10
+    report = index.add(films, workers=1, on_progress=told.append)
+    assert told[-1].done == told[-1].total == 10
+    counts = report.videos
+    assert counts.unchanged + counts.failed + counts.indexed == 10
+    assert counts.unchanged == len(kept)
+    undisturbed = Index.create(tmp_path / "other.tempme", ColourRetriever())
+    undisturbed.add(films)
+    assert index.videos() == undisturbed.videos()
+
+
+def test_another_model_is_refused_by_name(tmp_path: Path, films: Path) -> None:
+    mine, other = ColourRetriever("mine"), ColourRetriever("other")
+    Index.create(tmp_path / "a.tempme", mine).add(films)
+    for attempt in (Index.create, Index.open):
+        with pytest.raises(WrongModel) as caught:
+            attempt(tmp_path / "a.tempme", retriever=other)
+        assert mine.fingerprint in str(caught.value)
+        assert other.fingerprint in str(caught.value)
+
+
+def test_an_index_is_not_made_among_other_files(films: Path) -> None:
+    with pytest.raises(BadIndex, match="other things in it"):
+        Index.create(films, ColourRetriever())
+    with pytest.raises(BadIndex, match=r"cannot make the index .*: file exists"):
+        Index.create(films / "red.mp4", ColourRetriever())
+    with pytest.raises(BadIndex, match="no index; make one with `tempme index"):
+        Index.open(films)
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="overlap is 1"):
+        Index.create(tmp_path / "a.tempme", ColourRetriever(), overlap=1)
+    with pytest.raises(BadSetting, match="no paths given"):
+        new_index(tmp_path).add([])
+
+
+def test_batches_change_no_feature() -> None:
+    model = ColourRetriever()
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
+    windows = np.arange(148)[:, None] * 2 + np.arange(4)
+    assert windows.max() > 2 * FRAMES_PER_CALL
+    whole = model.encode_windows(model.transform(pixels), torch.from_numpy(windows))
+    assert np.allclose(encode_windows(model, pixels, windows=windows), whole.numpy(), atol=1e-6)
