@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ from tempme.errors import BadSetting
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+# Items handed out per process: enough to keep it busy, few enough that answers do not pile up.
+AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ def each_in_processes(
 ) -> Iterator[tuple[Item, Answer | Crash]]:
     """(item, answer) of every item, in the order of completion; `task` is a module's function.
 
+    Few answers exist at a time, so they may be large: a slow caller slows the processes down.
     `workers` None is one per core. Processes are spawned, not forked: threads of the caller
     (decoders, BLAS) make forks hang.
     """
@@ -41,13 +46,12 @@ def each_in_processes(
     most = min(workers or os.cpu_count() or 1, max(1, len(items)))
     waiting = list(range(len(items)))
     while waiting:
-        unfinished = set(waiting)
+        unfinished = dict.fromkeys(waiting)
         for place, answer in _until_broken(task, [(i, items[i]) for i in waiting], most):
-            unfinished.discard(place)
+            del unfinished[place]
             yield items[place], answer
-        # The executor has at most one item more in its queue than it has processes.
-        waiting = sorted(unfinished)
-        suspects, waiting = waiting[: 2 * most + 1], waiting[2 * most + 1 :]
+        # Items start in their order: those in flight when a process died are the first ones left.
+        suspects, waiting = list(unfinished)[: AHEAD * most], list(unfinished)[AHEAD * most :]
         for place in suspects:
             alone = list(_until_broken(task, [(place, items[place])], 1))
             yield items[place], alone[0][1] if alone else Crash()
@@ -57,18 +61,19 @@ def _until_broken(
     task: Callable[[Item], Answer], numbered: Sequence[tuple[int, Item]], workers: int
 ) -> Iterator[tuple[int, Answer]]:
     """Answers until all are there or a process has died."""
+    coming = iter(numbered)
+    flying: dict[Future[Answer], int] = {}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        places: dict[Future[Answer], int] = {}
         try:
-            for place, item in numbered:
-                places[pool.submit(task, item)] = place
+            while True:
+                for place, item in islice(coming, AHEAD * workers - len(flying)):
+                    flying[pool.submit(task, item)] = place
+                if not flying:
+                    return
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    yield flying.pop(future), future.result()
         except BrokenProcessPool:
-            pass
-        try:
-            for future in as_completed(places):
-                if isinstance(future.exception(), BrokenProcessPool):
-                    continue
-                yield places[future], future.result()
+            return
         except BaseException:  # an interrupt must not wait for what is still queued
             pool.shutdown(wait=False, cancel_futures=True)
             raise

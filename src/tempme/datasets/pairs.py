@@ -152,12 +152,21 @@ def locate(videos: Iterable[Video], folder: Path) -> Located:
     return Located(paths, tuple(missing), duplicated)
 
 
+def video_files(folder: Path) -> list[Path]:
+    """Every file below a folder that is named like a video; hidden ones are drafts of others."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".")
+    )
+
+
 def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Every video file below a folder, under its relative path, its name and its stem."""
     if not folder.is_dir():
         raise BadDataset(f"{folder} is no folder; give the one that holds the videos")
     by_key: dict[str, tuple[Path, ...]] = {}
-    for path in sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES):
+    for path in video_files(folder):
         for key in dict.fromkeys(_names(path, folder)):
             by_key[key] = (*by_key.get(key, ()), path)
     return by_key

@@ -20,7 +20,7 @@ from typing import Any
 import av
 import numpy as np
 
-from tempme.datasets.pairs import VIDEO_SUFFIXES
+from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
 from tempme.errors import BadDataset, BadSetting
 from tempme.processes import Crash, each_in_processes
 from tempme.video.decode import Decoder
@@ -129,7 +129,7 @@ def _jobs(videos: Path, out: Path) -> list[Job]:
         raise BadDataset(f"{videos} is no folder; give the one that holds the videos")
     if out.resolve().is_relative_to(videos.resolve()):
         raise BadSetting(f"{out} lies in {videos}; choose a folder outside, or it is read again")
-    sources = sorted(f for f in videos.rglob("*") if f.suffix.lower() in VIDEO_SUFFIXES)
+    sources = video_files(videos)
     if not sources:
         raise BadDataset(f"{videos} holds no videos ({', '.join(sorted(VIDEO_SUFFIXES))})")
     names = [source.relative_to(videos) for source in sources]
