@@ -4,6 +4,7 @@ from tempme.video.identify import is_video, read_image
 from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
 from tempme.video.sampling import uniform_indices, windows
 from tempme.video.values import Failure, Frames, Sampling, VideoInfo, VideoWindows, Window
+from tempme.video.workers import decode_many
 
 __all__ = [
     "Failure",
@@ -12,6 +13,7 @@ __all__ = [
     "VideoInfo",
     "VideoWindows",
     "Window",
+    "decode_many",
     "is_video",
     "iter_windows",
     "load",

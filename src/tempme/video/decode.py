@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 import av
 
 from tempme.video.source import Deadline, Source
 from tempme.video.timeline import Timeline
+
+Shown: TypeAlias = tuple[int, av.VideoFrame]
 
 
 class Decoder:
@@ -29,12 +32,13 @@ class Decoder:
         self._deadline = deadline
         self._context = source.stream.codec_context
         self._packets = self._demux()
-        self._ready: deque[av.VideoFrame] = deque()
-        self._shown: av.VideoFrame | None = None
+        self._ready: deque[Shown] = deque()
+        self._shown: Shown | None = None
         self._newest_key: int | None = None
         self._floor = timeline.keys[0]
+        self._num_out = 0
 
-    def frames_at(self, targets: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def frames_at(self, targets: Sequence[int]) -> Iterator[Shown]:
         """For each time (ascending ticks): the ticks and picture of the frame shown then.
 
         Times before the first frame get the first, times after the last the last. What cannot be
@@ -45,21 +49,18 @@ class Decoder:
             waiting.extend(group)
             yield from self._answer(waiting, self._frames_from(place, until=waiting[-1]))
         if self._shown is not None:
-            yield from ((_time(self._shown), self._shown) for _ in waiting)
+            yield from (self._shown for _ in waiting)
 
-    def _answer(
-        self, waiting: deque[int], frames: Iterator[av.VideoFrame]
-    ) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _answer(self, waiting: deque[int], frames: Iterator[Shown]) -> Iterator[Shown]:
         """Take from `waiting` every time that the frames settle."""
-        for frame in frames:
-            time = _time(frame)
-            if self._shown is not None and time <= _time(self._shown):
+        for time, frame in frames:
+            if self._shown is not None and time <= self._shown[0]:
                 continue
-            before = frame if self._shown is None else self._shown
+            before = self._shown or (time, frame)
+            self._shown = time, frame
             while waiting and waiting[0] < time:
                 waiting.popleft()
-                yield _time(before), before
-            self._shown = frame
+                yield before
             # A frame shown at the very time wanted needs no later one to prove it.
             while waiting and waiting[0] == time:
                 waiting.popleft()
@@ -67,7 +68,7 @@ class Decoder:
             if not waiting:
                 return
 
-    def _frames_from(self, place: int, *, until: int) -> Iterator[av.VideoFrame]:
+    def _frames_from(self, place: int, *, until: int) -> Iterator[Shown]:
         """Frames from the group of pictures `place` on, read up to there if it lies ahead."""
         key = self._timeline.keys[place]
         is_ahead = self._newest_key is None or key > self._newest_key
@@ -89,14 +90,14 @@ class Decoder:
         packets = (p for p in self._packets if p.is_keyframe and packet_time(p) >= key)
         return next(packets, None)
 
-    def _alone(self) -> Iterator[av.VideoFrame]:
+    def _alone(self) -> Iterator[Shown]:
         """What comes out of the packets fed so far, without any that follow."""
         self._drain()
         self._context.flush_buffers()
         while self._ready:
             yield self._ready.popleft()
 
-    def _following(self) -> Iterator[av.VideoFrame]:
+    def _following(self) -> Iterator[Shown]:
         """Every further frame in the order of their times."""
         # No packet may be in hand while a frame is out: the caller may stop there and begin anew.
         while True:
@@ -126,7 +127,16 @@ class Decoder:
 
     def _keep(self, frames: Sequence[av.VideoFrame]) -> None:
         # Frames before the keyframe decoding started at lean on ones that were passed over.
-        self._ready.extend(f for f in frames if _time(f) >= self._floor)
+        timed = ((self._time(frame), frame) for frame in frames)
+        self._ready.extend((time, frame) for time, frame in timed if time >= self._floor)
+
+    def _time(self, frame: av.VideoFrame) -> int:
+        self._num_out += 1
+        times = self._timeline.shown
+        if self._timeline.is_by_order:
+            return times[min(self._num_out, len(times)) - 1]
+        known = frame.pts if frame.pts is not None else frame.dts
+        return known if known is not None else times[min(self._num_out, len(times)) - 1]
 
     def _demux(self) -> Iterator[av.Packet[av.VideoStream]]:
         try:
@@ -143,9 +153,3 @@ def packet_time(packet: av.Packet[av.VideoStream]) -> int:
     if packet.pts is not None:
         return packet.pts
     return packet.dts if packet.dts is not None else -(2**62)
-
-
-def _time(frame: av.VideoFrame) -> int:
-    if frame.pts is not None:
-        return int(frame.pts)
-    return int(frame.dts) if frame.dts is not None else 0

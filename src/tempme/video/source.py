@@ -80,6 +80,17 @@ class Source(AbstractContextManager["Source"]):
         rate = self.stream.average_rate or self.stream.guessed_rate
         return float(rate) if rate else 0.0
 
+    @property
+    def frame_ticks(self) -> int:
+        """How long a frame stays on average, in ticks; 25 a second where nothing is stated."""
+        base = self.stream.time_base
+        return max(1, round(1 / (self.fps or 25.0) / base)) if base else 1
+
+    @property
+    def codec_name(self) -> str:
+        """The codec's common name, whichever decoder handles it."""
+        return str(self.stream.codec_context.codec.canonical_name)
+
 
 def check_file(path: Path) -> None:
     """Raise `Unreadable` unless `path` is a file with something in it that may be read."""

@@ -14,6 +14,8 @@ import av
 from tempme.video.source import Deadline, Source
 from tempme.video.values import Unreadable
 
+# Containers that keep no time of showing: with reordered frames only their order can be trusted.
+UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"})
 # Codecs whose packets after the first need those before, whatever the container marks as keys.
 NEVER_SKIP = frozenset({"gif", "apng", "flic", "qtrle", "rawvideo"})
 
@@ -23,7 +25,8 @@ class Timeline:
     """Times in ticks of `time_base`; second 0 is the first frame shown, at `origin`.
 
     `keys` are the frames at which decoding can start, `shown_keys` those of them that are shown
-    (an edit list can hide one). `shown` are the times of all frames shown.
+    (an edit list can hide one), `shown` all frames shown. `is_by_order` says that the time on a
+    decoded frame is worthless: the n-th one to come out is the n-th of `shown`.
     """
 
     time_base: Fraction
@@ -32,6 +35,7 @@ class Timeline:
     keys: tuple[int, ...]
     shown_keys: tuple[int, ...]
     shown: tuple[int, ...]
+    is_by_order: bool
     note: str
 
     @property
@@ -54,33 +58,47 @@ class Timeline:
 
 @dataclass
 class _Packets:
-    """What has been seen of the packets: times of all, of keys, of shown ones, and ends."""
+    """What has been seen of the packets that hold something."""
 
-    times: list[int]
+    pts: list[int | None]
+    dts: list[int | None]
     keys: list[int]
-    hidden: set[int]
-    last_end: float = 0.0
-    all_timed: bool = True
+    hidden: list[int]
 
     def add(self, packet: av.Packet[av.VideoStream]) -> None:
-        time = packet.pts if packet.pts is not None else packet.dts
-        if packet.pts is None:
-            self.all_timed = False
-        if time is None:
-            return
-        self.times.append(time)
+        place = len(self.pts)
+        self.pts.append(packet.pts)
+        self.dts.append(packet.dts)
         if packet.is_keyframe:
-            self.keys.append(time)
+            self.keys.append(place)
         if packet.is_discard:
-            self.hidden.add(time)
+            self.hidden.append(place)
+
+    @property
+    def are_timed(self) -> bool:
+        return None not in self.pts
+
+    @property
+    def are_reordered(self) -> bool:
+        delays = {p - d for p, d in zip(self.pts, self.dts, strict=True) if p and d is not None}
+        return len(delays) > 1
+
+    def times(self, *, by_order: bool, step: int) -> list[int]:
+        """When each is shown; where the file does not say, one step after the one before."""
+        known = self.dts if by_order else self.pts
+        times: list[int] = []
+        for time, other in zip(known, self.dts, strict=True):
+            last = times[-1] if times else -step
+            times.append(next((t for t in (time, other) if t is not None), last + step))
+        return times
 
 
 def read_timeline(path: Path, deadline: Deadline) -> Timeline:
     """Read the times of all frames."""
     with Source(path) as source:
-        packets = _Packets([], [], set())
+        packets = _Packets([], [], [], [])
         is_broken = _read(source, packets, deadline)
-        if not packets.times:
+        if not packets.pts:
             raise Unreadable("no frame: the file holds none, or is cut before the first")
         return _timeline(source, packets, is_broken=is_broken)
 
@@ -99,36 +117,37 @@ def _read(source: Source, packets: _Packets, deadline: Deadline) -> bool:
 
 def _timeline(source: Source, packets: _Packets, *, is_broken: bool) -> Timeline:
     base = source.stream.time_base or Fraction(1, 1000)
-    keys = sorted(set(packets.keys)) or [min(packets.times)]
-    shown = sorted({t for t in packets.times if t not in packets.hidden and t >= keys[0]})
-    if not shown:
-        shown = [keys[0]]
+    names = set(source.container.format.name.split(","))
+    by_order = bool(names & UNTIMED) and (packets.are_reordered or not packets.are_timed)
+    times = packets.times(by_order=by_order, step=source.frame_ticks)
+    hidden = {times[i] for i in packets.hidden}
+    keys = sorted({times[i] for i in packets.keys}) or [min(times)]
+    shown = sorted({t for t in times if t not in hidden and t >= keys[0]}) or keys[:1]
+    if by_order or not packets.are_timed or source.codec_name in NEVER_SKIP:
+        keys = keys[:1]
     origin = shown[0]
-    end = shown[-1] + _typical_gap(source, shown, base)
-    can_skip = packets.all_timed and source.stream.codec_context.name not in NEVER_SKIP
-    starts = keys if can_skip else keys[:1]
+    end = shown[-1] + _typical_gap(source, shown)
     note = _truncation(source, (end - origin) * base, is_broken=is_broken)
     if not note and source.stream.duration:
         end = max(shown[-1] + 1, origin + source.stream.duration)
     return Timeline(
         time_base=base,
         origin=origin,
-        end=max(end, origin + 1),
-        keys=tuple(starts),
-        shown_keys=tuple(k for k in starts if k >= origin and k not in packets.hidden),
+        end=end,
+        keys=tuple(keys),
+        shown_keys=tuple(k for k in keys if k >= origin and k not in hidden),
         shown=tuple(shown),
+        is_by_order=by_order,
         note=note,
     )
 
 
-def _typical_gap(source: Source, shown: list[int], base: Fraction) -> int:
+def _typical_gap(source: Source, shown: list[int]) -> int:
     """How long the last frame stays: as long as frames do, for packets seldom say."""
     if len(shown) > 1:
         gaps = sorted(b - a for a, b in pairwise(shown))
         return gaps[len(gaps) // 2]
-    if source.fps:
-        return max(1, round(1 / source.fps / base))
-    return 1
+    return source.frame_ticks
 
 
 def _truncation(source: Source, seconds: Fraction, *, is_broken: bool) -> str:
