@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +101,7 @@ def test_a_large_store_answers_like_a_scan(tmp_path: Path) -> None:
         for i, digest in enumerate(gallery.contents)
     ]
     store.put(rows, contents)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        store.tidy()
+    store.tidy()
     assert store.is_large()
     query = gallery.features[100:101].astype(np.float32)
     for request in (Request(k=5), Request(k=5, under=Path("/films/2")), Request(k=3, moments=True)):

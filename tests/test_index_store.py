@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +128,7 @@ def test_an_approximate_index_finds_the_nearest(tmp_path: Path) -> None:
     contents = [moments_of(digest) for digest in digests]
     store.put([video(f"{digest}.mp4", digest) for digest in digests], contents)
     assert not store.is_large()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        store.tidy()
+    store.tidy()
     assert store.is_large()
     found = [store.nearest(content.features[1].astype(np.float32), 3)[0] for content in contents]
     assert np.mean([a == b for a, b in zip(found, digests, strict=True)]) > 0.95

@@ -7,9 +7,10 @@ smaller index, never a wrong one.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from tempme.index.report import Counts, Progress, Report
 from tempme.index.scan import File, Found, find_files
 from tempme.index.store import Store
 from tempme.index.writer import Writer
-from tempme.video import Failure, VideoWindows
+from tempme.video import Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature (NaN) for it"
 
+Answer = tuple[Path, VideoWindows | Failure]
 OnProgress = Callable[[Progress], None]
 
 
@@ -76,6 +78,7 @@ class Build:
         self._total = self._total_bytes = self._done_bytes = 0
         self._decode_seconds = self._encode_seconds = 0.0
         self._begin = time.monotonic()
+        self._lock = threading.Lock()
 
     def run(self) -> Report:
         """Do the order; whatever interrupts it, the videos finished so far are written."""
@@ -88,7 +91,8 @@ class Build:
             if self.order.prune:
                 self._prune()
         finally:
-            self.writer.flush()
+            with self._lock:
+                self.writer.flush()
         self.store.sweep()
         if self.writer.num_writes or self.counts["removed"]:
             self.store.tidy()
@@ -103,20 +107,22 @@ class Build:
             self._count(video, "unchanged")
 
     def _index_pending(self) -> None:
-        results = self._decoded(self._to_decode())
-        while (result := self._wait_for(results)) is not None:
-            if isinstance(result, Failure):
-                self._fail(result.path, result.reason)
-            else:
-                self._take(result)
-            self.writer.flush_in_time()
-            self._tell(result.path if isinstance(result, Failure) else result.info.path)
+        answers = self._decoded(self._to_decode())
+        try:
+            while (answer := self._wait_for(answers)) is not None:
+                path, result = answer
+                if isinstance(result, Failure):
+                    self._fail(path, result.reason)
+                else:
+                    self._take(path, result)
+                self._write_in_time()
+                self._tell(path)
+        finally:
+            answers.close()
         self._tell()
 
-    def _decoded(self, paths: Iterator[Path]) -> Iterator[VideoWindows | Failure]:
-        from tempme.video import decode_many
-
-        return decode_many(
+    def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
+        yield from decode_many(
             paths,
             frames=self.retriever.frames,
             every_seconds=self.cutting.every_seconds,
@@ -128,28 +134,37 @@ class Build:
         )
 
     def _to_decode(self) -> Iterator[Path]:
-        """The files whose content is new; the others are settled on the way."""
+        """The files whose content is new; the others are settled on the way.
+
+        The decoder's threads draw from this, so whatever it shares is touched under the lock.
+        """
         for item in identify(self._pending):
-            content = self.ledger.content(item.digest, retry_failed=self.order.retry_failed)
-            if item.reason:
-                self._settle(item.file, failed_row(item.file, "", item.reason))
-            elif content is not None:
-                self._settle(item.file, row_for(item.file, content))
-            elif item.digest in self._same_content:
-                self._same_content[item.digest].append(item.file)
-            else:
-                self._same_content[item.digest] = []
-                self._in_flight[item.file.path] = item
+            with self._lock:
+                is_new = self._is_new(item)
+            if is_new:
                 yield item.file.path
 
-    def _wait_for(self, results: Iterator[VideoWindows | Failure]) -> VideoWindows | Failure | None:
-        begin = time.monotonic()
-        result = next(results, None)
-        self._decode_seconds += time.monotonic() - begin
-        return result
+    def _is_new(self, item: Identified) -> bool:
+        content = self.ledger.content(item.digest, retry_failed=self.order.retry_failed)
+        if item.reason:
+            self._settle(item.file, failed_row(item.file, "", item.reason))
+        elif content is not None:
+            self._settle(item.file, row_for(item.file, content))
+        elif item.digest in self._same_content:
+            self._same_content[item.digest].append(item.file)
+        else:
+            self._same_content[item.digest] = []
+            self._in_flight[item.file.path] = item
+            return True
+        return False
 
-    def _take(self, piece: VideoWindows) -> None:
-        path = piece.info.path
+    def _wait_for(self, answers: Generator[Answer]) -> Answer | None:
+        begin = time.monotonic()
+        answer = next(answers, None)
+        self._decode_seconds += time.monotonic() - begin
+        return answer
+
+    def _take(self, path: Path, piece: VideoWindows) -> None:
         pieces = self._pieces.setdefault(path, _Pieces())
         begin = time.monotonic()
         features = encode_windows(self.retriever, piece.pixels, windows=piece.windows)
@@ -157,13 +172,13 @@ class Build:
         pieces.spans.append(piece.spans)
         pieces.features.append(features)
         if piece.is_last:
-            self._finish(piece, pieces)
+            self._finish(path, piece)
 
-    def _finish(self, last: VideoWindows, pieces: _Pieces) -> None:
-        item = self._in_flight[last.info.path]
+    def _finish(self, path: Path, last: VideoWindows) -> None:
+        item, pieces = self._in_flight[path], self._pieces[path]
         features = join_batches(pieces.features)
         if not np.isfinite(features).all():
-            self._fail(item.file.path, NO_FEATURE)
+            self._fail(path, NO_FEATURE)
             return
         spans = np.concatenate(pieces.spans)
         self.writer.add_moments(Moments(item.digest, spans, features))
@@ -175,11 +190,16 @@ class Build:
 
     def _settle_all(self, item: Identified, row: Video) -> None:
         """The file that was looked at, and those found meanwhile to have the same content."""
-        del self._in_flight[item.file.path]
         self._pieces.pop(item.file.path, None)
-        self._settle(item.file, row)
-        for file in self._same_content.pop(item.digest):
-            self._settle(file, row_for(file, row))
+        with self._lock:
+            del self._in_flight[item.file.path]
+            self._settle(item.file, row)
+            for file in self._same_content.pop(item.digest):
+                self._settle(file, row_for(file, row))
+
+    def _write_in_time(self) -> None:
+        with self._lock:
+            self.writer.flush_in_time()
 
     def _settle(self, file: File, row: Video) -> None:
         before = self.ledger.row(file.path)

@@ -141,11 +141,11 @@ class LanceStore:
     def _build_index(self) -> None:
         if self.is_large():  # `optimize` takes new rows into the index that there is
             return
+        from lancedb.index import BTree, IvfFlat
+
         table = self._table("moments")
-        table.create_index(
-            metric="dot", vector_column_name="feature", index_type="IVF_FLAT", replace=True
-        )
-        table.create_scalar_index("video")
+        table.create_index("feature", config=IvfFlat(distance_type="dot"))
+        table.create_index("video", config=BTree())
 
     def version(self) -> str:
         """The newest manifest of each table: Lance counts names down from 2^64, so the first."""
