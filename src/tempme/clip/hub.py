@@ -6,10 +6,12 @@ publisher's: read the page of the repository before you build on them.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.clip.config import OPENAI_MEAN, OPENAI_STD
+from tempme.clip.config import BACKBONES, OPENAI_MEAN, OPENAI_STD
 from tempme.clip.containers import FOLDER_FILES, read_json
 from tempme.errors import BadWeights, NoNetwork, UnknownName
 
@@ -17,6 +19,9 @@ OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HALVES = (0.5, 0.5, 0.5)
 _CONFIGS = ("open_clip_config.json", "config.json", "preprocessor_config.json")
 _TIMEOUT_SECONDS = 5.0
+
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(?<!\.pt)(?<!\.pth)(?<!\.bin)(?<!\.safetensors)")
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,22 @@ def fetch_repository(repository: str) -> Path:
     for part in _parts(path):
         _download(repository, part)
     return path.parent
+
+
+def is_repository(source: str) -> bool:
+    """Whether `source` has the form of a hub id, `owner/name`, and is no backbone's name."""
+    return bool(_REPOSITORY.fullmatch(source)) and source not in BACKBONES
+
+
+def fetch_saved(repository: str, names: Sequence[str]) -> Path | None:
+    """The folder of a hub repository that holds all `names`; None where it lacks the first."""
+    paths = []
+    for name in names:
+        path = _cached(repository, name)
+        if path is None and name == names[0] and not _exists(repository, name):
+            return None
+        paths.append(path or _download(repository, name))
+    return paths[0].parent
 
 
 def _parts(path: Path) -> list[str]:

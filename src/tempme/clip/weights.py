@@ -24,9 +24,6 @@ from tempme.clip.statements import Statement, statement_beside
 from tempme.errors import BadSetting, BadWeights
 
 ACTIVATIONS = ("quick_gelu", "gelu")
-# A hub id; what ends like a file of weights is a path that does not exist.
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(?<!\.pt)(?<!\.pth)(?<!\.bin)(?<!\.safetensors)")
-
 # Files that their publishers offer for download without a config: name -> activation.
 _KNOWN_FILES = (
     (r"^ViT-[BL]-\d+(-336px)?\.pt$", "quick_gelu", "OpenAI's file names"),
@@ -91,7 +88,7 @@ def read_published(
 def _path(source: str | Path) -> Path:
     """The file to read, fetched where `source` is no path but a hub id."""
     path = Path(source)
-    if not path.exists() and isinstance(source, str) and _REPOSITORY.fullmatch(source):
+    if not path.exists() and isinstance(source, str) and hub.is_repository(source):
         path = hub.fetch_repository(source)
     if not path.exists():
         raise BadWeights(f"{path} does not exist; give a file, a folder or a hub id `owner/name`")
