@@ -8,6 +8,7 @@ TempmeError
 |-- BadDataset            annotations or captions that cannot be used
 |-- BadIndex              a folder that is no index, or is damaged
 |   `-- WrongModel        an index made by another model
+|-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
 |-- NoNetwork             something has to be fetched, and cannot be
 `-- MissingExtra          an optional dependency is not installed
 """
@@ -56,6 +57,10 @@ class BadIndex(TempmeError):
 
 class WrongModel(BadIndex):
     """An index made by another model."""
+
+
+class FailedSelfTest(TempmeError):
+    """A model or pipeline that gives a known question the wrong answer."""
 
 
 class NoNetwork(TempmeError):
