@@ -70,6 +70,9 @@ class ColourRetriever:
         shares = torch.tensor([[float(name in text) for name in COLOURS] for text in texts])
         return self._unit(shares)
 
+    def for_inference(self) -> ColourRetriever:
+        return self
+
     def save(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "colours.txt").write_text(" ".join(COLOURS))

@@ -17,7 +17,7 @@ from tempme.index import Index
 
 KILLS = 20
 VIDEOS = 150
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 170
 
 # A run as a process of its own: it says "begin" when it starts to index, "end" when it is done.
 RUN = """

@@ -51,6 +51,10 @@ class Encoder(Protocol):
         """Texts -> unit features (T, D)."""
         ...
 
+    def for_inference(self) -> Encoder:
+        """The same model as fast as it gets here."""
+        ...
+
     def save(self, folder: Path) -> Path:
         """Write everything that `tempme.load` needs to make it again."""
         ...

@@ -80,6 +80,7 @@ class Index:
         self.path = path
         self.header = header
         self._retriever = retriever
+        self._ready: Encoder | None = None
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._scan: tuple[str, Scan] | None = None
 
@@ -127,10 +128,11 @@ class Index:
 
     @property
     def retriever(self) -> Encoder:
-        """The model of this index, loaded at the first use."""
-        if self._retriever is None:
-            self._retriever = checked(self._load(), self.header, self.path)
-        return self._retriever
+        """The model of this index, ready to encode; loaded at the first use."""
+        if self._ready is None:
+            given = self._retriever or checked(self._load(), self.header, self.path)
+            self._ready = given.for_inference()
+        return self._ready
 
     def add(
         self,

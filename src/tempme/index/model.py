@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tempme.errors import NoNetwork, WrongModel
 from tempme.index.encode import Encoder
@@ -11,16 +10,14 @@ from tempme.index.header import Header
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
-DEFAULT = "ViT-B/32"
+DEFAULT = "ViT-B/32:openai"
 
 
 def load_model(source: str) -> Encoder:
-    """What `tempme.load` gives, made ready to encode: folded, in the best precision here."""
-    import tempme
+    """What `tempme.load` gives."""
+    from tempme.checkpoint import load
 
-    loaded: Any = tempme.load(source)
-    made: Encoder = loaded.for_inference()
-    return made
+    return load(source)
 
 
 def load_default_model() -> Encoder:
@@ -29,8 +26,9 @@ def load_default_model() -> Encoder:
         return load_model(DEFAULT)
     except NoNetwork as error:
         raise NoNetwork(
-            f"{error}; or give --model scenes-tiny (shipped, knows generated scenes only), a "
-            "folder that Retriever.save wrote, a file of CLIP weights, or a cached hub id"
+            f"the default model {DEFAULT} is not here and cannot be fetched ({error}); give "
+            "--model scenes-tiny (shipped; knows generated scenes only), a folder that "
+            "Retriever.save wrote, a file or folder of CLIP weights, or a hub id in the cache"
         ) from error
 
 

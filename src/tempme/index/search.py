@@ -111,7 +111,8 @@ def _contents_under(store: Store, folder: Path) -> Sequence[str]:
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Half precision leaves rows a thousandth away from unit length."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6).astype(np.float32)
-    return np.divide(rows, norms, dtype=np.float32)
+    unit: NDArray[np.float32] = np.divide(rows, norms, dtype=np.float32)
+    return unit
 
 
 def _is_below(score: float, limit: float | None) -> bool:
