@@ -1,0 +1,79 @@
+"""`tempme data`: videos with captions to train, test and play with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tempme.cli.data_prepare import prepare
+from tempme.cli.data_verify import verify
+
+app = typer.Typer(no_args_is_help=True, help="Make, check and prepare videos with captions.")
+app.command()(verify)
+app.command()(prepare)
+
+
+class PartName(StrEnum):
+    """Which scenes to write."""
+
+    static = "static"
+    temporal = "temporal"
+    both = "both"
+
+
+class SplitName(StrEnum):
+    """Which combinations of colour, shape and background to write."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+@app.callback()
+def data() -> None:
+    """Make, check and prepare videos with captions."""
+
+
+@app.command()
+def scenes(
+    videos: Annotated[int, typer.Option(min=1, help="How many videos.")],
+    out: Annotated[Path, typer.Option(help="Folder for videos and captions.jsonl.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same videos.")] = 0,
+    part: Annotated[PartName, typer.Option(help="One frame tells, order tells.")] = PartName.both,
+    split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,
+    size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 224,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 12,
+    codec: Annotated[str, typer.Option(help="libx264, mpeg4, libvpx-vp9, ...")] = "libx264",
+    scenes_per_video: Annotated[int, typer.Option(min=1, help="Scenes joined in a video.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace files of the same names.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
+) -> None:
+    """Write generated videos, half static and half temporal, and their captions."""
+    from tempme.datasets.scenes import write
+
+    pairs = write(
+        videos,
+        out,
+        seed=seed,
+        part=part.value,
+        split=split.value,
+        size=size,
+        fps=fps,
+        codec=codec,
+        scenes_per_video=scenes_per_video,
+        overwrite=overwrite,
+    )
+    _show(out, len({pair.video for pair in pairs}), len(pairs), as_json=json)
+
+
+def _show(out: Path, videos: int, captions: int, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        answer = {"folder": str(out), "videos": videos, "captions": captions}
+        typer.echo(json.dumps(answer))
+        return
+    typer.echo(f"{videos} videos and {captions} captions in {out} (captions.jsonl)")

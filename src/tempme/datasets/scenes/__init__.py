@@ -1,0 +1,26 @@
+"""A world that can be generated: captioned videos, drawn, with events in time.
+
+world (words, things) -> stages (tracks) -> plots (the table) -> scene (values, captions, splits)
+-> drawing (pixels) -> recording (files).
+"""
+
+from __future__ import annotations
+
+from tempme.datasets.scenes.drawing import clip, draw
+from tempme.datasets.scenes.recording import write, write_video
+from tempme.datasets.scenes.scene import Scene, random_scene, scenes
+from tempme.datasets.scenes.world import PARTS, SPLITS, Part, Split
+
+__all__ = [
+    "PARTS",
+    "SPLITS",
+    "Part",
+    "Scene",
+    "Split",
+    "clip",
+    "draw",
+    "random_scene",
+    "scenes",
+    "write",
+    "write_video",
+]
