@@ -13,7 +13,7 @@ does is a named policy (duplicated captions make exact ties in MSR-VTT):
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ Ties: TypeAlias = Literal["optimistic", "pessimistic", "mean", "legacy"]
 Targets: TypeAlias = Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer[Any]]
 Array: TypeAlias = NDArray[Any]
 
-TIES = ("optimistic", "pessimistic", "mean", "legacy")
 QUERIES_AT_ONCE = 512
 
 
@@ -88,6 +87,14 @@ def ranks_in_blocks(
             equal[chosen] += np.count_nonzero(scores == best[:, None], axis=1)
         equal[chosen] -= np.bincount(places, right == best[places], len(chosen)).astype(np.intp)
     return _with_ties(better, equal, ties)
+
+
+def checked_ties(ties: str) -> Ties:
+    """The policy of this name."""
+    for known in get_args(Ties):
+        if ties == known:
+            return cast(Ties, known)
+    raise BadSetting(f"ties is {ties!r}; it is one of {', '.join(get_args(Ties))}")
 
 
 def checked_matrix(matrix: Matrix) -> Array:
@@ -155,9 +162,7 @@ def _with_ties(
     better: NDArray[np.intp], equal: NDArray[np.intp], ties: Ties
 ) -> NDArray[np.float64]:
     """Ranks from the numbers of better and of equal wrong items."""
-    if ties not in TIES:
-        raise BadSetting(f"ties is {ties!r}; it is one of {', '.join(TIES)}")
-    if ties == "legacy":
+    if checked_ties(ties) == "legacy":
         first = np.repeat(better, equal + 1)
         starts = np.repeat(np.cumsum(equal + 1) - (equal + 1), equal + 1)
         return (1 + first + np.arange(len(first)) - starts).astype(np.float64)

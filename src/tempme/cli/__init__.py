@@ -14,7 +14,7 @@ from typer.main import get_command
 from tempme.errors import TempmeError
 
 # In the order in which a person meets them.
-VERBS = ("index", "search", "similar", "status", "show", "systems", "data", "demo")
+VERBS = ("index", "search", "similar", "status", "show", "systems", "data", "eval", "demo")
 
 INTERRUPTED = 130
 

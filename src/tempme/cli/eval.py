@@ -1,0 +1,87 @@
+"""`tempme eval`: a model and a data set -> accuracy and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tempme.cli.options import AsJson
+from tempme.cli.output import print_json, print_line, say
+
+if TYPE_CHECKING:
+    from tempme.datasets.pairs import Split
+
+app = typer.Typer(add_completion=False)
+FOLDER = "folder"
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A saved model, a hub id, weights, scenes-tiny.")],
+    dataset: Annotated[str, typer.Argument(help="msrvtt, activitynet, ..., or folder.")],
+    annotations: Annotated[Path, typer.Option(help="Folder of the annotation files.")],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of the videos (that of the annotations).")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val, ... (test; of a folder: every row).")
+    ] = None,
+    part: Annotated[str | None, typer.Option(help="Of a folder: rows of this `part`.")] = None,
+    ties: Annotated[
+        str, typer.Option(help="optimistic, pessimistic, mean, legacy (CLIP4Clip's).")
+    ] = "optimistic",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or auto.")] = "fp32",
+    batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON document here too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test MODEL on DATASET: text to video and back, on the videos that are there."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    import tempme
+    from tempme.evaluation import evaluate as evaluate_split
+    from tempme.ranks import checked_ties
+
+    policy = checked_ties(ties)
+    pairs = _split(dataset, split, part, annotations)
+    retriever = tempme.load(model)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(pairs.name)
+        report = evaluate_split(
+            retriever,
+            pairs,
+            videos=None if dataset == FOLDER else videos or annotations,
+            batch=batch,
+            workers=workers,
+            precision=precision,
+            ties=policy,
+            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if out is not None:
+        report.save(out)
+    if as_json:
+        print_json(report.as_dict())
+        return
+    for line in report.lines():
+        print_line(line)
+    for video, reason in report.failed.items():
+        say(f"left out {video}: {reason}")
+
+
+def _split(dataset: str, split: str | None, part: str | None, annotations: Path) -> Split:
+    from tempme.datasets.folder import load_folder
+    from tempme.datasets.pairs import Split
+    from tempme.datasets.table import DATASETS, read_split
+    from tempme.errors import UnknownName
+
+    if dataset == FOLDER:
+        every = load_folder(annotations, split=split, part=part)
+        return Split("/".join(filter(None, (annotations.name, split, part))), every)
+    if dataset not in DATASETS:
+        raise UnknownName.among("data set", dataset, [*DATASETS, FOLDER])
+    return read_split(dataset, split or "test", annotations=annotations)
