@@ -20,7 +20,7 @@ ROWS = (
     "clip",
     "cost tuning compression pooling",
     "zoo retriever checkpoint | datasets",
-    "training evaluation benchmark results | index",
+    "training evaluation self_test benchmark results | index",
     "cli serving",
 )
 # What the files of a family share is no method.
