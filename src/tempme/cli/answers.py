@@ -27,9 +27,8 @@ def _row(hit: Hit) -> tuple[str, ...]:
 
 def _shortfall(index: Index, found: int) -> str:
     if not index.num_moments():
-        return (
-            f"the index {index.path} holds no videos yet: `tempme index PATH --index {index.path}`"
-        )
+        fill = f"tempme index PATH --index {index.path}"
+        return f"the index {index.path} holds no videos yet; fill it with `{fill}`"
     if not found:
         return "no hit: try other words, or a lower --min-score"
     return f"{counted(found, 'hit')}: the index holds no more that fit"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tempme.index.moments import Moments, Video
@@ -53,13 +57,30 @@ class Writer:
         moments, self._moments = tuple(self._moments), []
         forgotten, self._forgotten = frozenset(self._forgotten), set()
         begin = time.monotonic()
-        if videos or moments:
-            self.store.put(videos, moments)
-            self.num_writes += 1
-        if forgotten:
-            self.store.forget(forgotten)
-            self.num_writes += 1
+        with _undisturbed():
+            if videos or moments:
+                self.store.put(videos, moments)
+                self.num_writes += 1
+            if forgotten:
+                self.store.forget(forgotten)
+                self.num_writes += 1
         if self.num_writes and self.num_writes % WRITES_BEFORE_TIDYING == 0:
             self.store.tidy()
         self._last = time.monotonic()
         self._pause_seconds = max(WRITE_EVERY_SECONDS, (self._last - begin) / WRITE_SHARE)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until a write is through: it would lose what the write holds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
