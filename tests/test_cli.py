@@ -266,10 +266,11 @@ def test_a_second_run_waits_for_nobody(films: Path, index: Path) -> None:
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     (tmp_path / "films").mkdir()
     for i in range(40):
-        write_video(tmp_path / "films" / f"{i}.mp4", ["red"] * 8, seconds=4)
+        colours = ["red" if i >> bit & 1 else "blue" for bit in range(6)]  # no two alike
+        write_video(tmp_path / "films" / f"{i}.mp4", colours, seconds=4)
     folder = tmp_path / "a.tempme"
     words = ("index", tmp_path / "films", "--index", folder, "--model", model)
-    run = shell(*words, "--workers", 1, "--every-seconds", 0.1)  # enough work to interrupt
+    run = shell(*words, "--workers", 1, "--every-seconds", 0.2)  # enough work to interrupt
     while not (folder / "videos.lance").exists():
         assert run.poll() is None
     run.send_signal(signal.SIGINT)
