@@ -39,11 +39,14 @@ class Retriever(nn.Module):
         tokenizer: Tokenizer,
         *,
         origin: str,
+        base: str | None = None,
         fingerprint: str | None = None,
     ) -> None:
         super().__init__()
         self.system, self.clip, self.tokenizer, self.origin = system, clip, tokenizer, origin
+        self.base = base  # the published tag that holds what did not learn
         self.precision = "fp32"
+        self.is_folded = False
         self._fingerprint = fingerprint
 
     @property
@@ -145,7 +148,7 @@ class Retriever(nn.Module):
         )
         fold(made.clip)
         made.clip.requires_grad_(False).eval().to(numbers.dtype(chosen))
-        made.precision = chosen
+        made.precision, made.is_folded = chosen, True
         return made
 
     def save(self, folder: str | Path, *, whole: bool | None = None) -> Path:
@@ -187,17 +190,22 @@ def build(
     weights: as for `System.build`. tokenizer: CLIP's own if None. activation: overrules the table
     of known tags. seed: makes what starts at random repeatable.
     """
-    from tempme.clip.weights import read_weights
-
-    read = None if weights is None else read_weights(weights, activation=activation)
+    read = None if weights is None else _read(system, weights, activation)
+    if read is None and tokenizer is not None:
+        system = replace(system, backbone=replace(system.config, vocab=tokenizer.vocab))
+    if read is not None and read.config != system.config:
+        words = min(system.max_words, read.config.context)
+        system = replace(system, backbone=read.config, max_words=words)
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
         clip = assemble(system, read)
-    origin = "random" if read is None else read.origin
-    made = system if read is None or read.config == system.config else _resized(system, read)
     return Retriever(
-        made, clip, tokenizer or Tokenizer(context=clip.config.context), origin=origin
+        system,
+        clip,
+        tokenizer or Tokenizer(context=clip.config.context),
+        origin="random" if read is None else read.origin,
+        base=str(weights) if _is_tag(weights) else None,
     ).eval()
 
 
@@ -216,10 +224,21 @@ def assemble(system: System, weights: Weights | None) -> Clip:
     return clip
 
 
-def _resized(system: System, read: Weights) -> System:
-    return replace(
-        system, backbone=read.config, max_words=min(system.max_words, read.config.context)
-    )
+def _read(
+    system: System, weights: str | Path | Mapping[str, Tensor], activation: str | None
+) -> Weights:
+    from tempme.clip.weights import read_published, read_weights
+
+    if _is_tag(weights):
+        if not isinstance(system.backbone, str):
+            raise BadSetting(f"published weights {weights!r} need a backbone that has a name")
+        return read_published(system.backbone, str(weights), activation=activation)
+    return read_weights(weights, activation=activation)
+
+
+def _is_tag(weights: object) -> bool:
+    """Whether this names published weights: a word that is neither a path nor a hub id."""
+    return isinstance(weights, str) and "/" not in weights and not Path(weights).exists()
 
 
 def _fingerprint(system: System, clip: Clip) -> str:

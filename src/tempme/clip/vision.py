@@ -32,10 +32,17 @@ class VisionTower(nn.Module):
     def embed(self, frames: Tensor) -> Tokens:
         """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own."""
         num_frames = frames.shape[1]
-        patches = self.patch_embedding(frames.flatten(0, 1)).flatten(2).mT
+        patches = self._patches(frames.flatten(0, 1))
         head = self.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
         x = torch.cat([head, patches], dim=1) + self.position_embedding
         return Tokens(self.ln_pre(x), size_CN1=None, clips_per_video=num_frames)
+
+    def _patches(self, frames: Tensor) -> Tensor:
+        """(C, 3, H, W) -> (C, patches, D): where the stride is the kernel, a plain product."""
+        kernel = self.patch_embedding.weight
+        size = kernel.shape[-1]
+        cells = frames.unflatten(2, (-1, size)).unflatten(4, (-1, size))
+        return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2) @ kernel.flatten(1).mT
 
     def encode(self, tokens: Tokens, layers: Iterable[Layer] | None = None) -> Tokens:
         """All layers (or the given ones), the last for the protected tokens alone."""

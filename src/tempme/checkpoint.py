@@ -1,0 +1,245 @@
+"""Saved retrievers: what learnt, and the system that learnt it; official releases load too.
+
+A folder holds `system.toml` (the system, and where the rest of the weights comes from),
+`weights.safetensors` and `tokenizer.json`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tempme.clip import hub
+from tempme.clip.config import BACKBONES, ClipConfig
+from tempme.clip.official import split_official
+from tempme.clip.tokenizer import Tokenizer
+from tempme.compression import COMPRESSIONS, Compression
+from tempme.errors import BadSetting, BadWeights, UnknownName
+from tempme.pooling import POOLINGS
+from tempme.retriever import Retriever, assemble, build
+from tempme.tuning import TUNINGS, LoRA
+from tempme.zoo import System, system
+
+SYSTEM, WEIGHTS, TOKENIZER = "system.toml", "weights.safetensors", "tokenizer.json"
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT_MODEL = "ViT-B/32:openai"
+
+
+def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
+    """A retriever from whatever a person has.
+
+    `source`: a folder of `Retriever.save`, the name of a shipped model (scenes-tiny), a hub id
+    of either kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
+    weights know no system: they get `system_name`, untrained, which is training-free for
+    compressions without parameters (tome).
+    """
+    folder = _saved_folder(source)
+    if folder is not None:
+        return load_folder(folder)
+    backbone, _, tag = str(source).rpartition(":")
+    if backbone in BACKBONES:
+        return build(system(system_name, backbone=backbone), tag)
+    return build(system(system_name), source)
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEM}")))
+
+
+def from_official(
+    source: str | Path | Mapping[str, Tensor],
+    *,
+    compression: Compression | None = None,
+    frames: int | None = None,
+) -> Retriever:
+    """A retriever from weights under the names of the official TempMe release, or OpenAI's.
+
+    frames: as trained, read off the clip positions if None (12 where there are none).
+    compression: TempMe with the paper's settings for the patch size if None. LoRA has scale 1.
+    """
+    from tempme.clip.weights import read_weights
+
+    parts = split_official(source)
+    weights = read_weights(parts.state, activation="quick_gelu")
+    if frames is None:
+        frames = len(parts.positions[min(parts.positions)]) if parts.positions else 12
+    row = system("tempme", backbone=_paper_backbone(weights.config))
+    rank = len(next(iter(parts.lora.values()))[0]) if parts.lora else 8
+    made = replace(
+        row,
+        backbone=weights.config,
+        tuning=LoRA(rank=rank),
+        compression=compression or row.compression,
+        frames=frames,
+        max_words=min(row.max_words, weights.config.context),
+    )
+    clip = assemble(made, weights)
+    with torch.no_grad():
+        for (tower, block), (down, up) in parts.lora.items():
+            layers = clip.vision.layers if tower == "visual" else clip.text.layers
+            qkv = _innermost(layers[block]).attn.qkv
+            qkv.down.weight.copy_(down)
+            qkv.up.weight.copy_(up)
+        for block, place in parts.positions.items():
+            own = getattr(clip.vision.layers[block], "clip_position", None)
+            if own is None:
+                continue  # nothing merges in that block, where the official code adds none
+            if own.shape != place.shape:
+                raise BadWeights(
+                    f"positions of block {block} are for {len(place)} clips, but {frames} frames "
+                    f"make {len(own)} there: give the frames and joins it was trained with"
+                )
+            own.copy_(place)
+    origin = "a state dict" if isinstance(source, Mapping) else str(source)
+    return Retriever(made, clip, Tokenizer(context=weights.config.context), origin=origin).eval()
+
+
+def save(retriever: Retriever, folder: Path, *, whole: bool | None, half: bool = False) -> Path:
+    """Write the folder; see `Retriever.save`."""
+    if retriever.is_folded:
+        raise BadSetting("a retriever made for_inference cannot be saved: save the one it is of")
+    whole = retriever.base is None if whole is None else whole
+    if not whole and retriever.base is None:
+        raise BadSetting("only weights on a published base can be saved in part; use whole=True")
+    learnt = {name for name, p in retriever.clip.named_parameters() if p.requires_grad}
+    state = {
+        name: (value.half() if half else value).detach().cpu().contiguous()
+        for name, value in retriever.clip.state_dict().items()
+        if whole or name in learnt
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / WEIGHTS)
+    retriever.tokenizer.save(folder / TOKENIZER)
+    described: dict[str, Any] = {"format": FORMAT, "origin": retriever.origin}
+    if not whole:
+        described["base"] = retriever.base
+    described |= to_toml(retriever.system)
+    (folder / SYSTEM).write_text(tomli_w.dumps(described), "utf-8")
+    return folder
+
+
+def load_folder(folder: Path) -> Retriever:
+    """The retriever that `save` wrote."""
+    try:
+        described = tomllib.loads((folder / SYSTEM).read_text("utf-8"))
+        state = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as reason:
+        raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
+    if described.get("format") != FORMAT:
+        raise BadWeights(f"{folder} has format {described.get('format')}; this program reads 1")
+    made = from_toml(described)
+    base = described.get("base")
+    clip = assemble(made, None) if base is None else build(made, str(base)).clip
+    lacking = set(clip.state_dict() if base is None else _learning(clip)) - state.keys()
+    foreign = state.keys() - clip.state_dict().keys()
+    if lacking or foreign:
+        name = min(lacking or foreign)
+        raise BadWeights(
+            f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: "
+            f"{name} is {'missing' if lacking else 'unknown'}"
+        )
+    try:
+        clip.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
+    except RuntimeError as reason:  # a tensor of another shape
+        raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}") from reason
+    return Retriever(
+        made,
+        clip,
+        Tokenizer.load(folder / TOKENIZER),
+        origin=str(described.get("origin", folder)),
+        base=None if base is None else str(base),
+    ).eval()
+
+
+def to_toml(made: System) -> dict[str, Any]:
+    """A System as TOML tables."""
+    backbone = made.backbone
+    return {
+        "name": made.name,
+        "frames": made.frames,
+        "max_words": made.max_words,
+        "backbone": backbone if isinstance(backbone, str) else asdict(backbone),
+        "tuning": _table(made.tuning, TUNINGS),
+        "compression": _table(made.compression, COMPRESSIONS),
+        "pooling": _table(made.pooling, POOLINGS),
+    }
+
+
+def from_toml(table: Mapping[str, Any]) -> System:
+    """The System that `to_toml` described; BadSetting where it cannot be."""
+    try:
+        backbone = table["backbone"]
+        if isinstance(backbone, Mapping):
+            sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in backbone.items()}
+            backbone = ClipConfig(**sizes)
+        return System(
+            name=str(table["name"]),
+            tuning=_value(table["tuning"], TUNINGS, "tuning"),
+            compression=_value(table["compression"], COMPRESSIONS, "compression"),
+            pooling=_value(table["pooling"], POOLINGS, "pooling"),
+            backbone=backbone,
+            frames=int(table["frames"]),
+            max_words=int(table["max_words"]),
+        )
+    except (KeyError, TypeError) as reason:
+        raise BadSetting(f"the description of a system lacks or misnames {reason}") from reason
+
+
+def _table(value: object, kinds: Mapping[str, type]) -> dict[str, Any]:
+    method = next(name for name, kind in kinds.items() if type(value) is kind)
+    settings = {f.name: getattr(value, f.name) for f in fields(value)}  # type: ignore[arg-type]
+    return {"method": method} | {
+        name: {str(k): v for k, v in item.items()} if isinstance(item, Mapping) else item
+        for name, item in settings.items()
+        if item is not None
+    }
+
+
+def _value(table: Mapping[str, Any], kinds: Mapping[str, type], kind: str) -> Any:
+    settings = dict(table)
+    method = settings.pop("method")
+    if method not in kinds:
+        raise UnknownName.among(kind, method, kinds)
+    for name, item in settings.items():
+        if isinstance(item, Mapping):
+            settings[name] = {int(k): v for k, v in item.items()}
+        elif isinstance(item, list):
+            settings[name] = tuple(item)
+    return kinds[method](**settings)
+
+
+def _saved_folder(source: str | Path) -> Path | None:
+    """The folder of a saved retriever that `source` names, if it names one."""
+    path = Path(source)
+    if not path.exists() and str(source) in shipped():
+        return SHIPPED / str(source)
+    if path.is_dir() and (path / SYSTEM).exists():
+        return path
+    if not path.exists() and hub.is_repository(str(source)):
+        return hub.fetch_saved(str(source), (SYSTEM, WEIGHTS, TOKENIZER))
+    return None
+
+
+def _learning(clip: nn.Module) -> set[str]:
+    return {name for name, p in clip.named_parameters() if p.requires_grad}
+
+
+def _innermost(layer: nn.Module) -> Any:
+    while hasattr(layer, "layer"):
+        layer = layer.layer
+    return layer
+
+
+def _paper_backbone(config: ClipConfig) -> str:
+    return "ViT-B/16" if config.patch == BACKBONES["ViT-B/16"].patch else "ViT-B/32"
