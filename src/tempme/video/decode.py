@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import av
 
-from tempme.video.source import Deadline, Source
+from tempme.video.source import READING_ERRORS, Deadline, Source
 from tempme.video.timeline import Timeline
 
 Shown: TypeAlias = tuple[int, av.VideoFrame]
@@ -122,13 +122,17 @@ class Decoder:
     def _drain(self) -> None:
         try:
             self._keep(self._context.decode(None))
+        except av.EOFError:
+            return
         except av.FFmpegError:
             self.num_damaged += 1
 
     def _keep(self, frames: Sequence[av.VideoFrame]) -> None:
         # Frames before the keyframe decoding started at lean on ones that were passed over.
         timed = ((self._time(frame), frame) for frame in frames)
-        self._ready.extend((time, frame) for time, frame in timed if time >= self._floor)
+        kept = [(time, frame) for time, frame in timed if time >= self._floor]
+        self.num_damaged += sum(frame.is_corrupt for _, frame in kept)
+        self._ready.extend(kept)
 
     def _time(self, frame: av.VideoFrame) -> int:
         self._num_out += 1
@@ -144,7 +148,7 @@ class Decoder:
                 self._deadline.check()
                 if packet.size:
                     yield packet
-        except (av.FFmpegError, OSError):
+        except READING_ERRORS:
             return
 
 

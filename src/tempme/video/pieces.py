@@ -129,7 +129,7 @@ def describe(source: Source, timeline: Timeline, frame: av.VideoFrame) -> VideoI
 
 
 def _damage(num_damaged: int) -> str:
-    return f"{num_damaged} damaged packets left out" if num_damaged else ""
+    return f"damaged frames: {num_damaged}" if num_damaged else ""
 
 
 def _join(*notes: str) -> str:

@@ -43,7 +43,7 @@ def plan_frames(wanted: Sequence[Window], timeline: Timeline, sampling: Sampling
 
 
 def _choose(window: Window, timeline: Timeline, sampling: Sampling) -> tuple[int, ...]:
-    exact = tuple(timeline.ticks(seconds) for seconds in window.seconds)
+    exact = tuple(timeline.shown_at(seconds) for seconds in window.seconds)
     if sampling == "exact" or not timeline.shown_keys:
         return exact
     keys = tuple(nearest(timeline.shown_keys, ticks) for ticks in exact)

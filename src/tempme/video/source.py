@@ -17,9 +17,14 @@ from tempme.video.values import Unreadable
 av.logging.set_level(None)
 
 # Containers that FFmpeg reads as video though a person would not call them one.
-NOT_VIDEO = ("image2", "tty", "hls", "dash", "concat", "concatf", "lrc", "srt", "ass", "webvtt")
+NOT_VIDEO = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
+# Lists of other files: never opened, for they would be fetched, for minutes where that fails.
+PLAYLISTS = {"hls", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "rtsp", "sdp", "rtp"}
+FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
+OPEN_SECONDS = 30.0
 MOST_PIXELS = 2**27
-PROBE_BYTES = 2**20
+# What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
+READING_ERRORS = (av.FFmpegError, OSError, IndexError)
 
 
 @dataclass
@@ -69,6 +74,16 @@ class Source(AbstractContextManager["Source"]):
         self.container.close()
 
     @property
+    def formats(self) -> set[str]:
+        """The short names of the container's format: one demuxer may go by several."""
+        return set(self.container.format.name.split(","))
+
+    @property
+    def lists_every_frame(self) -> bool:
+        """Whether the index of the container names each frame."""
+        return "mov" in self.formats
+
+    @property
     def pixel_aspect(self) -> float:
         """Width of a stored pixel over its height."""
         ratio = self.stream.sample_aspect_ratio
@@ -113,10 +128,15 @@ def _strerror(error: Exception) -> str:
 
 
 def _open(path: Path) -> av.container.InputContainer:
-    # "file:" keeps a name such as "concat:a" a name; the whitelist keeps playlists off the network.
-    options = {"protocol_whitelist": "file"}
+    # "file:" keeps a name such as "concat:a" a name.
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
-        container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        container = av.open(
+            f"file:{path}",
+            container_options=options,
+            metadata_errors="replace",
+            timeout=OPEN_SECONDS,
+        )
     except PermissionError as error:
         raise Unreadable("permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:

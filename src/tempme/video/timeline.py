@@ -11,11 +11,14 @@ from pathlib import Path
 
 import av
 
-from tempme.video.source import Deadline, Source
+from tempme.video.source import READING_ERRORS, Deadline, Source
 from tempme.video.values import Unreadable
 
 # Containers that keep no time of showing: with reordered frames only their order can be trusted.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"})
+# No frame stays longer, in seconds: times further apart are damage, not a very slow video.
+LONGEST_STILL = 3600
+LONGEST_TICK = 60
 # Codecs whose packets after the first need those before, whatever the container marks as keys.
 NEVER_SKIP = frozenset({"gif", "apng", "flic", "qtrle", "rawvideo"})
 
@@ -51,6 +54,10 @@ class Timeline:
         """The last tick that has begun by then; what a float rounds away is given back."""
         return self.origin + math.floor(seconds / float(self.time_base) + 1e-3)
 
+    def shown_at(self, seconds: float) -> int:
+        """The time of the frame shown then, in ticks."""
+        return self.shown[max(0, bisect_right(self.shown, self.ticks(seconds)) - 1)]
+
     def start_for(self, ticks: int) -> int:
         """Which of `keys` decoding starts at to reach this time, as its place in `keys`."""
         return max(0, bisect_right(self.keys, ticks) - 1)
@@ -80,8 +87,8 @@ class _Packets:
 
     @property
     def are_reordered(self) -> bool:
-        delays = {p - d for p, d in zip(self.pts, self.dts, strict=True) if p and d is not None}
-        return len(delays) > 1
+        pairs = zip(self.pts, self.dts, strict=True)
+        return any(p != d for p, d in pairs if p is not None and d is not None)
 
     def times(self, *, by_order: bool, step: int) -> list[int]:
         """When each is shown; where the file does not say, one step after the one before."""
@@ -110,36 +117,51 @@ def _read(source: Source, packets: _Packets, deadline: Deadline) -> bool:
             deadline.check()
             if packet.size:
                 packets.add(packet)
-    except (av.FFmpegError, OSError):
+    except READING_ERRORS:
         return True
     return False
 
 
 def _timeline(source: Source, packets: _Packets, *, is_broken: bool) -> Timeline:
     base = source.stream.time_base or Fraction(1, 1000)
-    names = set(source.container.format.name.split(","))
-    by_order = bool(names & UNTIMED) and (packets.are_reordered or not packets.are_timed)
+    if base > LONGEST_TICK:
+        raise Unreadable("damaged: its times make no sense")
+    by_order = bool(source.formats & UNTIMED) and (packets.are_reordered or not packets.are_timed)
     times = packets.times(by_order=by_order, step=source.frame_ticks)
     hidden = {times[i] for i in packets.hidden}
     keys = sorted({times[i] for i in packets.keys}) or [min(times)]
     shown = sorted({t for t in times if t not in hidden and t >= keys[0]}) or keys[:1]
+    shown = _longest_run(shown, longest=round(LONGEST_STILL / base))
     if by_order or not packets.are_timed or source.codec_name in NEVER_SKIP:
         keys = keys[:1]
     origin = shown[0]
     end = shown[-1] + _typical_gap(source, shown)
-    note = _truncation(source, (end - origin) * base, is_broken=is_broken)
-    if not note and source.stream.duration:
-        end = max(shown[-1] + 1, origin + source.stream.duration)
+    note = _truncation(
+        source,
+        float((end - origin) * base),
+        num_packets=len(packets.pts),
+        is_broken=is_broken,
+    )
+    stated = origin + (source.stream.duration or 0)
+    if not note and 0 < stated - shown[-1] <= LONGEST_STILL / base:
+        end = stated
     return Timeline(
         time_base=base,
         origin=origin,
         end=end,
         keys=tuple(keys),
-        shown_keys=tuple(k for k in keys if k >= origin and k not in hidden),
+        shown_keys=tuple(k for k in keys if origin <= k <= shown[-1] and k not in hidden),
         shown=tuple(shown),
         is_by_order=by_order,
         note=note,
     )
+
+
+def _longest_run(shown: list[int], *, longest: int) -> list[int]:
+    """The most frames in a row without an impossible jump between two."""
+    jumps = [i for i, (a, b) in enumerate(pairwise(shown), start=1) if b - a > longest]
+    bounds = pairwise([0, *jumps, len(shown)])
+    return max((shown[a:b] for a, b in bounds), key=len)
 
 
 def _typical_gap(source: Source, shown: list[int]) -> int:
@@ -150,12 +172,15 @@ def _typical_gap(source: Source, shown: list[int]) -> int:
     return source.frame_ticks
 
 
-def _truncation(source: Source, seconds: Fraction, *, is_broken: bool) -> str:
+def _truncation(source: Source, seconds: float, *, num_packets: int, is_broken: bool) -> str:
     declared = _declared_seconds(source)
-    is_short = declared - float(seconds) > max(0.5, 0.1 * declared)
-    if not (is_broken or is_short) or (is_broken and 0 < declared <= float(seconds) + 0.1):
-        return ""
-    return f"truncated after {float(seconds):.1f} s: used what was there"
+    is_short = declared - seconds > max(0.5, 0.1 * declared)
+    if source.lists_every_frame:
+        is_short = is_short or len(source.stream.index_entries) > num_packets
+    is_broken = is_broken and not 0 < declared <= seconds + 0.1
+    if is_short or is_broken:
+        return f"truncated after {seconds:.1f} s: used what was there"
+    return ""
 
 
 def _declared_seconds(source: Source) -> float:
