@@ -41,11 +41,7 @@ class LanceStore:
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path."""
-        if not self._exists("videos"):
-            return ()
-        with _reading(self.folder):
-            rows = self._table("videos").to_arrow().to_pylist()
-        found = (Video(**{**row, "path": text_to_path(row["path"])}) for row in rows)
+        found = (_video_from(row) for row in self._rows("videos", "digest", None).to_pylist())
         return tuple(sorted(found, key=lambda video: video.path))
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
@@ -110,25 +106,30 @@ class LanceStore:
 
     def _read_gallery(self, only: Collection[str] | None) -> Gallery:
         paths: dict[str, list[Path]] = {}
-        for video in self.videos():
-            if video.status == "ok" and (only is None or video.digest in only):
-                paths.setdefault(video.digest, []).append(video.path)
+        for row in self._rows("videos", "digest", only).to_pylist():
+            if row["status"] == "ok":
+                paths.setdefault(row["digest"], []).append(text_to_path(row["path"]))
         if not paths:
             return _empty_gallery(self.features)
-        with _reading(self.folder):
-            rows = self._moment_table(None if only is None else list(paths))
+        rows = self._rows("moments", "video", None if only is None else paths)
         return _gallery_from(rows, paths, width=self.features)
 
-    def _moment_table(self, only: list[str] | None) -> Any:
-        table = self._table("moments")
-        if only is None:
-            return table.to_arrow()
+    def _rows(self, name: str, column: str, only: Collection[str] | None) -> Any:
+        """The rows of a table, or those with one of the values `only` in a column."""
         import pyarrow as pa
 
-        parts = [
-            table.search().where(f"video IN ({names})").to_arrow() for names in _statements(only)
-        ]
-        return pa.concat_tables(parts)
+        if not self._exists(name):
+            schema = _video_schema() if name == "videos" else _moment_schema(self.features)
+            return schema.empty_table()
+        with _reading(self.folder):
+            table = self._table(name)
+            if only is None:
+                return table.to_arrow()
+            parts = [
+                table.search().where(f"{column} IN ({values})").to_arrow()
+                for values in _statements(sorted(only))
+            ]
+            return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
     def _write_snapshot(self, gallery: Gallery) -> None:
         write_snapshot(self.folder, gallery, versions=self.version())
@@ -146,6 +147,7 @@ class LanceStore:
         table = self._table("moments")
         table.create_index("feature", config=IvfFlat(distance_type="dot"))
         table.create_index("video", config=BTree())
+        self._table("videos").create_index("digest", config=BTree())
 
     def version(self) -> str:
         """The newest manifest of each table: Lance counts names down from 2^64, so the first."""
@@ -218,6 +220,10 @@ def _video_rows(videos: Sequence[Video]) -> Any:
     return pa.Table.from_pylist(rows, schema=_video_schema())
 
 
+def _video_from(row: dict[str, Any]) -> Video:
+    return Video(**{**row, "path": text_to_path(row["path"])})
+
+
 def _statements(values: Sequence[str]) -> Iterator[str]:
     """SQL lists of `values`, none so long that parsing it takes noticeable time."""
     for start in range(0, len(values), NAMES_PER_STATEMENT):
@@ -249,7 +255,7 @@ def _gallery_from(rows: Any, paths: dict[str, list[Path]], *, width: int) -> Gal
     kept = np.unique(owner[order])
     return Gallery(
         contents=tuple(contents[i] for i in kept),
-        paths=tuple(tuple(paths[contents[i]]) for i in kept),
+        paths=tuple(tuple(sorted(paths[contents[i]])) for i in kept),
         owner=np.searchsorted(kept, owner[order]),
         spans=np.stack([start, end], axis=1)[order],
         features=flat.reshape(-1, width)[order].astype(np.float16, copy=False),

@@ -14,8 +14,10 @@ from tempme.errors import BadSetting
 from tempme.index.moments import Gallery, Hit
 from tempme.index.store import Store
 
-# Moments up to which everything is scanned; see `benchmarks/search.py` for the figures.
-EXACT_MOMENTS = 300_000
+# Moments up to which everything is scanned (about 170 hours of video). Here a warm scan and a warm
+# approximate search cost about the same, and so do cold ones, as the approximate index needs
+# LanceDB to be imported (1.3 s) but no features to be read. See `benchmarks/search.py`.
+EXACT_MOMENTS = 100_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
 
@@ -41,7 +43,10 @@ class Scan:
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
-        self._features = _unit(gallery.features.astype(np.float32))
+        self._features = gallery.features.astype(np.float32)
+        # Half precision leaves rows a thousandth away from unit length: scores make up for it.
+        squares = np.einsum("nd,nd->n", self._features, self._features)
+        self._norms = np.sqrt(squares).clip(1e-6)
 
     def hits(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
         """Queries (Q, D), unit rows -> best hits first.
@@ -51,7 +56,7 @@ class Scan:
         """
         if not len(self.gallery):
             return []
-        scores = np.clip(_unit(queries) @ self._features.T, -1, 1)
+        scores = np.clip(queries @ self._features.T / self._norms, -1, 1)
         if request.moments:
             rows = np.arange(len(self.gallery))
             return self._answer(scores.max(axis=0), rows, request)
@@ -106,13 +111,6 @@ def check_queries(queries: NDArray[np.float32]) -> None:
 
 def _contents_under(store: Store, folder: Path) -> Sequence[str]:
     return sorted({v.digest for v in store.videos() if v.path.is_relative_to(folder)})
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Half precision leaves rows a thousandth away from unit length."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6).astype(np.float32)
-    unit: NDArray[np.float32] = np.divide(rows, norms, dtype=np.float32)
-    return unit
 
 
 def _is_below(score: float, limit: float | None) -> bool:
