@@ -6,6 +6,7 @@ A folder holds `system.toml` (the system, and where the rest of the weights come
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
@@ -18,14 +19,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tempme.assembly import Backbone, assemble, at_random, from_weights, retriever_of
 from tempme.clip import hub
 from tempme.clip.config import BACKBONES, ClipConfig
+from tempme.clip.model import Clip
 from tempme.clip.official import split_official
 from tempme.clip.tokenizer import Tokenizer
+from tempme.clip.weights import read_published, read_weights
 from tempme.compression import COMPRESSIONS, Compression
 from tempme.errors import BadSetting, BadWeights, UnknownName
 from tempme.pooling import POOLINGS
-from tempme.retriever import Retriever, assemble, build
+from tempme.retriever import Retriever
 from tempme.tuning import TUNINGS, LoRA
 from tempme.zoo import System, system
 
@@ -52,6 +56,29 @@ def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") 
     return build(system(system_name), source)
 
 
+def build(
+    made: System,
+    weights: str | Path | Mapping[str, Tensor] | None = None,
+    *,
+    activation: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    seed: int | None = None,
+) -> Retriever:
+    """Load, tune, compress: the retriever of a system, untrained.
+
+    weights: a published tag, a file or folder or hub id of CLIP weights, a state dict, a saved or
+    shipped retriever (whose backbone is taken, without what was tuned around it), or None.
+    activation: overrules the table of known tags. tokenizer: for random weights with few words.
+    seed: makes what starts at random repeatable.
+    """
+    if weights is None:
+        return retriever_of(made, at_random(made, tokenizer, seed=seed), seed=seed)
+    folder = None if isinstance(weights, Mapping) else _saved_folder(weights)
+    if folder is not None:
+        return retriever_of(made, _saved_backbone(folder), seed=seed)
+    return retriever_of(made, _published(made, weights, activation), seed=seed)
+
+
 def shipped() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEM}")))
@@ -68,8 +95,6 @@ def from_official(
     frames: as trained, read off the clip positions if None (12 where there are none).
     compression: TempMe with the paper's settings for the patch size if None. LoRA has scale 1.
     """
-    from tempme.clip.weights import read_weights
-
     parts = split_official(source)
     weights = read_weights(parts.state, activation="quick_gelu")
     if frames is None:
@@ -84,7 +109,7 @@ def from_official(
         frames=frames,
         max_words=min(row.max_words, weights.config.context),
     )
-    clip = assemble(made, weights)
+    clip = assemble(made, from_weights(weights).clip)
     with torch.no_grad():
         for (tower, block), (down, up) in parts.lora.items():
             layers = clip.vision.layers if tower == "visual" else clip.text.layers
@@ -140,7 +165,7 @@ def load_folder(folder: Path) -> Retriever:
         raise BadWeights(f"{folder} has format {described.get('format')}; this program reads 1")
     made = from_toml(described)
     base = described.get("base")
-    clip = assemble(made, None) if base is None else build(made, str(base)).clip
+    clip = assemble(made, Clip(made.config)) if base is None else build(made, str(base)).clip
     lacking = set(clip.state_dict() if base is None else _learning(clip)) - state.keys()
     foreign = state.keys() - clip.state_dict().keys()
     if lacking or foreign:
@@ -229,6 +254,35 @@ def _saved_folder(source: str | Path) -> Path | None:
     if not path.exists() and hub.is_repository(str(source)):
         return hub.fetch_saved(str(source), (SYSTEM, WEIGHTS, TOKENIZER))
     return None
+
+
+def _saved_backbone(folder: Path) -> Backbone:
+    """The CLIP inside a saved retriever, before it was tuned and compressed."""
+    saved = load_folder(folder)
+    clip = Clip(saved.clip.config)
+    inner = {_plain_name(name): value for name, value in saved.clip.state_dict().items()}
+    lacking = clip.state_dict().keys() - inner.keys()
+    if lacking:
+        raise BadWeights(f"the backbone of {folder} was changed by its tuning: no {min(lacking)}")
+    clip.load_state_dict({name: inner[name] for name in clip.state_dict()})
+    return Backbone(clip, saved.tokenizer, str(folder))
+
+
+def _plain_name(name: str) -> str:
+    """The name before compression and LoRA were put around a layer."""
+    return re.sub(r"^(vision\.layers\.\d+\.)(layer\.)+", r"\1", name).replace(".qkv.base.", ".qkv.")
+
+
+def _published(
+    made: System, weights: str | Path | Mapping[str, Tensor], activation: str | None
+) -> Backbone:
+    is_tag = isinstance(weights, str) and "/" not in weights and not Path(weights).exists()
+    if not is_tag:
+        return from_weights(read_weights(weights, activation=activation))
+    if not isinstance(made.backbone, str):
+        raise BadSetting(f"published weights {weights!r} need a backbone that has a name")
+    read = read_published(made.backbone, str(weights), activation=activation)
+    return from_weights(read, tag=str(weights))
 
 
 def _learning(clip: nn.Module) -> set[str]:

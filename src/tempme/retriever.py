@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +18,6 @@ from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
 from tempme.errors import BadSetting
 from tempme.zoo import System, check_frames
-
-if TYPE_CHECKING:
-    from tempme.clip.weights import Weights
 
 # Shape letters: V videos, F frames, N distinct frames, W windows, T texts, D feature.
 
@@ -95,7 +90,7 @@ class Retriever(nn.Module):
         vision = self.clip.vision
         with numbers.context(self.precision, self.device):
             tokens = vision.encode(vision.embed(self._cast(frames)))
-            return self._pool(vision.project(tokens), mask)
+            return self._pool(vision.project(tokens), tokens.frame_weights(mask))
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.
@@ -115,7 +110,8 @@ class Retriever(nn.Module):
             for layer in vision.layers[:alone]:
                 tokens = layer(tokens)
             tokens = tokens.rows(index.flatten(), clips_per_video=self.frames)
-            return self._pool(vision.project(vision.encode(tokens, vision.layers[alone:])), None)
+            tokens = vision.encode(tokens, vision.layers[alone:])
+            return self._pool(vision.project(tokens), tokens.frame_weights())
 
     def encode_texts(self, texts: Sequence[str] | Tensor) -> Tensor:
         """Texts, or ids (T, W) with the end of text as the largest -> (T, D) unit features.
@@ -175,70 +171,6 @@ class Retriever(nn.Module):
                 f"frames are {tuple(frames.shape)}; this model takes ({wanted}) from "
                 f"retriever.transform, whose input has the channels last"
             )
-
-
-def build(
-    system: System,
-    weights: str | Path | Mapping[str, Tensor] | None,
-    *,
-    tokenizer: Tokenizer | None = None,
-    activation: str | None = None,
-    seed: int | None = None,
-) -> Retriever:
-    """Load, tune, compress, pool.
-
-    weights: as for `System.build`. tokenizer: CLIP's own if None. activation: overrules the table
-    of known tags. seed: makes what starts at random repeatable.
-    """
-    read = None if weights is None else _read(system, weights, activation)
-    if read is None and tokenizer is not None:
-        system = replace(system, backbone=replace(system.config, vocab=tokenizer.vocab))
-    if read is not None and read.config != system.config:
-        words = min(system.max_words, read.config.context)
-        system = replace(system, backbone=read.config, max_words=words)
-    with torch.random.fork_rng(enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
-        clip = assemble(system, read)
-    return Retriever(
-        system,
-        clip,
-        tokenizer or Tokenizer(context=clip.config.context),
-        origin="random" if read is None else read.origin,
-        base=str(weights) if _is_tag(weights) else None,
-    ).eval()
-
-
-def assemble(system: System, weights: Weights | None) -> Clip:
-    """The law of the order: load, tune, compress. (Pooling comes last, in `encode_videos`.)"""
-    config = system.config if weights is None else weights.config
-    clip = Clip(config)
-    if weights is not None:
-        clip.load_openai(weights.state)
-    system.tuning.tune(clip)
-    plan = system.compression.plan(tokens=config.tokens, frames=system.frames, depth=config.layers)
-    clip.vision.layers = nn.ModuleList(
-        system.compression.wrap(layer, step, config.width)
-        for layer, step in zip(clip.vision.layers, plan, strict=True)
-    )
-    return clip
-
-
-def _read(
-    system: System, weights: str | Path | Mapping[str, Tensor], activation: str | None
-) -> Weights:
-    from tempme.clip.weights import read_published, read_weights
-
-    if _is_tag(weights):
-        if not isinstance(system.backbone, str):
-            raise BadSetting(f"published weights {weights!r} need a backbone that has a name")
-        return read_published(system.backbone, str(weights), activation=activation)
-    return read_weights(weights, activation=activation)
-
-
-def _is_tag(weights: object) -> bool:
-    """Whether this names published weights: a word that is neither a path nor a hub id."""
-    return isinstance(weights, str) and "/" not in weights and not Path(weights).exists()
 
 
 def _fingerprint(system: System, clip: Clip) -> str:

@@ -58,10 +58,11 @@ class System:
         """Numbers that learn; counted without allocating any."""
         import torch
 
-        from tempme.retriever import assemble
+        from tempme.assembly import assemble
+        from tempme.clip.model import Clip
 
         with torch.device("meta"):
-            clip = assemble(self, None)
+            clip = assemble(self, Clip(self.config))
         return sum(p.numel() for p in clip.parameters() if p.requires_grad)
 
     def build(
@@ -70,9 +71,9 @@ class System:
         """Load, tune, compress, pool: always in this order.
 
         `weights`: a published tag ("openai"), a file, a folder, a state dict, or None for random
-        ones. Options are those of `retriever.build`.
+        ones. Options are those of `checkpoint.build`.
         """
-        from tempme.retriever import build
+        from tempme.checkpoint import build
 
         return build(self, weights, **options)  # type: ignore[arg-type]
 

@@ -1,0 +1,53 @@
+"""Endless training batches of generated scenes, each a function of its number alone."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tempme.datasets.scenes import Scene, clip, draw, random_scene
+from tempme.errors import BadSetting
+
+
+@dataclass(frozen=True)
+class SceneBatches:
+    """Batches of `batch` videos; a share of them static, the rest temporal with their twins.
+
+    With one frame a video, the frame is drawn at a random time. The twin of a temporal video has
+    its frames in another order, so a batch holds the negatives that only order tells apart.
+    """
+
+    batch: int
+    frames: int
+    size: int
+    static: float = 0.5
+    twins: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.static <= 1:
+            raise BadSetting(f"static is {self.static}; it is a share: 0 to 1")
+
+    def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
+        """Frames (V, F, S, S, 3) and a caption per video."""
+        rng = random.Random(f"{self.seed}/{step}")
+        made = self._scenes(rng)
+        frames = np.stack([self._frames(scene, rng) for scene in made])
+        return frames, [rng.choice(scene.captions) for scene in made]
+
+    def _scenes(self, rng: random.Random) -> list[Scene]:
+        made: list[Scene] = []
+        while len(made) < self.batch:
+            part = "static" if rng.random() < self.static else "temporal"
+            scene = random_scene(rng, part, "train")
+            twin = scene.twin if self.twins else None
+            made += [scene] if twin is None else [scene, twin]
+        return made[: self.batch]
+
+    def _frames(self, scene: Scene, rng: random.Random) -> npt.NDArray[np.uint8]:
+        if self.frames == 1:
+            return draw(scene, rng.random(), size=self.size)[None]
+        return clip(scene, self.frames, size=self.size)

@@ -1,0 +1,195 @@
+"""Training whatever a system lets learn, on Lightning: the paper's recipe by default.
+
+Symmetric contrastive loss, AdamW, a linear warm-up and half a cosine, gradients cut at norm 1
+(paper, appendix B; the official code's settings).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tempme.errors import BadSetting, MissingExtra
+from tempme.losses import contrastive_loss
+from tempme.optimizers import warmup_cosine_schedule
+from tempme.precision import PRECISIONS, resolve
+from tempme.retriever import Retriever
+
+try:
+    import lightning
+    from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+except ImportError as missing:
+    raise MissingExtra(f"training needs {missing.name}: pip install 'tempme[train]'") from missing
+
+LARGEST_LOGIT_SCALE = math.log(100)
+CHECKPOINT = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults are the official TempMe release's, in steps.
+
+    warmup is a share of the steps. decay_vectors: weight decay also for biases, norms and
+    positions, as in the official code. precision: fp32, or bf16 products ("auto" where the
+    machine has instructions for them); weights stay fp32.
+    """
+
+    steps: int = 300
+    batch: int = 128
+    learning_rate: float = 6e-4
+    weight_decay: float = 0.2
+    decay_vectors: bool = True
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float = 0.1
+    clip_norm: float = 1.0
+    precision: str = "auto"
+    save_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "save_every"):
+            if getattr(self, name) < 1:
+                raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.warmup < 1:
+            raise BadSetting(f"recipe.warmup is {self.warmup}; it is a share: 0 up to below 1")
+        if self.precision not in PRECISIONS:
+            raise BadSetting(
+                f"recipe.precision is {self.precision!r}; possible: {', '.join(PRECISIONS)}"
+            )
+
+
+class Batches(Protocol):
+    """Batches by number, so that a resumed run sees what an undisturbed one would."""
+
+    def __getitem__(self, step: int) -> tuple[Any, list[str]]:
+        """Frames uint8 (V, F, S, S, 3) and a caption per video."""
+
+
+class Stream:
+    """The batches of a run, from `first` on; Lightning keeps its place in checkpoints."""
+
+    def __init__(self, batches: Batches, steps: int) -> None:
+        self.batches, self.steps, self.first = batches, steps, 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Any, list[str]]]:
+        for step in range(self.first, self.steps):
+            self.first = step + 1
+            yield self.batches[step]
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of the batch to go on with."""
+        return {"first": self.first}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.first = state["first"]
+
+
+class ContrastiveTask(lightning.LightningModule):
+    """One retriever, one recipe, one loss."""
+
+    def __init__(self, retriever: Retriever, recipe: Recipe) -> None:
+        super().__init__()
+        self.retriever, self.recipe = retriever, recipe
+
+    def training_step(self, batch: tuple[Any, list[str]], number: int) -> Tensor:  # noqa: ARG002
+        """Frames and captions -> loss."""
+        frames, captions = batch
+        videos = self.retriever.encode_videos(self.retriever.transform(frames))
+        texts = self.retriever.encode_texts(captions)
+        scale = self.retriever.clip.logit_scale
+        loss = contrastive_loss(texts, videos, scale)
+        self.log("loss", loss, prog_bar=True, batch_size=len(captions))
+        self.log("logit_scale", scale, batch_size=len(captions))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Keep the temperature where CLIP keeps it."""
+        with torch.no_grad():
+            self.retriever.clip.logit_scale.clamp_(max=LARGEST_LOGIT_SCALE)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over what requires gradients, and the schedule by step."""
+        learning = [p for p in self.parameters() if p.requires_grad]
+        vectors = [p for p in learning if p.ndim < 2 and not self.recipe.decay_vectors]
+        skipped = {id(p) for p in vectors}
+        groups = [
+            {"params": [p for p in learning if id(p) not in skipped]},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=self.recipe.learning_rate,
+            betas=self.recipe.betas,
+            weight_decay=self.recipe.weight_decay,
+        )
+        schedule = warmup_cosine_schedule(
+            optimizer, total_steps=self.recipe.steps, warmup=self.recipe.warmup
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def fit(
+    retriever: Retriever,
+    batches: Batches,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    seed: int = 0,
+    show_progress: bool = True,
+) -> Retriever:
+    """Train `retriever` in place and return it, ready to encode.
+
+    Logs (CSV and TensorBoard) and checkpoints go to `folder`; where a checkpoint lies there, the
+    run goes on from it.
+    """
+    lightning.seed_everything(seed, verbose=False)
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = resolve(recipe.precision, torch.device(accelerator))
+    last = folder / CHECKPOINT
+    keeper = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        every_n_train_steps=recipe.save_every,
+        enable_version_counter=False,
+    )
+    watchers = [keeper, LearningRateMonitor("step")]
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision="32-true" if precision == "fp32" else "bf16-mixed",
+        max_steps=recipe.steps,
+        max_epochs=1,
+        gradient_clip_val=recipe.clip_norm,
+        logger=[CSVLogger(folder, name="", version="csv"), TensorBoardLogger(folder, name="")],
+        callbacks=[*watchers, RichProgressBar()] if show_progress else watchers,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+    )
+    retriever.train()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")  # advice about workers and loggers
+        trainer.fit(
+            ContrastiveTask(retriever, recipe),
+            Stream(batches, recipe.steps),
+            ckpt_path=str(last) if last.exists() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return retriever.eval()
