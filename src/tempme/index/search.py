@@ -14,10 +14,10 @@ from tempme.errors import BadSetting
 from tempme.index.moments import Gallery, Hit
 from tempme.index.store import Store
 
-# Moments up to which everything is scanned (about 170 hours of video). Here a warm scan and a warm
-# approximate search cost about the same, and so do cold ones, as the approximate index needs
-# LanceDB to be imported (1.3 s) but no features to be read. See `benchmarks/search.py`.
-EXACT_MOMENTS = 100_000
+# Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
+# much as a cold approximate search, which reads no features but needs LanceDB (1.3 s to import);
+# a warm scan is still twice as fast. `benchmarks/search.py` has the figures.
+EXACT_MOMENTS = 200_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
 
