@@ -129,8 +129,9 @@ class Retriever(nn.Module):
 
     def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
         """Unit features (T, D) and (V, D) -> logits (T, V): cosines times the temperature."""
-        cosines = torch.einsum("td,vd->tv", texts, videos)
-        return self.clip.logit_scale.float().exp() * cosines
+        with torch.autocast(self.device.type, enabled=False):  # half a product cannot rank
+            cosines = torch.einsum("td,vd->tv", texts.float(), videos.float())
+            return self.clip.logit_scale.float().exp() * cosines
 
     def for_inference(self, precision: str = "auto") -> Retriever:
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""

@@ -14,7 +14,18 @@ from typer.main import get_command
 from tempme.errors import TempmeError
 
 # In the order in which a person meets them.
-VERBS = ("index", "search", "similar", "status", "show", "systems", "data", "eval", "demo")
+VERBS = (
+    "index",
+    "search",
+    "similar",
+    "status",
+    "show",
+    "systems",
+    "data",
+    "train",
+    "eval",
+    "demo",
+)
 
 INTERRUPTED = 130
 

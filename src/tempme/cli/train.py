@@ -1,0 +1,42 @@
+"""`tempme train`: an experiment file -> a trained retriever and its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tempme.cli.options import AsJson
+from tempme.cli.output import print_json, print_line, say
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        Path, typer.Argument(help="A TOML file such as experiments/scenes/tempme.toml.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of logs, checkpoints and the retriever.")],
+    seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
+    result: Annotated[Path | None, typer.Option(help="Write the result (JSON) here.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Overrule a key: recipe.steps=100.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the system of EXPERIMENT and judge it; a run that was cut off goes on."""
+    from tempme.experiments import Experiment, run
+    from tempme.results import write
+
+    settings = Experiment.read(experiment, changes or ())
+    _, answer = run(settings, seed=seed, folder=out, show_progress=not as_json)
+    if result is not None:
+        write(answer, result)
+    if as_json:
+        print_json(answer)
+        return
+    for part, scores in answer["metrics"].items():
+        print_line(f"{part}: text to video R@1 {scores['t2v']['r1']:.1f}")
+    say(f"retriever: {out / 'retriever'}")
