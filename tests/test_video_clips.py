@@ -71,8 +71,8 @@ def frames_of(file: av.container.InputContainer, stream: av.VideoStream):
 
 
 @pytest.mark.parametrize("path", CLIPS, ids=lambda p: p.name)
-def test_a_few_frames_of_every_clip(path: Path) -> None:
-    found = load(path, frames=2, size=32, sampling="keyframes")
+def test_every_clip_opens(path: Path) -> None:
+    found = load(path, seconds=[0.0, 0.2], size=32, sampling="exact")
     assert isinstance(found, Frames), found
     assert found.pixels.shape == (2, 32, 32, 3)
     assert found.seconds[0] >= 0
