@@ -71,7 +71,7 @@ class Experiment:
     name: str
     system: SystemSettings
     data: DataSettings = DataSettings()
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod

@@ -1,0 +1,42 @@
+# make alone prints the verbs. Everything runs in .venv, which is made when it is missing or old.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check fix test test-all demo bench wheel
+
+help:      ## print this
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready  ## make .venv: the package, editable, and all that developing it needs
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+check: setup  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: setup  ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup  ## the tests, less the slow ones
+	$(BIN)/pytest -m 'not slow'
+
+test-all: setup  ## every test
+	$(BIN)/pytest
+
+demo: setup  ## generate videos, index them, search: the road, offline
+	$(BIN)/tempme demo --out demo
+
+bench: setup  ## measure the encoder and the decoder on this machine
+	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/decode.py
+
+wheel: setup  ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,0 +1,68 @@
+"""`tempme demo`: the whole road on videos that it makes itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tempme.cli.output import counted, print_line, print_table, say, shown_path, shown_time
+
+if TYPE_CHECKING:
+    from tempme.demo import Search
+
+app = typer.Typer(add_completion=False)
+VIDEOS, INDEX, SHEET = "videos", "demo.tempme", "hits.png"
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the videos, the index and the picture.")],
+) -> None:
+    """Generate videos, index them with the shipped model, search, and draw what was found."""
+    from tempme.cli.progress import ProgressBar
+    from tempme.demo import ask, build_index, draw_sheet, make_videos
+    from tempme.index import Index
+
+    videos, index = out / VIDEOS, out / INDEX
+    for old in (videos, index):  # made by an earlier demo
+        shutil.rmtree(old, ignore_errors=True)
+    say("1/3  generating videos (h264, h265, mpeg4 and vp9; 4 to 30 s)")
+    told = make_videos(videos, _say_tenths)
+    say("2/3  indexing them with scenes-tiny")
+    with ProgressBar() as bar:
+        report = build_index(videos, index, bar.show)
+    print_line(
+        f"indexed {counted(report.videos.indexed, 'video')} as {counted(report.moments, 'moment')}"
+        f" in {report.seconds:.1f} s"
+    )
+    say("3/3  searching")
+    searches = ask(Index.open(index), told)
+    for search in searches:
+        _show(search)
+    right = sum(search.rank == 1 for search in searches)
+    print_line(f"{right} of {len(searches)} searches have the right video first")
+    print_line(f"contact sheet of the hits: {shown_path(draw_sheet(searches, out / SHEET))}")
+    print_line(f'ask more: tempme search "a red circle above a blue star" --index {index}')
+
+
+def _show(search: Search) -> None:
+    place = "not among them" if search.rank is None else f"number {search.rank}"
+    print_line(f'\n"{search.query}"  ({search.kind}; the right video is {place})')
+    rows = [
+        (
+            f"{hit.score:.3f}",
+            shown_time(hit.start_seconds),
+            shown_time(hit.end_seconds),
+            Path(hit.path).name,
+        )
+        for hit in search.hits
+    ]
+    print_table(("score", "from", "to", "video"), rows, right=(1, 2))
+
+
+def _say_tenths(done: int, total: int) -> None:
+    if done % max(1, total // 3) == 0:
+        say(f"     {done}/{total}")

@@ -1,0 +1,99 @@
+"""The road end to end, on videos made here: generate, index, search, show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tempme.datasets.pairs import Pair
+from tempme.datasets.scenes import Scene, scenes, write_video
+from tempme.index import Hit, Index, Progress, Report, open_or_create
+from tempme.sheet import Row, contact_sheet
+from tempme.video import Failure, load
+
+CODECS = {"libx264": ".mp4", "libx265": ".mp4", "mpeg4": ".avi", "libvpx-vp9": ".webm"}
+NUM_SHORT, NUM_LONG, SCENES_IN_LONG = 24, 6, 4  # per part; long videos join several scenes
+SIZE, FPS = 224, 12
+EVERY_SECONDS = 0.5  # windows of 6 s, about as long as a scene
+THUMBNAIL = 96
+
+
+@dataclass(frozen=True)
+class Search:
+    """A query, where its answer is, and what was found."""
+
+    query: str
+    kind: str
+    answer: Pair
+    hits: tuple[Hit, ...]
+
+    @property
+    def rank(self) -> int | None:
+        """1-based place of the right video among the hits."""
+        paths = [Path(hit.path) for hit in self.hits]
+        right = Path(self.answer.video)
+        return paths.index(right) + 1 if right in paths else None
+
+
+def make_videos(folder: Path, on_video: Callable[[int, int], None]) -> list[tuple[str, Pair]]:
+    """About 60 videos in four codecs, 4 to 30 s long; a kind and a pair per scene."""
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = _programme()
+    told: list[tuple[str, Pair]] = []
+    for number, acts in enumerate(videos):
+        codec = list(CODECS)[number % len(CODECS)]
+        name = acts[0].id if len(acts) == 1 else f"long-{acts[0].id}"
+        pairs = write_video(
+            acts, folder / f"{name}{CODECS[codec]}", size=SIZE, fps=FPS, codec=codec
+        )
+        firsts = {pair.start_seconds: pair for pair in reversed(pairs)}
+        kind = acts[0].part if len(acts) == 1 else "moment"
+        told += [(kind, pair) for _, pair in sorted(firsts.items())]
+        on_video(number + 1, len(videos))
+    return told
+
+
+def build_index(videos: Path, index: Path, on_progress: Callable[[Progress], None]) -> Report:
+    """Index the folder with the shipped model."""
+    opened = open_or_create(index, "scenes-tiny", every_seconds=EVERY_SECONDS)
+    return opened.add(videos, on_progress=on_progress)
+
+
+def ask(index: Index, told: Sequence[tuple[str, Pair]], *, k: int = 3) -> tuple[Search, ...]:
+    """Five searches: two of static scenes, two of temporal ones, one inside a long video."""
+    wanted = {"static": 2, "temporal": 2, "moment": 1}
+    searches = []
+    for kind, count in wanted.items():
+        pairs = [pair for one, pair in told if one == kind]
+        # Evenly spread over what was generated, not picked by their answers.
+        for pair in pairs[len(pairs) // 3 :: max(1, len(pairs) // 3)][:count]:
+            hits = tuple(index.search(pair.caption, k))
+            searches.append(Search(pair.caption, kind, pair, hits))
+    return tuple(searches)
+
+
+def draw_sheet(searches: Sequence[Search], path: Path) -> Path:
+    """The best hit of every search, twelve frames of its span each."""
+    rows = []
+    for search in searches:
+        hit = search.hits[0]
+        step = (hit.end_seconds - hit.start_seconds) / 12
+        times = [hit.start_seconds + (n + 0.5) * step for n in range(12)]
+        frames = load(Path(hit.path), seconds=times, size=THUMBNAIL, sampling="exact")
+        if isinstance(frames, Failure):
+            continue
+        place = f"{hit.start_seconds:.1f}-{hit.end_seconds:.1f} s"
+        title = f'"{search.query}"  ->  {Path(hit.path).name}  {place}  score {hit.score:.3f}'
+        rows.append(Row(title, frames.pixels))
+    return contact_sheet(rows, path)
+
+
+def _programme() -> list[tuple[Scene, ...]]:
+    """Single scenes of both parts, twins side by side, and long videos of several scenes."""
+    static = scenes(NUM_SHORT + NUM_LONG * SCENES_IN_LONG, part="static", split="test", seed=11)
+    temporal = scenes(NUM_SHORT, part="temporal", split="test", seed=11)
+    short = [(scene,) for scene in (*static[:NUM_SHORT], *temporal)]
+    rest = static[NUM_SHORT:]
+    long = [rest[first : first + SCENES_IN_LONG] for first in range(0, len(rest), SCENES_IN_LONG)]
+    return [*short, *long]
