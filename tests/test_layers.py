@@ -19,7 +19,7 @@ ROWS = (
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
-    "zoo retriever checkpoint | datasets",
+    "zoo retriever checkpoint tracing | datasets",
     "training evaluation self_test benchmark results | index",
     "cli serving",
 )

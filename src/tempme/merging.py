@@ -56,8 +56,50 @@ class Matching:
         places = torch.arange(sources.shape[1], device=sources.device).expand_as(sources)
         return out.scatter(1, sources, places).scatter(1, moving, self.slots)
 
+    @property
+    def ends(self) -> Tensor:
+        """(C N,): the row of the merged batch that each row of the batch ends in."""
+        return _flat(self.assignment, self.num_protected + self.num_free - self.moved.shape[1])
+
     def _of_a(self, index: Tensor) -> Tensor:
         return self.num_protected + self.a_starts_at + 2 * index
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tokens stay, and which move where; tokens in neither are dropped."""
+
+    sources: Tensor  # (C, M) the tokens that stay, in the order of the output
+    moving: Tensor  # (C, r) the tokens that move
+    slots: Tensor  # (C, r) where in the output they arrive
+    num_tokens: int
+    num_out: int
+
+    @property
+    def ends(self) -> Tensor:
+        """(C N,): the row of the output that each row of the batch ends in; -1 if dropped."""
+        like = self.sources
+        out = torch.full((len(like), self.num_tokens), -1, device=like.device)
+        places = torch.arange(like.shape[1], device=like.device).expand_as(like)
+        out = out.scatter(1, like, places).scatter(1, self.moving, self.slots)
+        return torch.where(out < 0, out, out + self.num_out * _numbers(out)).flatten()
+
+
+@dataclass(frozen=True)
+class Join:
+    """Every `k` neighbouring clips of (C, N, ...) became one."""
+
+    k: int
+    shape: tuple[int, int]  # C, N
+    num_protected: int
+    device: torch.device
+
+    @property
+    def ends(self) -> Tensor:
+        """(C N,): the row of the joined batch that each row of the batch ends in."""
+        rows = torch.arange(self.shape[0] * self.shape[1], device=self.device)
+        begins = concatenate(rows.view(*self.shape, 1), self.k, self.num_protected).flatten()
+        return torch.empty_like(rows).scatter(0, begins, rows)
 
 
 @torch.no_grad()
@@ -70,11 +112,12 @@ def match(similar_by_CND: Tensor, r: int, num_protected: int) -> Matching:
     a_starts_at = num_protected % 2  # A holds the even positions of the whole sequence
     a, b = free[:, a_starts_at::2], free[:, 1 - a_starts_at :: 2]
     if not 0 <= r <= a.shape[1] or (r and not b.shape[1]):
-        most = min(a.shape[1], free.shape[1] // 2)
+        most = a.shape[1] if b.shape[1] else 0
         raise BadSetting(f"{free.shape[1]} free tokens cannot lose {r}: at most {most}")
-    best, partner = (a @ b.mT).max(dim=-1)
+    with torch.autocast(free.device.type, enabled=False):  # which would round to bf16
+        best, partner = (a @ b.mT).max(dim=-1)
     moved = best.sort(dim=-1, descending=True, stable=True).indices[:, :r]
-    kept = _others(moved, a.shape[1])
+    kept = others(moved, a.shape[1])
     return Matching(
         kept, moved, partner.gather(1, moved), a_starts_at, num_protected, free.shape[1]
     )
@@ -91,20 +134,35 @@ def merge(tokens: Tokens, r: int, *, similar_by: Tensor, adding: Tensor | None =
     return fuse(replace(tokens, x_CND=x), match(similar_by, r, tokens.num_protected))
 
 
-def fuse(tokens: Tokens, pairs: Matching) -> Tokens:
+def fuse(tokens: Tokens, pairs: Matching | Selection) -> Tokens:
     """Move tokens into their targets, as the mean weighted by size."""
     size = tokens.sizes
     clips, n, _ = size.shape
     places = _Places(
         sources=_flat(pairs.sources, n),
         moving=_flat(pairs.moving, n),
-        slots=_flat(pairs.slots, n - pairs.moved.shape[1]),
+        slots=_flat(pairs.slots, pairs.sources.shape[1]),
     )
     flat_size = size.flatten(0, 1)
     old = flat_size[places.sources]
     new = old.index_add(0, places.slots, flat_size[places.moving])
     x = _WeightedMean.apply(tokens.x_CND, flat_size, old, new, *places)
-    return replace(tokens, x_CND=x, size_CN1=new.view(clips, -1, 1))
+    return replace(tokens, x_CND=x, size_CN1=new.view(clips, -1, 1), moves=(*tokens.moves, pairs))
+
+
+def keep(tokens: Tokens, index: Tensor) -> Tokens:
+    """The protected tokens, then the tokens at `index` (C, K); all others are dropped."""
+    clips, n, width = tokens.x_CND.shape
+    head = torch.arange(tokens.num_protected, device=index.device).expand(clips, -1)
+    sources = torch.cat([head, index], dim=1)
+    rows, out, none = _flat(sources, n), sources.shape[1], index[:, :0]
+    size = tokens.size_CN1
+    return replace(
+        tokens,
+        x_CND=tokens.x_CND.reshape(-1, width).index_select(0, rows).view(clips, out, width),
+        size_CN1=None if size is None else size.flatten()[rows].view(clips, out, 1),
+        moves=(*tokens.moves, Selection(sources, none, none, n, out)),
+    )
 
 
 class _Places(NamedTuple):
@@ -158,13 +216,15 @@ def join_clips(tokens: Tokens, k: int) -> Tokens:
     """Concatenate every k neighbouring clips; protected tokens stay in front."""
     if tokens.clips_per_video % k:
         raise BadSetting(f"{tokens.clips_per_video} clips cannot be joined by {k}")
-    size = tokens.size_CN1
+    size, (clips, n, _) = tokens.size_CN1, tokens.x_CND.shape
+    joined = Join(k, (clips, n), tokens.num_protected, tokens.x_CND.device)
     return replace(
         tokens,
         x_CND=concatenate(tokens.x_CND, k, tokens.num_protected),
         size_CN1=None if size is None else concatenate(size, k, tokens.num_protected),
         clips_per_video=tokens.clips_per_video // k,
         num_protected=tokens.num_protected * k,
+        moves=(*tokens.moves, joined),
     )
 
 
@@ -175,7 +235,7 @@ def concatenate(x_CND: Tensor, k: int, num_protected: int) -> Tensor:
     return torch.cat([head.flatten(1, 2), free.flatten(1, 2)], dim=1)
 
 
-def _others(index: Tensor, n: int) -> Tensor:
+def others(index: Tensor, n: int) -> Tensor:
     """(C, r) -> (C, n - r): the numbers below n that are not in `index`, ascending."""
     clips, r = index.shape
     stays = torch.ones(clips, n, dtype=torch.bool, device=index.device).scatter(1, index, False)
@@ -188,4 +248,9 @@ def _others(index: Tensor, n: int) -> Tensor:
 
 def _flat(index: Tensor, n: int) -> Tensor:
     """Indices within clips of n rows -> indices into all rows of the batch."""
-    return (index + n * torch.arange(len(index), device=index.device)[:, None]).flatten()
+    return (index + n * _numbers(index)).flatten()
+
+
+def _numbers(like: Tensor) -> Tensor:
+    """(C, 1): the number of every clip."""
+    return torch.arange(len(like), device=like.device)[:, None]

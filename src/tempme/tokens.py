@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-# Shape letters: C clips in the batch, N tokens per clip, D width.
+# Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width,
+# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video.
+
+
+class Move(Protocol):
+    """One change of the rows of a batch: a merge, or a join of clips."""
+
+    @property
+    def ends(self) -> Tensor:
+        """(C N,) int64: the row that each row of the batch ends in; -1 where it is dropped."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +25,30 @@ class Tokens:
     """Tokens of a batch of clips, with everything later blocks need to know.
 
     `size_CN1` counts the patches that each token stands for. It stays None until the first
-    merge, so that systems that never merge keep the fast attention kernel.
+    merge, so that systems that never merge keep the fast attention kernel. `moves` are the merges
+    and joins so far, oldest first; `tracing` follows the patches through them.
+
+    The text encoder passes the same value: a text is a clip of words, and `causal`.
+
+    What tunings add travels beside the tokens, so that no merge meets it:
+
+    beside_BMD: prompts. The next attention lets every clip see them (words: after the first
+        word), and they are gone after it. They ask nothing: a prompt that is replaced before the
+        next block need not go through this one.
+    video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
+    mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
     """
 
     x_CND: Tensor
     size_CN1: Tensor | None
     clips_per_video: int
     num_protected: int = 1  # leading tokens no merge may touch: class tokens, prompts
+    moves: tuple[Move, ...] = ()
+    frame_slots_VF: Tensor | None = None  # the clip that holds each frame, once whole frames merged
+    causal: bool = False  # each token sees itself and those before it: words
+    beside_BMD: Tensor | None = None
+    video_VGD: Tensor | None = None
+    mask_VF: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x_CND.shape[1]
@@ -38,6 +65,20 @@ class Tokens:
             return self.size_CN1
         return torch.ones_like(self.x_CND[..., :1], dtype=torch.float32)
 
+    @property
+    def num_videos(self) -> int:
+        """Videos in the batch."""
+        return self.x_CND.shape[0] // self.clips_per_video
+
+    def seeing(self, prompts_BMD: Tensor) -> Tokens:
+        """The same tokens, with more prompts for the next attention."""
+        more = prompts_BMD if prompts_BMD.ndim == 3 else prompts_BMD[None]
+        if self.beside_BMD is not None:
+            parts = max(len(more), len(self.beside_BMD))
+            both = [spread(part, parts) for part in (self.beside_BMD, more)]
+            more = torch.cat(both, dim=1)
+        return replace(self, beside_BMD=more)
+
     def plus(self, residual_CND: Tensor) -> Tokens:
         """The same tokens after a residual branch."""
         return replace(self, x_CND=self.x_CND + residual_CND)
@@ -48,9 +89,36 @@ class Tokens:
         size = None if self.size_CN1 is None else self.size_CN1[:, :n]
         return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size)
 
+    def frame_weights(self, mask_VF: Tensor | None = None) -> Tensor | None:
+        """(V, clips): how many frames each clip stands for, of those that the mask counts.
+
+        None where every frame is a clip of its own and none is masked out.
+        """
+        slots = self.frame_slots_VF
+        if slots is None:
+            return mask_VF
+        counted = torch.ones_like(slots) if mask_VF is None else mask_VF
+        empty = torch.zeros(len(slots), self.clips_per_video, device=slots.device)
+        return empty.scatter_add(1, slots, counted.to(empty.dtype))
+
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
         """The clips at `index` (integer tensor, any order, repeats allowed), as new videos."""
         size = None if self.size_CN1 is None else self.size_CN1[index]
         return replace(
-            self, x_CND=self.x_CND[index], size_CN1=size, clips_per_video=clips_per_video
+            self,
+            x_CND=self.x_CND[index],
+            size_CN1=size,
+            clips_per_video=clips_per_video,
+            moves=(),
+            frame_slots_VF=None,
         )
+
+
+def spread(by_part: Tensor, clips: int) -> Tensor:
+    """(B, ...) of what 1, all videos or all clips have -> (clips, ...), each video's clips alike."""
+    parts = len(by_part)
+    if parts == clips:
+        return by_part
+    if parts == 1:
+        return by_part.expand(clips, *by_part.shape[1:])
+    return by_part.repeat_interleave(clips // parts, dim=0)
