@@ -23,7 +23,7 @@ from tempme.assembly import Backbone, assemble, at_random, from_weights, retriev
 from tempme.clip import hub
 from tempme.clip.config import BACKBONES, ClipConfig
 from tempme.clip.model import Clip
-from tempme.clip.official import split_official
+from tempme.clip.official import OfficialParts, split_official
 from tempme.clip.tokenizer import Tokenizer
 from tempme.clip.weights import read_published, read_weights
 from tempme.compression import COMPRESSIONS, Compression
@@ -52,8 +52,8 @@ def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") 
         return load_folder(folder)
     backbone, _, tag = str(source).rpartition(":")
     if backbone in BACKBONES:
-        return build(system(system_name, backbone=backbone), tag)
-    return build(system(system_name), source)
+        return build(system(system_name, backbone=backbone), tag, seed=0)
+    return build(system(system_name), source, seed=0)  # the fingerprint must not be drawn
 
 
 def build(
@@ -109,25 +109,30 @@ def from_official(
         frames=frames,
         max_words=min(row.max_words, weights.config.context),
     )
-    clip = assemble(made, from_weights(weights).clip)
-    with torch.no_grad():
-        for (tower, block), (down, up) in parts.lora.items():
-            layers = clip.vision.layers if tower == "visual" else clip.text.layers
-            qkv = _innermost(layers[block]).attn.qkv
-            qkv.down.weight.copy_(down)
-            qkv.up.weight.copy_(up)
-        for block, place in parts.positions.items():
-            own = getattr(clip.vision.layers[block], "clip_position", None)
-            if own is None:
-                continue  # nothing merges in that block, where the official code adds none
-            if own.shape != place.shape:
-                raise BadWeights(
-                    f"positions of block {block} are for {len(place)} clips, but {frames} frames "
-                    f"make {len(own)} there: give the frames and joins it was trained with"
-                )
-            own.copy_(place)
-    origin = "a state dict" if isinstance(source, Mapping) else str(source)
-    return Retriever(made, clip, Tokenizer(context=weights.config.context), origin=origin).eval()
+    # What the release does not hold starts at random: the same in every process, so that the
+    # fingerprint is.
+    retriever = retriever_of(made, from_weights(weights), seed=0)
+    _take_learnt(retriever.clip, parts, frames=frames)
+    return retriever
+
+
+@torch.no_grad()
+def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
+    for (tower, block), (down, up) in parts.lora.items():
+        layers = clip.vision.layers if tower == "visual" else clip.text.layers
+        qkv = _innermost(layers[block]).attn.qkv
+        qkv.down.weight.copy_(down)
+        qkv.up.weight.copy_(up)
+    for block, place in parts.positions.items():
+        own = getattr(clip.vision.layers[block], "clip_position", None)
+        if own is None:
+            continue  # nothing merges in that block, where the official code adds none
+        if own.shape != place.shape:
+            raise BadWeights(
+                f"positions of block {block} are for {len(place)} clips, but {frames} frames "
+                f"make {len(own)} there: give the frames and joins it was trained with"
+            )
+        own.copy_(place)
 
 
 def save(retriever: Retriever, folder: Path, *, whole: bool | None, half: bool = False) -> Path:

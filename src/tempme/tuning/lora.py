@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from tempme.clip.layers import Foldable
 from tempme.clip.model import Clip
@@ -25,9 +26,10 @@ class LoRALinear(Foldable):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) -> (..., out)."""
+        """(..., in) -> (..., out); the bias comes last, as in the official sum."""
         update = self.up(self.down(x))
-        return self.base(x) + (update if self.scale == 1 else self.scale * update)
+        update = update if self.scale == 1 else self.scale * update
+        return linear(x, self.base.weight) + update + self.base.bias
 
     @torch.no_grad()
     def fold(self) -> nn.Linear:
