@@ -25,6 +25,7 @@ from tempme.errors import BadSetting
 from tempme.metrics import both_directions
 from tempme.results import environment
 from tempme.retriever import Retriever
+from tempme.schedule import total_tokens
 from tempme.training import Recipe, fit
 from tempme.zoo import System, system
 
@@ -145,7 +146,11 @@ def run(
         "metrics": {
             part: judge(retriever, part, gallery=experiment.evaluation.gallery) for part in PARTS
         },
-        "cost": asdict(cost) | {"trainable_parameters": made.trainable_parameters()},
+        "cost": asdict(cost)
+        | {
+            "tokens": total_tokens(retriever.system.plan()),
+            "trainable_parameters": made.trainable_parameters(),
+        },
         "training_seconds": round(seconds, 1),
         "environment": environment(),
     }

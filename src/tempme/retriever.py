@@ -148,11 +148,14 @@ class Retriever(nn.Module):
         made.precision, made.is_folded = chosen, True
         return made
 
-    def save(self, folder: str | Path, *, whole: bool | None = None) -> Path:
-        """What learnt and the system that learnt it, as a folder that `tempme.load` reads."""
+    def save(self, folder: str | Path, *, whole: bool | None = None, half: bool = False) -> Path:
+        """What learnt and the system that learnt it, as a folder that `tempme.load` reads.
+
+        whole: also what did not learn; by default unless a published tag holds it. half: in fp16.
+        """
         from tempme.checkpoint import save
 
-        return save(self, Path(folder), whole=whole)
+        return save(self, Path(folder), whole=whole, half=half)
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
         return normalize(self.system.pooling(projected.float(), mask), dim=-1)
