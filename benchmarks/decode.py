@@ -219,24 +219,30 @@ def main() -> None:
         "drawn": {},
         "real": {},
     }
+    if clips:
+        report["scaler_error_levels"] = scaler_error(clips)
+    for path in real(clips):
+        report["real"][path.name] = compare(path, asked.repeats)
+        write(report)
+        print(path.name, report["real"][path.name], flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, (file, codec, size, options) in DRAWN.items():
             path = Path(folder) / file
             draw(path, codec, size, options, asked.seconds)
             report["drawn"][name] = compare(path, asked.repeats)
+            write(report)
             print(name, report["drawn"][name], flush=True)
-    for path in real(clips):
-        report["real"][path.name] = compare(path, asked.repeats)
-        print(path.name, report["real"][path.name], flush=True)
-    if clips:
-        report["scaler_error_levels"] = scaler_error(clips)
     if asked.model:
         report["model"] = asked.model
         report["cosine_to_exact"] = drift(clips, encoder_of(asked.model))
+        write(report)
+
+
+def write(report: dict[str, Any]) -> None:
+    """Keep what has been measured so far: a run takes minutes."""
     target = ROOT / "results" / "benchmarks" / f"decode-{report['machine']}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
-    print(target)
 
 
 if __name__ == "__main__":
