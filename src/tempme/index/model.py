@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tempme.errors import NoNetwork, WrongModel
+from tempme.errors import BadIndex, NoNetwork, WrongModel
 from tempme.index.encode import Encoder
 from tempme.index.header import Header
 
@@ -34,7 +34,14 @@ def load_default_model() -> Encoder:
 
 def save_model(retriever: Encoder, folder: Path) -> str:
     """Keep a copy in the index at `folder`; the source by which it finds it again."""
-    retriever.save(folder / MODEL_FOLDER)
+    from safetensors import SafetensorError
+
+    try:
+        retriever.save(folder / MODEL_FOLDER)
+    except (OSError, SafetensorError) as error:
+        raise BadIndex(
+            f"cannot write the index {folder}: a copy of the model goes into it, but {error}"
+        ) from error
     return MODEL_FOLDER
 
 
