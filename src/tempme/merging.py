@@ -135,7 +135,7 @@ def merge(tokens: Tokens, r: int, *, similar_by: Tensor, adding: Tensor | None =
 
 
 def fuse(tokens: Tokens, pairs: Matching | Selection) -> Tokens:
-    """Move tokens into their targets, as the mean weighted by size."""
+    """Move tokens into their targets, as the mean weighted by size; every token stays or moves."""
     size = tokens.sizes
     clips, n, _ = size.shape
     places = _Places(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from tempme.errors import BadSetting
 
 MAX_DEFAULT_FRAMES = 128  # the widest video that `default_joins` was looked at for
+
+
+class Dots(NamedTuple):
+    """Dot products that a block spends on a video to decide which tokens leave."""
+
+    tokens: int = 0  # as wide as the model
+    keys: int = 0  # as wide as one head
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,21 @@ class Step:
     attended: int  # tokens of a clip in attention
     tokens_out: int  # tokens of a clip after the block
     protected: int = 1  # leading tokens of a clip that nothing removes
+    pruned: int = 0  # tokens dropped, or fused into one, between attention and the MLP
+    after: int = 0  # tokens dropped after the MLP
+    backward: bool = False  # whether that walks through the frames from the last to the first
+    merged_clips: int = 0  # clips that merge into others between attention and the MLP
+    dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
+
+    @property
+    def fed(self) -> int:
+        """Tokens of a clip in the MLP."""
+        return self.tokens_out + self.after
+
+    @property
+    def clips_out(self) -> int:
+        """Clips of a video after the block."""
+        return self.clips - self.merged_clips
 
 
 def schedule(
@@ -91,9 +114,21 @@ def default_joins(frames: int, *, depth: int = 12) -> dict[int, int]:
     return dict(zip(blocks[len(blocks) - len(factors) :], factors, strict=True))
 
 
+def stages(depth: int, parts: int) -> tuple[int, ...]:
+    """The blocks that begin each of `parts` equal parts of the depth: 0, 3, 6, 9 are 4 of 12."""
+    return tuple(sorted({depth * part // parts for part in range(parts)}))
+
+
+def check_blocks(name: str, blocks: Iterable[int], depth: int) -> None:
+    """Raise BadSetting unless the blocks that the setting `name` lists exist."""
+    outside = [block for block in blocks if not 0 <= block < depth]
+    if outside:
+        raise BadSetting(f"{name} has block {outside[0]}, but the blocks are 0 to {depth - 1}")
+
+
 def total_tokens(plan: tuple[Step, ...]) -> int:
     """Tokens of a whole video after the last block (Table 1)."""
-    return plan[-1].clips * plan[-1].tokens_out
+    return plan[-1].clips_out * plan[-1].tokens_out
 
 
 def _factors(frames: int, parts: int) -> tuple[int, ...]:

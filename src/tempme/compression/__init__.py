@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Protocol
 
 from tempme.clip.layers import Layer
+from tempme.compression.diffrate import DiffRate
+from tempme.compression.evit import EViT
 from tempme.compression.keep import Keep
+from tempme.compression.sta import STA
 from tempme.compression.tempme import TempMe
+from tempme.compression.testa import TESTA
 from tempme.compression.tome import ToMe
 from tempme.schedule import Step
 
 
 class Compression(Protocol):
     """Settings that shorten the token sequence of a video."""
+
+    @property
+    def drops_patches(self) -> bool:
+        """Whether patches are lost, rather than merged or fused."""
 
     def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
         """What every block does to the token count, before any tensor exists."""
@@ -21,4 +29,24 @@ class Compression(Protocol):
         """The layer with its reduction around it."""
 
 
-COMPRESSIONS: dict[str, type] = {"keep": Keep, "tome": ToMe, "tempme": TempMe}
+COMPRESSIONS: dict[str, type] = {
+    "keep": Keep,
+    "tome": ToMe,
+    "evit": EViT,
+    "diffrate": DiffRate,
+    "sta": STA,
+    "testa": TESTA,
+    "tempme": TempMe,
+}
+
+__all__ = [
+    "COMPRESSIONS",
+    "STA",
+    "TESTA",
+    "Compression",
+    "DiffRate",
+    "EViT",
+    "Keep",
+    "TempMe",
+    "ToMe",
+]

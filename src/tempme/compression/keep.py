@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tempme.clip.layers import Layer
 from tempme.schedule import Step, schedule
@@ -11,6 +12,8 @@ from tempme.schedule import Step, schedule
 @dataclass(frozen=True)
 class Keep:
     """Nothing merges."""
+
+    drops_patches: ClassVar[bool] = False
 
     def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
         """A Step per block."""

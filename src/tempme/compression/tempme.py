@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ class TempMe:
     proportional: bool = True
     positions: bool = True
     always_place: bool = False
+
+    drops_patches: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.r < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tempme.clip.layers import Layer
 from tempme.compression.layers import ImgMe
@@ -16,6 +17,8 @@ class ToMe:
 
     r: int = 2
     proportional: bool = True
+
+    drops_patches: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.r < 0:
