@@ -10,6 +10,7 @@ import typer
 
 from tempme.cli.data_prepare import prepare
 from tempme.cli.data_verify import verify
+from tempme.cli.output import counted, print_json, print_line, shown_path
 
 app = typer.Typer(no_args_is_help=True, help="Make, check and prepare videos with captions.")
 app.command()(verify)
@@ -52,28 +53,32 @@ def scenes(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
 ) -> None:
     """Write generated videos, half static and half temporal, and their captions."""
-    from tempme.datasets.scenes import write
+    from rich.console import Console
+    from rich.progress import Progress
 
-    pairs = write(
-        videos,
-        out,
-        seed=seed,
-        part=part.value,
-        split=split.value,
-        size=size,
-        fps=fps,
-        codec=codec,
-        scenes_per_video=scenes_per_video,
-        overwrite=overwrite,
-    )
-    _show(out, len({pair.video for pair in pairs}), len(pairs), as_json=json)
+    from tempme.datasets.scenes.recording import CAPTIONS, write
 
-
-def _show(out: Path, videos: int, captions: int, *, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        answer = {"folder": str(out), "videos": videos, "captions": captions}
-        typer.echo(json.dumps(answer))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("drawing", total=videos)
+        pairs = write(
+            videos,
+            out,
+            seed=seed,
+            part=part.value,
+            split=split.value,
+            size=size,
+            fps=fps,
+            codec=codec,
+            scenes_per_video=scenes_per_video,
+            overwrite=overwrite,
+            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    files = {pair.video for pair in pairs}
+    if json:
+        print_json({"folder": str(out), "videos": len(files), "captions": len(pairs)})
         return
-    typer.echo(f"{videos} videos and {captions} captions in {out} (captions.jsonl)")
+    print_line(
+        f"{counted(len(files), 'video')} and {counted(len(pairs), 'caption')} in "
+        f"{shown_path(out)}, listed in {CAPTIONS}"
+    )

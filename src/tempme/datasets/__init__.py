@@ -1,27 +1,12 @@
-"""Videos with captions: annotation files, folders, and scenes that are generated."""
+"""Videos with captions: annotation files, folders (`folder`), and generated worlds (`scenes`).
+
+The function `scenes.scenes` is not repeated here: its name is the package's.
+"""
 
 from __future__ import annotations
 
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Pair
-from tempme.datasets.scenes import (
-    Scene,
-    clip,
-    draw,
-    random_scene,
-    scenes,
-    write,
-    write_video,
-)
+from tempme.datasets.scenes import Scene, clip, draw, random_scene, write, write_video
 
-__all__ = [
-    "Pair",
-    "Scene",
-    "clip",
-    "draw",
-    "load_folder",
-    "random_scene",
-    "scenes",
-    "write",
-    "write_video",
-]
+__all__ = ["Pair", "Scene", "clip", "draw", "load_folder", "random_scene", "write", "write_video"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -83,7 +84,9 @@ _EXAMPLE = 'write {"file": "dog.mp4", "caption": "a dog jumps"}, one object a li
 
 
 def _csv_rows(source: Path) -> Iterator[Row]:
-    reader = csv.DictReader(_text(source).splitlines(), strict=True, skipinitialspace=True)
+    reader = csv.DictReader(
+        io.StringIO(_text(source), newline=""), strict=True, skipinitialspace=True
+    )
     try:
         header = reader.fieldnames or []
         missing = [name for name in ("file", "caption") if name not in header]

@@ -72,7 +72,7 @@ def _place(frame: Pixels, thing: Thing, pose: Pose, outline: Colour) -> None:
     x1, y1 = min(size, left + 2 * half), min(size, top + 2 * half)
     if x0 >= x1 or y0 >= y1:
         return
-    parts = parts[y0 - top : y1 - top, x0 - left : x1 - left]
+    parts = parts[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.uint16)
     fill = COLOURS[thing.colour]
     second = DARK if thing.colour in LIGHT_COLOURS else LIGHT
     palette = np.array([outline, fill, second], dtype=np.uint16)
@@ -84,11 +84,10 @@ def _place(frame: Pixels, thing: Thing, pose: Pose, outline: Colour) -> None:
 
 
 @lru_cache(maxsize=4096)
-def stamp(
-    shape: str, texture: str, radius: int, degrees: int, border: int
-) -> npt.NDArray[np.uint16]:
+def stamp(shape: str, texture: str, radius: int, degrees: int, border: int) -> Pixels:
     """Shares of outline, fill, second colour and background (sum 255), (2h, 2h, 4)."""
-    half = radius + border + 1
+    reach = max(math.hypot(x, y) for x, y in OUTLINES[shape][0])
+    half = math.ceil(radius * reach) + border + 1
     fine = 2 * half * FINER
     whole = [_turned(points, radius, degrees, half) for points in OUTLINES[shape]]
     inside = Image.new("L", (fine, fine))
@@ -101,14 +100,13 @@ def stamp(
         ImageDraw.Draw(body).line(line, fill=255, width=border * FINER, joint="curve")
         ImageDraw.Draw(inside).line(line, fill=0, width=border * FINER, joint="curve")
     pattern = np.array(_pattern(texture, radius, fine)) & np.array(inside)
-    fill = np.array(inside) & ~pattern
-    layers = [np.array(body) & ~np.array(inside), fill, pattern]
-    shares = [_reduced(layer) for layer in layers]
-    ground = 255 - np.minimum(255, sum(shares))
-    shares[1] = np.where(shares[1] > 0, 255 - ground - shares[0] - shares[2], 0)
-    shares[1] = np.maximum(shares[1], 0)
-    ground = 255 - shares[0] - shares[1] - shares[2]
-    return np.stack([*shares, ground], axis=-1).astype(np.uint16)
+    outline = np.array(body) & ~np.array(inside)
+    whole_share, outline_share, second_share = (
+        _reduced(layer) for layer in (np.array(body), outline, pattern)
+    )
+    fill_share = whole_share - outline_share - second_share
+    shares = (outline_share, fill_share, second_share, 255 - whole_share)
+    return np.stack(shares, axis=-1).astype(np.uint8)
 
 
 def _reduced(layer: Pixels) -> npt.NDArray[Any]:

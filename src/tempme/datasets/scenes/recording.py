@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -30,7 +31,6 @@ CODECS: dict[str, Codec] = {
     "libx265": Codec(".mp4", {"crf": "20", "preset": "ultrafast", "x265-params": "log-level=none"}),
     "mpeg4": Codec(".avi", {"b": "6M"}),
     "libvpx-vp9": Codec(".webm", {"crf": "20", "b": "0", "deadline": "realtime", "cpu-used": "8"}),
-    "libaom-av1": Codec(".mkv", {"crf": "20", "b": "0", "usage": "realtime", "cpu-used": "8"}),
 }
 
 
@@ -59,9 +59,11 @@ def write_video(
     try:
         _encode(acts, draft, size, fps, codec)
         draft.replace(path)
-    except (OSError, av.FFmpegError) as error:
-        draft.unlink(missing_ok=True)
+    except (OSError, ValueError, av.FFmpegError) as error:  # ValueError: no format of that suffix
         raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):  # gone after the rename, and unreachable if the folder is
+            draft.unlink()
     return tuple(_pairs(acts, path, fps))
 
 
@@ -107,12 +109,13 @@ def write(
     codec: str = "libx264",
     scenes_per_video: int = 1,
     overwrite: bool = False,
+    on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[Pair, ...]:
     """Write `count` videos and `captions.jsonl`, one line a caption; returns all pairs.
 
-    "both" is half static, half temporal. The captions file is written last: where it stands, all
-    its videos do. Raises `BadDataset` if a file to be written exists (unless `overwrite`) or the
-    folder cannot be written.
+    "both" is half static, half temporal; `on_video` hears how many of how many are done. The
+    captions file is written last: where it stands, all its videos do. Raises `BadDataset` if a
+    file to be written exists (unless `overwrite`) or the folder cannot be written.
     """
     if codec not in CODECS:
         raise UnknownName.among("codec", codec, CODECS)
@@ -121,10 +124,12 @@ def write(
     _prepare(folder, [*paths, folder / CAPTIONS], overwrite=overwrite)
     pairs: list[Pair] = []
     lines: list[str] = []
-    for acts, path in zip(videos, paths, strict=True):
+    for number, (acts, path) in enumerate(zip(videos, paths, strict=True), start=1):
         told = write_video(acts, path, size=size, fps=fps, codec=codec)
         pairs.extend(told)
         lines.extend(_line(pair, acts[0]) for pair in told)
+        if on_video is not None:
+            on_video(number, len(videos))
     draft = folder / f".{CAPTIONS}.part"
     try:
         draft.write_text("".join(lines), encoding="utf-8")

@@ -36,7 +36,7 @@ BACKGROUNDS = {
     "grass": "on grass",
     "sand": "on sand",
     "sky": "in a cloudy sky",
-    "night": "in a starry night",
+    "night": "on a starry night",
     "sunset": "at sunset",
     "bricks": "on a brick wall",
 }
