@@ -15,16 +15,17 @@ ROOT = Path(__file__).parents[1] / "src" / "tempme"
 # Rows from the ground up; within a row, what stands left of a bar knows nothing of what stands
 # right of it, nor the reverse. A new module has to be put into its place here.
 ROWS = (
-    "errors tokens schedule precision processes",
+    "errors tokens schedule precision processes sheet tables results",
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
-    "zoo retriever checkpoint tracing | datasets",
-    "training evaluation self_test benchmark results | index",
+    "zoo assembly retriever checkpoint tracing | datasets",
+    "training evaluation self_test benchmark experiments | index",
+    "demo",
     "cli serving",
 )
 # What the files of a family share is no method.
-SHARED = ("layers",)
+SHARED = ("layers", "method")
 PLACES = {
     name: (row, side)
     for row, names in enumerate(ROWS)
