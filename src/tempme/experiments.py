@@ -1,7 +1,7 @@
 """Experiments are files: what is trained, on what, how, and how it is judged.
 
 [system]      name, backbone, frames, weights (a saved or shipped retriever, or none)
-[data]        static (share of static videos in a batch), twins
+[data]        static (share of static videos in a batch), twins, lookalikes
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (videos of each part)
 """
@@ -56,6 +56,7 @@ class DataSettings:
 
     static: float = 0.5
     twins: bool = True
+    lookalikes: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def run(
         size=retriever.image_size,
         static=experiment.data.static,
         twins=experiment.data.twins,
+        lookalikes=experiment.data.lookalikes,
         seed=seed,
     )
     started = time.perf_counter()

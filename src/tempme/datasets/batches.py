@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tempme.datasets.scenes import Scene, clip, draw, random_scene
+from tempme.datasets.scenes import Scene, clip, draw, lookalike, random_scene
 from tempme.errors import BadSetting
 
 
@@ -17,7 +17,8 @@ class SceneBatches:
     """Batches of `batch` videos; a share of them static, the rest temporal with their twins.
 
     With one frame a video, the frame is drawn at a random time. The twin of a temporal video has
-    its frames in another order, so a batch holds the negatives that only order tells apart.
+    its frames in another order, so a batch holds the negatives that only order tells apart. A
+    static video brings `lookalikes` more that differ from it in shapes, textures, sizes and sides.
     """
 
     batch: int
@@ -25,11 +26,14 @@ class SceneBatches:
     size: int
     static: float = 0.5
     twins: bool = True
+    lookalikes: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.static <= 1:
             raise BadSetting(f"static is {self.static}; it is a share: 0 to 1")
+        if self.lookalikes < 0:
+            raise BadSetting(f"lookalikes is {self.lookalikes}; it is a number: 0 or more")
 
     def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
         """Frames (V, F, S, S, 3) and a caption per video."""
@@ -43,8 +47,11 @@ class SceneBatches:
         while len(made) < self.batch:
             part = "static" if rng.random() < self.static else "temporal"
             scene = random_scene(rng, part, "train")
-            twin = scene.twin if self.twins else None
-            made += [scene] if twin is None else [scene, twin]
+            made.append(scene)
+            if scene.part == "static":
+                made += [lookalike(rng, scene) for _ in range(self.lookalikes)]
+            elif self.twins and scene.twin is not None:
+                made.append(scene.twin)
         return made[: self.batch]
 
     def _frames(self, scene: Scene, rng: random.Random) -> npt.NDArray[np.uint8]:

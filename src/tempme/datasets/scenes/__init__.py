@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tempme.datasets.scenes.drawing import clip, draw
 from tempme.datasets.scenes.recording import write, write_video
-from tempme.datasets.scenes.scene import Scene, random_scene, scenes
+from tempme.datasets.scenes.scene import Scene, lookalike, random_scene, scenes
 from tempme.datasets.scenes.world import PARTS, SPLITS, Part, Split
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "clip",
     "draw",
+    "lookalike",
     "random_scene",
     "scenes",
     "write",

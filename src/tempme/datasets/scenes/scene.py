@@ -122,6 +122,25 @@ def random_scene(rng: random.Random, part: Part, split: Split) -> Scene:
     return twin if twin is not None and rng.random() < 0.5 else scene
 
 
+def lookalike(rng: random.Random, scene: Scene) -> Scene:
+    """A static scene of the same split, background and colours: only shapes, textures, sizes and
+    sides tell the two apart, so it makes a hard negative in a batch.
+    """
+    if scene.part != "static":
+        raise BadSetting("only static scenes have lookalikes; temporal ones have twins")
+    while True:
+        things = tuple(_thing(rng, turns=False)._replace(colour=t.colour) for t in scene.things)
+        things = things if rng.random() < 0.5 else things[::-1]
+        names = {thing.name for thing in things}
+        homes = {home(thing, scene.background) for thing in things}
+        is_ours = scene.split in homes and homes <= {"train", scene.split}
+        if is_ours and len(names) == len(things) and things != scene.things:
+            actors = PLOTS[scene.part][scene.plot].stage(rng, things, scene.verbs)
+            return replace(
+                scene, id=f"{scene.id}-{rng.getrandbits(24):06x}", things=things, actors=actors
+            )
+
+
 def _cast(
     rng: random.Random, plot: Plot, verbs: tuple[str, ...], background: str, split: Split
 ) -> tuple[Thing, ...]:
