@@ -24,8 +24,8 @@ Points = list[tuple[float, float]]
 
 FINER = 4
 """Edges are drawn this many times finer and then averaged."""
-CACHED_RADIUS = 48
-"""Stamps up to this radius in pixels are kept: those of training, not those of large videos."""
+SMALL_RADIUS = 48
+"""Of stamps up to this radius in pixels, those of training, thousands are kept; of larger few."""
 DARK: Colour = (24, 24, 24)
 LIGHT: Colour = (255, 255, 255)
 LIGHT_COLOURS = ("orange", "yellow", "cyan", "pink", "white")
@@ -64,7 +64,7 @@ def _place(frame: Pixels, thing: Thing, pose: Pose, outline: Colour) -> None:
     radius = max(2, round(pose.radius * size))
     degrees = 5 * round(pose.degrees / 5) % 360
     border = max(1, round(size / 80))
-    make = stamp if radius <= CACHED_RADIUS else stamp.__wrapped__
+    make = stamp if radius <= SMALL_RADIUS else large_stamp
     parts = make(thing.shape, thing.texture, radius, degrees, border)
     half = parts.shape[0] // 2
     left, top = round(pose.x * size) - half, round(pose.y * size) - half
@@ -107,6 +107,9 @@ def stamp(shape: str, texture: str, radius: int, degrees: int, border: int) -> P
     fill_share = whole_share - outline_share - second_share
     shares = (outline_share, fill_share, second_share, 255 - whole_share)
     return np.stack(shares, axis=-1).astype(np.uint8)
+
+
+large_stamp = lru_cache(maxsize=64)(stamp.__wrapped__)
 
 
 def _reduced(layer: Pixels) -> npt.NDArray[Any]:
