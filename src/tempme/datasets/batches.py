@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tempme.datasets.scenes import Scene, clip, draw, lookalike, random_scene
+from tempme.datasets.scenes import Part, Scene, clip, draw, lookalike, random_scene
 from tempme.errors import BadSetting
 
 
@@ -45,7 +45,7 @@ class SceneBatches:
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
         while len(made) < self.batch:
-            part = "static" if rng.random() < self.static else "temporal"
+            part: Part = "static" if rng.random() < self.static else "temporal"
             scene = random_scene(rng, part, "train")
             made.append(scene)
             if scene.part == "static":
