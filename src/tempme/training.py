@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,7 +39,8 @@ class Recipe:
 
     warmup is a share of the steps. decay_vectors: weight decay also for biases, norms and
     positions, as in the official code. precision: fp32, or bf16 products ("auto" where the
-    machine has instructions for them); weights stay fp32.
+    machine has instructions for them); weights stay fp32. rates: other learning rates, for
+    parameters whose name holds the key, such as clip_position.
     """
 
     steps: int = 300
@@ -52,6 +53,7 @@ class Recipe:
     clip_norm: float = 1.0
     precision: str = "auto"
     save_every: int = 50
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every"):
@@ -120,18 +122,17 @@ class ContrastiveTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW over what requires gradients, and the schedule by step."""
-        learning = [p for p in self.parameters() if p.requires_grad]
-        vectors = [p for p in learning if p.ndim < 2 and not self.recipe.decay_vectors]
-        skipped = {id(p) for p in vectors}
-        groups = [
-            {"params": [p for p in learning if id(p) not in skipped]},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault(self._settings_of(name, parameter), []).append(parameter)
         optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
+            [
+                {"params": parameters, "lr": rate, "weight_decay": decay}
+                for (rate, decay), parameters in groups.items()
+            ],
             lr=self.recipe.learning_rate,
             betas=self.recipe.betas,
-            weight_decay=self.recipe.weight_decay,
         )
         schedule = warmup_cosine_schedule(
             optimizer, total_steps=self.recipe.steps, warmup=self.recipe.warmup
@@ -140,6 +141,13 @@ class ContrastiveTask(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _settings_of(self, name: str, parameter: Tensor) -> tuple[float, float]:
+        """Learning rate and weight decay of one parameter."""
+        recipe = self.recipe
+        others = (rate for part, rate in recipe.rates.items() if part in name)
+        is_decayed = recipe.decay_vectors or parameter.ndim >= 2
+        return next(others, recipe.learning_rate), recipe.weight_decay if is_decayed else 0.0
 
 
 def fit(
