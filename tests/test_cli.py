@@ -245,7 +245,7 @@ def test_without_network_the_default_model_says_what_else_there_is(
     run = shell(
         "index", films, "--index", tmp_path / "a.tempme", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path)
     )
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 1
     (line,) = err.splitlines()
     for choice in ("ViT-B/32", "scenes-tiny", "Retriever.save", "CLIP weights", "hub id"):
@@ -256,7 +256,7 @@ def test_without_network_the_default_model_says_what_else_there_is(
 def test_a_second_run_waits_for_nobody(films: Path, index: Path) -> None:
     with writing(index):
         run = shell("index", films, "--index", index)
-        _, err = run.communicate(timeout=60)
+        _, err = run.communicate(timeout=300)
     assert run.returncode == 1
     assert err.startswith(
         f"error: another run is writing to the index {index} (process {os.getpid()}"
@@ -274,7 +274,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     while not (folder / "videos.lance").exists():
         assert run.poll() is None
     run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 130
     assert err.splitlines() == [
         "stopped; what was finished is kept: run the same command again to go on"
@@ -289,11 +289,11 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert run.stderr is not None
     with run.stderr:
         assert run.stderr.read() == ""
-    run.wait(timeout=60)
+    run.wait(timeout=300)
 
 
 def test_names_are_printed_in_any_locale(index: Path) -> None:
     run = shell("search", "red", "-i", index, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    out, _ = run.communicate(timeout=60)
+    out, _ = run.communicate(timeout=300)
     assert run.returncode == 0
     assert out.count("\N{CLAPPER BOARD}.mp4") == 3

@@ -174,7 +174,7 @@ print([row.path.name for row in store.videos()])
 """
     folder = tmp_path / "a.tempme"
     command = [sys.executable, "-c", script, str(folder), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     message, names = done.stdout.splitlines()
     assert "too large" in message.lower()
     assert "cargo" not in message
