@@ -137,17 +137,23 @@ def merge(tokens: Tokens, r: int, *, similar_by: Tensor, adding: Tensor | None =
 def fuse(tokens: Tokens, pairs: Matching | Selection) -> Tokens:
     """Move tokens into their targets, as the mean weighted by size; every token stays or moves."""
     size = tokens.sizes
-    clips, n, _ = size.shape
+    clips, n, width = tokens.x_CND.shape
+    left = pairs.sources.shape[1]
     places = _Places(
         sources=_flat(pairs.sources, n),
         moving=_flat(pairs.moving, n),
-        slots=_flat(pairs.slots, pairs.sources.shape[1]),
+        slots=_flat(pairs.slots, left),
     )
     flat_size = size.flatten(0, 1)
     old = flat_size[places.sources]
     new = old.index_add(0, places.slots, flat_size[places.moving])
-    x = _WeightedMean.apply(tokens.x_CND, flat_size, old, new, *places)
-    return replace(tokens, x_CND=x, size_CN1=new.view(clips, -1, 1), moves=(*tokens.moves, pairs))
+    x = _WeightedMean.apply(tokens.x_CND.flatten(0, 1), flat_size, old, new, *places)
+    return replace(
+        tokens,
+        x_CND=x.view(clips, left, width),
+        size_CN1=new.view(clips, left, 1),
+        moves=(*tokens.moves, pairs),
+    )
 
 
 def keep(tokens: Tokens, index: Tensor) -> Tokens:
@@ -183,7 +189,7 @@ class _WeightedMean(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        x_CND: Tensor,
+        x: Tensor,
         size: Tensor,
         old: Tensor,
         new: Tensor,
@@ -191,14 +197,12 @@ class _WeightedMean(torch.autograd.Function):
         moving: Tensor,
         slots: Tensor,
     ) -> Tensor:
-        clips, n, width = x_CND.shape
         ctx.save_for_backward(size, new, sources, moving, slots)
-        flat = x_CND.reshape(clips * n, width)
-        out = flat[sources]
+        out = x[sources]
         # A target of several tokens is listed several times: each time the same row is written.
-        out[slots] = out[slots] * (old / new)[slots].to(x_CND.dtype)
-        out.index_add_(0, slots, flat[moving] * (size[moving] / new[slots]).to(x_CND.dtype))
-        return out.view(clips, -1, width)
+        out[slots] = out[slots] * (old / new)[slots].to(x.dtype)
+        out.index_add_(0, slots, x[moving] * (size[moving] / new[slots]).to(x.dtype))
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -208,8 +212,7 @@ class _WeightedMean(torch.autograd.Function):
         ends[sources] = torch.arange(len(sources), device=grad.device)
         ends[moving] = slots
         share = (size / new[ends]).to(grad.dtype)
-        grad_x = grad.flatten(0, 1)[ends] * share
-        return grad_x.view(len(grad), -1, grad.shape[2]), None, None, None, None, None, None
+        return grad[ends] * share, None, None, None, None, None, None
 
 
 def join_clips(tokens: Tokens, k: int) -> Tokens:
