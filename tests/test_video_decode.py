@@ -397,4 +397,4 @@ def test_max_windows_keeps_first_and_last(tmp_path: Path) -> None:
 def test_time_limit(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.mp4")
     failure = load(path, timeout_seconds=0.0)
-    assert failure == Failure(path, "timeout: not read within 0 s")
+    assert failure == Failure(path, "timeout: nothing came for 0 s")

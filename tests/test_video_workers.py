@@ -25,6 +25,10 @@ def read(path, **how):
         raise RuntimeError("a bug")
     if "exit" in path.name:
         os._exit(3)
+    if "slow" in path.name:
+        for _ in range(6):
+            time.sleep(1.1)
+            how["progressed"]()
     yield from loading.iter_windows(path, **how)
 
 worker.iter_windows = read
@@ -75,9 +79,12 @@ def test_a_worker_that_dies_or_hangs_costs_one_file(
         "bug": "cannot be decoded: RuntimeError: a bug",
     }
     faulty = [tmp_path / f"{name}.mp4" for name in bad]
-    paths = [clips[0], *faulty, *clips[1:]]
+    slow = draw(tmp_path / "slow.mp4", frames=3)
+    paths = [slow, clips[0], *faulty, *clips[1:]]
     found = dict(decode_many(paths, workers=2, size=64, timeout_seconds=3))
     assert set(found) == set(paths)
+    # Six seconds without an answer are longer than the limit, but it got on all the while.
+    assert isinstance(found[slow], VideoWindows)
     assert all(isinstance(found[path], VideoWindows) for path in clips)
     assert [found[p] for p in faulty] == [Failure(p, bad[p.stem]) for p in faulty]
 

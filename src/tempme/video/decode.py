@@ -4,7 +4,9 @@ The file is read forward once. Frames depend on each other only within a group o
 one keyframe to the next, so a group in which no time falls is passed over without being decoded:
 its packets are read and dropped. This is a seek that cannot land in the wrong place, and it needs
 no index. Within a group decoding goes on until the first frame later
-than the last wanted time has come out, because only then is it known which frame is shown.
+than the last wanted time has come out, because only then is it known which frame is shown; a time
+that is exactly a frame's is answered by that frame. Frames that no other leans on (most B-frames)
+and that are not wanted are skipped where the decoder can do that.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ import av
 
 from tempme.video.source import READING_ERRORS, Deadline, Source
 from tempme.video.timeline import Timeline
+
+# Decoders that can be told, packet by packet, to skip a frame that no other leans on.
+CAN_SKIP_LEAVES = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
 
 Shown: TypeAlias = tuple[int, av.VideoFrame]
 
@@ -37,6 +42,8 @@ class Decoder:
         self._newest_key: int | None = None
         self._floor = timeline.keys[0]
         self._num_out = 0
+        self._wanted: frozenset[int] = frozenset()
+        self._can_skip = source.codec_name in CAN_SKIP_LEAVES and not timeline.is_by_order
 
     def frames_at(self, targets: Sequence[int]) -> Iterator[Shown]:
         """For each time (ascending ticks): the ticks and picture of the frame shown then.
@@ -45,6 +52,7 @@ class Decoder:
         decoded is replaced by the nearest frame that can; nothing comes if there is none at all.
         """
         waiting: deque[int] = deque()
+        self._wanted = frozenset(map(self._timeline.frame_at, targets))
         for place, group in groupby(targets, self._timeline.start_for):
             waiting.extend(group)
             yield from self._answer(waiting, self._frames_from(place, until=waiting[-1]))
@@ -114,6 +122,9 @@ class Decoder:
     def _feed(self, packet: av.Packet[av.VideoStream]) -> None:
         if packet.is_keyframe:
             self._newest_key = max(packet_time(packet), self._newest_key or packet_time(packet))
+        if self._can_skip:
+            is_wanted = packet_time(packet) in self._wanted
+            self._context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
         try:
             self._keep(packet.decode())
         except av.FFmpegError:

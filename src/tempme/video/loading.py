@@ -84,7 +84,7 @@ def load(
     """The frames at the given times, or `frames` ones spread over the whole video.
 
     Always as many as asked for, in the order asked; `Frames.seconds` are the times of the frames
-    really used, from the first frame shown.
+    really used, from the first frame shown. `timeout_seconds` limits the wait for each frame.
     """
     deadline = Deadline(timeout_seconds)
     timeline = read_timeline(path, deadline)
@@ -176,13 +176,15 @@ def iter_windows(
     timeout_seconds: float = 60.0,
     piece_windows: int = 64,
     threads: int = 1,
+    progressed: Callable[[], None] = lambda: None,
 ) -> Iterator[VideoWindows | Failure]:
-    """The windows of a video in pieces of at most `piece_windows`; the time limit is per piece.
+    """The windows of a video in pieces of at most `piece_windows`.
 
-    A `Failure` ends the video and voids the pieces before it.
+    A `Failure` ends the video and voids the pieces before it. `timeout_seconds` limits the wait
+    for each next frame, not the whole video; `progressed` is called with every frame.
     """
     try:
-        deadline = Deadline(timeout_seconds)
+        deadline = Deadline(timeout_seconds, progressed)
         timeline = read_timeline(Path(path), deadline)
         cut = windows(
             timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap

@@ -45,6 +45,7 @@ class Job:
                 for time, frame in _until(answers, store, int(rows.max())):
                     info = info or describe(source, self.timeline, frame)
                     store.add(time, frame)
+                    self.deadline.restart()
                 if info is None or len(store.of_target) <= rows.max():
                     raise Unreadable("no frame could be decoded")
                 note = _join(self.timeline.note, plan.note, _damage(decoder.num_damaged))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,22 +30,27 @@ READING_ERRORS = (av.FFmpegError, OSError, IndexError)
 
 @dataclass
 class Deadline:
-    """A moment after which the reading of a file is given up."""
+    """How long the next frame may take to come; a slow file that goes on is not given up.
+
+    `progressed` is called whenever the count begins anew.
+    """
 
     seconds: float
+    progressed: Callable[[], None] = lambda: None
     _end: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.restart()
+        self._end = time.monotonic() + self.seconds
 
     def restart(self) -> None:
-        """Count anew: a piece of the file has been handed out."""
+        """Count anew: something has been read."""
         self._end = time.monotonic() + self.seconds
+        self.progressed()
 
     def check(self) -> None:
         """Raise when the time is up."""
         if time.monotonic() > self._end:
-            raise Unreadable(f"timeout: not read within {self.seconds:g} s")
+            raise Unreadable(f"timeout: nothing came for {self.seconds:g} s")
 
 
 class Source(AbstractContextManager["Source"]):

@@ -19,6 +19,8 @@ UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"})
 # No frame stays longer, in seconds: times further apart are damage, not a very slow video.
 LONGEST_STILL = 3600
 LONGEST_TICK = 60
+# So many packets read are progress, when nothing is decoded yet.
+PACKETS_A_STEP = 1000
 # Codecs whose packets after the first need those before, whatever the container marks as keys.
 NEVER_SKIP = frozenset({"gif", "apng", "flic", "qtrle", "rawvideo"})
 
@@ -56,7 +58,11 @@ class Timeline:
 
     def shown_at(self, seconds: float) -> int:
         """The time of the frame shown then, in ticks."""
-        return self.shown[max(0, bisect_right(self.shown, self.ticks(seconds)) - 1)]
+        return self.frame_at(self.ticks(seconds))
+
+    def frame_at(self, ticks: int) -> int:
+        """The time of the frame shown at this time; of the first before it, of the last after."""
+        return self.shown[max(0, bisect_right(self.shown, ticks) - 1)]
 
     def start_for(self, ticks: int) -> int:
         """Which of `keys` decoding starts at to reach this time, as its place in `keys`."""
@@ -117,6 +123,8 @@ def _read(source: Source, packets: _Packets, deadline: Deadline) -> bool:
             deadline.check()
             if packet.size:
                 packets.add(packet)
+            if len(packets.pts) % PACKETS_A_STEP == 0:
+                deadline.restart()
     except READING_ERRORS:
         return True
     return False

@@ -40,6 +40,11 @@ class Ready:
     """A worker has started, or is done with a file."""
 
 
+@dataclass(frozen=True)
+class Alive:
+    """A worker is still getting on with its file."""
+
+
 def send(pipe: IO[bytes], message: Any) -> None:
     """Write one message and flush it."""
     body = pickle.dumps(message, protocol=5)

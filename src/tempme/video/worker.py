@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from queue import SimpleQueue
 from threading import Thread
@@ -18,7 +19,7 @@ from typing import IO
 
 from tempme.video.loading import iter_windows
 from tempme.video.values import Failure, VideoWindows
-from tempme.video.wire import Ready, Task, receive, send
+from tempme.video.wire import Alive, Ready, Task, receive, send
 
 
 def main() -> None:
@@ -30,10 +31,24 @@ def main() -> None:
     tasks: SimpleQueue[Task] = SimpleQueue()
     Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
     send(answers, Ready())
+    pulse = _Pulse(answers)
     while True:
-        for answer in _read(tasks.get()):
+        for answer in _read(tasks.get(), pulse.beat):
             send(answers, answer)
         send(answers, Ready())
+
+
+class _Pulse:
+    """Tells the parent, at most once a second, that frames are coming."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers = answers
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        if time.monotonic() - self._last > 1.0:
+            send(self._answers, Alive())
+            self._last = time.monotonic()
 
 
 def _listen(pipe: IO[bytes], tasks: SimpleQueue[Task]) -> None:
@@ -45,9 +60,9 @@ def _listen(pipe: IO[bytes], tasks: SimpleQueue[Task]) -> None:
         os._exit(0)
 
 
-def _read(task: Task) -> Iterator[VideoWindows | Failure]:
+def _read(task: Task, progressed: Callable[[], None]) -> Iterator[VideoWindows | Failure]:
     try:
-        yield from iter_windows(task.path, **asdict(task.recipe))
+        yield from iter_windows(task.path, **asdict(task.recipe), progressed=progressed)
     except Exception as error:
         # The last line of defence: one file must never take a run of thousands with it.
         yield Failure(task.path, f"cannot be decoded: {type(error).__name__}: {error}")

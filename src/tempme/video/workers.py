@@ -2,10 +2,10 @@
 
 Each worker is a process (`worker.py`) with a thread here that hands it one file at a time and
 passes on its answers. A worker that dies takes only its file with it, which becomes a `Failure`; a
-new worker replaces it. A worker that gives no answer for longer than the time limit is killed: a
-decoder that hangs in C cannot be stopped otherwise. Memory is bounded: at most one piece per
-worker waits to be taken and one more is in the making, and a piece holds at most `piece_windows`
-windows (64 of them at 12 frames, half overlapping, size 224: 60 MB).
+new worker replaces it. A worker from which nothing comes, no frame and no sign of life, for longer
+than the time limit is killed: a decoder that hangs in C cannot be stopped otherwise. Memory is
+bounded: at most one piece per worker waits to be taken and one more is in the making, and a piece
+holds at most `piece_windows` windows (64 of them at 12 frames, half overlapping, size 224: 60 MB).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO, TypeAlias
 from tempme.errors import BadSetting
 from tempme.video.sampling import windows
 from tempme.video.values import SAMPLINGS, Failure, Sampling, VideoWindows
-from tempme.video.wire import Ready, Recipe, Task, receive, send
+from tempme.video.wire import Alive, Ready, Recipe, Task, receive, send
 
 Answer: TypeAlias = tuple[Path, VideoWindows | Failure]
 
@@ -52,9 +52,9 @@ def decode_many(
 
     A long video comes in several pieces, in order, those of other files between them; `is_last`
     closes a video. A `Failure` also closes it and voids the pieces before. Every path is closed
-    exactly once. `timeout_seconds` limits each piece, so it does not grow with a video's length;
-    `paths` is read as workers become free, and may be endless. Closing the iterator ends the
-    workers.
+    exactly once. `timeout_seconds` limits the wait for each next frame, so that a long video on a
+    busy machine is not given up while it gets on. `paths` is read as workers become free, and may
+    be endless. Closing the iterator ends the workers.
     """
     recipe = Recipe(
         frames=frames,
@@ -192,12 +192,15 @@ class _Worker(Thread):
         if self._process is None:
             raise EOFError
         # The clock stands still while an answer waits to be taken: that is not the worker's doing.
-        self._late_at = time.monotonic() + limit_seconds
         try:
-            answer: VideoWindows | Failure | Ready = receive(_pipe(self._process.stdout))
+            while True:
+                self._late_at = time.monotonic() + limit_seconds
+                answer: VideoWindows | Failure | Ready | Alive
+                answer = receive(_pipe(self._process.stdout))
+                if not isinstance(answer, Alive):
+                    return answer
         finally:
             self._late_at = float("inf")
-        return answer
 
     def _epitaph(self) -> str:
         """What the process died of."""
