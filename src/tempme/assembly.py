@@ -47,12 +47,10 @@ def at_random(system: System, tokenizer: Tokenizer | None, *, seed: int | None) 
 
 def assemble(system: System, clip: Clip) -> Clip:
     """Tune, then compress: compressed layers are around tuned ones."""
-    config = clip.config
-    system.tuning.tune(clip)
-    plan = system.compression.plan(tokens=config.tokens, frames=system.frames, depth=config.layers)
+    system.tuning.tune(clip, frames=system.frames, words=system.max_words)
     clip.vision.layers = nn.ModuleList(
-        system.compression.wrap(layer, step, config.width)
-        for layer, step in zip(clip.vision.layers, plan, strict=True)
+        system.compression.wrap(layer, step, clip.config.width)
+        for layer, step in zip(clip.vision.layers, system.plan(), strict=True)
     )
     return clip
 
@@ -61,7 +59,7 @@ def retriever_of(system: System, backbone: Backbone, *, seed: int | None = None)
     """The retriever of a system on a backbone; the system takes the backbone's sizes."""
     config = backbone.clip.config
     if config != system.config:
-        words = min(system.max_words, config.context)
+        words = min(system.max_words, config.context - system.tuning.text_rows)
         system = replace(system, backbone=config, max_words=words)
     with _seeded(seed):
         clip = assemble(system, backbone.clip)

@@ -8,7 +8,7 @@ counts the patch embedding of only 12; `paper_gflops` follows it, `multiply_adds
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tempme.clip.config import ClipConfig
 from tempme.schedule import Step
@@ -22,20 +22,59 @@ class Cost:
 
     gmacs: float  # every matrix product, matching included
     gflops_paper: float  # as printed in the paper
+    gmacs_prompts: float = 0.0  # on top of both: making prompts, which the paper leaves out
 
 
-def cost(plan: Sequence[Step], config: ClipConfig) -> Cost:
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a tuning adds to the multiply-adds of a video.
+
+    products: as this program computes it. paper: as its original computes it, on top of the paper's
+    count, with `paper_prompts` more tokens in every clip of every block. making: of prompts, once
+    a video where they are made from it, else once a model (they fold into constants).
+    """
+
+    products: int = 0
+    paper: int = 0
+    paper_prompts: int = 0
+    making: int = 0
+
+
+NOTHING = Extra()
+
+
+def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Cost:
     """The cost of one video under `plan`; LoRA is folded, texts are not counted."""
     frames = plan[0].clips * plan[0].join
     patches = _patches(config)
     products = sum(_block(step, config) for step in plan) + _projection(plan, config)
     matching = sum(_matching(step, config) for step in plan)
     counted = min(frames, FRAMES_IN_PAPER_PATCHES)
-    elementwise = _elementwise(plan, config, frames)
+    longer = with_tokens(plan, extra.paper_prompts)
+    paper = sum(_block(step, config) for step in longer) + _projection(plan, config)
+    elementwise = _elementwise(longer, config, frames)
     return Cost(
-        gmacs=(frames * patches + products + matching) / 1e9,
-        gflops_paper=(counted * patches + products + elementwise) / 1e9,
+        gmacs=(frames * patches + products + matching + extra.products) / 1e9,
+        gflops_paper=(counted * patches + paper + extra.paper + elementwise) / 1e9,
+        gmacs_prompts=extra.making / 1e9,
     )
+
+
+def with_tokens(plan: Sequence[Step], more: int) -> tuple[Step, ...]:
+    """The plan of clips that hold `more` tokens in every block."""
+    return tuple(
+        replace(step, attended=step.attended + more, tokens_out=step.tokens_out + more)
+        for step in plan
+    )
+
+
+def seeing(step: Step, config: ClipConfig, prompts: int, *, parts: int = 1) -> int:
+    """Multiply-adds of a block that attends to prompts beside its tokens.
+
+    They are projected `parts` times a video; every token of every clip looks at all of them.
+    """
+    looks = 2 * step.clips * step.attended * prompts * config.width
+    return 3 * parts * prompts * config.width**2 + looks
 
 
 def _patches(config: ClipConfig) -> int:
@@ -43,17 +82,23 @@ def _patches(config: ClipConfig) -> int:
 
 
 def _block(step: Step, config: ClipConfig) -> int:
-    d, attended, fed = config.width, step.attended, step.tokens_out
-    return step.clips * (4 * attended * d * d + 2 * attended * attended * d + 8 * fed * d * d)
+    d, attended = config.width, step.attended
+    attention = step.clips * (4 * attended * d * d + 2 * attended * attended * d)
+    return attention + step.clips_out * step.fed * 8 * d * d
 
 
 def _projection(plan: Sequence[Step], config: ClipConfig) -> int:
-    return plan[-1].clips * plan[-1].protected * config.width * config.embed
+    return plan[-1].clips_out * plan[-1].protected * config.width * config.embed
 
 
 def _matching(step: Step, config: ClipConfig) -> int:
-    """Similarities of set A to set B: of whole tokens across clips, of one head's keys inside."""
+    """Similarities of set A to set B: of whole tokens across clips, of one head's keys inside.
+
+    A method that decides otherwise says in `step.dots` what it compares.
+    """
     key = config.width // config.heads
+    if step.dots is not None:
+        return step.dots.tokens * config.width + step.dots.keys * key
     before = _pairs(step.attended + step.cross - step.protected) if step.cross else 0
     after = _pairs(step.attended - step.protected) if step.intra else 0
     return step.clips * (before * config.width + after * key)
@@ -66,9 +111,10 @@ def _pairs(free: int) -> int:
 def _elementwise(plan: Sequence[Step], config: ClipConfig, frames: int) -> int:
     """5 per element of a norm, 2 per attention weight and per hidden unit of the MLP."""
     d = config.width
-    norms = frames * config.tokens * d + plan[-1].clips * plan[-1].protected * d
+    norms = frames * config.tokens * d + plan[-1].clips_out * plan[-1].protected * d
     other = 0
     for step in plan:
-        norms += step.clips * (step.attended + step.tokens_out) * d
-        other += step.clips * (config.heads * step.attended**2 + 4 * d * step.tokens_out)
+        fed = step.clips_out * step.fed
+        norms += (step.clips * step.attended + fed) * d
+        other += step.clips * config.heads * step.attended**2 + 4 * d * fed
     return 5 * norms + 2 * other

@@ -1,27 +1,50 @@
-"""The class tokens of a video -> one feature."""
+"""The class tokens of a video (or what a tuning has in their place) -> one feature."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 from torch.nn.functional import normalize
 
 
+class Pooling(Protocol):
+    """Settings that make one feature of what the image encoder projects."""
+
+    def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(V, P, D) -> (V, D), not yet unit length."""
+
+
 @dataclass(frozen=True)
 class MeanPooling:
-    """The mean of the unit class tokens (CLIP4Clip's parameter-free type)."""
+    """The mean of the unit class tokens (CLIP4Clip's parameter-free type).
+
+    unit: False takes the class tokens as they are, long or short (PLEVU).
+    """
+
+    unit: bool = True
 
     def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:
         """(V, P, D) class tokens in the space of texts -> (V, D), not yet unit length.
 
-        `mask` (V, P) is 1 for frames that count; a video without any gets the zero feature.
+        `mask` (V, P) is 1 for frames that count, or the number of frames that a class token
+        stands for where frames merged; a video without any gets the zero feature.
         """
-        unit = normalize(projected, dim=-1)
+        each = normalize(projected, dim=-1) if self.unit else projected
         if mask is None:
-            return unit.mean(dim=1)
-        weight = mask.to(unit.dtype)[..., None]
-        return (unit * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+            return each.mean(dim=1)
+        weight = mask.to(each.dtype)[..., None]
+        return (each * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
-POOLINGS: dict[str, type] = {"mean": MeanPooling}
+@dataclass(frozen=True)
+class FirstPooling:
+    """The first token alone: one that has seen all frames by itself (DGL)."""
+
+    def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """(V, P, D) -> (V, D); a mask changes nothing."""
+        return projected[:, 0]
+
+
+POOLINGS: dict[str, type] = {"mean": MeanPooling, "first": FirstPooling}

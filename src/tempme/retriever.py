@@ -89,7 +89,7 @@ class Retriever(nn.Module):
         check_frames(self.system, frames.shape[1])
         vision = self.clip.vision
         with numbers.context(self.precision, self.device):
-            tokens = vision.encode(vision.embed(self._cast(frames)))
+            tokens = vision.encode(vision.embed(self._cast(frames), self._mask(mask)))
             return self._pool(vision.project(tokens), tokens.frame_weights(mask))
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
@@ -158,7 +158,11 @@ class Retriever(nn.Module):
         return save(self, Path(folder), whole=whole, half=half)
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
-        return normalize(self.system.pooling(projected.float(), mask), dim=-1)
+        related = self.clip.vision.relate(projected)
+        return normalize(self.system.pooling(related.float(), mask), dim=-1)
+
+    def _mask(self, mask: Tensor | None) -> Tensor | None:
+        return None if mask is None else mask.to(self.device)
 
     def _ids(self, texts: Sequence[str]) -> Tensor:
         ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
@@ -179,7 +183,8 @@ class Retriever(nn.Module):
 
 def _fingerprint(system: System, clip: Clip) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    digest.update(repr((system.compression, system.pooling, system.frames)).encode())
+    settings = (system.tuning, system.compression, system.pooling, system.frames)
+    digest.update(repr(settings).encode())
     for name, value in sorted(clip.state_dict().items()):
         flat = value.detach().flatten()
         stride = max(1, flat.numel() // FINGERPRINT_SAMPLES)

@@ -115,7 +115,7 @@ class Tokens:
 
 
 def spread(by_part: Tensor, clips: int) -> Tensor:
-    """(B, ...) of what 1, all videos or all clips have -> (clips, ...), each video's clips alike."""
+    """(B, ...) of one part, all videos or all clips -> (clips, ...): a video's clips alike."""
     parts = len(by_part)
     if parts == clips:
         return by_part

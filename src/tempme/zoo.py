@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from tempme.clip.config import BACKBONES, ClipConfig
-from tempme.compression import Compression, Keep, TempMe, ToMe
+from tempme.compression import STA, TESTA, Compression, DiffRate, EViT, Keep, TempMe, ToMe
+from tempme.compression.diffrate import RELEASED_B16
 from tempme.cost import Cost, cost
 from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import MeanPooling
+from tempme.pooling import MeanPooling, Pooling
 from tempme.schedule import Step
 from tempme.tuning import Full, LoRA, Tuning
 
@@ -28,31 +29,31 @@ class System:
     name: str
     tuning: Tuning
     compression: Compression
-    pooling: MeanPooling = field(default_factory=MeanPooling)
+    pooling: Pooling = field(default_factory=MeanPooling)
     backbone: str | ClipConfig = "ViT-B/32"
     frames: int = 12
     max_words: int = 32
 
     def __post_init__(self) -> None:
-        self.plan()  # a plan that cannot be is refused before any weight is read
+        self.plan()  # what cannot be is refused before any weight is read
+        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
 
     @property
     def config(self) -> ClipConfig:
         """The sizes of the backbone."""
-        if isinstance(self.backbone, ClipConfig):
-            return self.backbone
-        if self.backbone not in BACKBONES:
-            raise UnknownName.among("backbone", self.backbone, BACKBONES)
-        return BACKBONES[self.backbone]
+        return _sizes(self.backbone)
 
     def plan(self) -> tuple[Step, ...]:
         """What every block does to the token count."""
         config = self.config
-        return self.compression.plan(tokens=config.tokens, frames=self.frames, depth=config.layers)
+        return self.tuning.plan(
+            self.compression.plan(tokens=config.tokens, frames=self.frames, depth=config.layers)
+        )
 
     def cost(self) -> Cost:
         """Multiply-adds of one video."""
-        return cost(self.plan(), self.config)
+        plan, config = self.plan(), self.config
+        return cost(plan, config, self.tuning.extra(plan, config))
 
     def trainable_parameters(self) -> int:
         """Numbers that learn; counted without allocating any."""
@@ -78,10 +79,22 @@ class System:
         return build(self, weights, **options)  # type: ignore[arg-type]
 
 
+def _sizes(backbone: str | ClipConfig) -> ClipConfig:
+    if isinstance(backbone, ClipConfig):
+        return backbone
+    if backbone not in BACKBONES:
+        raise UnknownName.among("backbone", backbone, BACKBONES)
+    return BACKBONES[backbone]
+
+
 PAPER: dict[str, System] = {
     "clip4clip": System("clip4clip", Full(), Keep()),
     "lora": System("lora", LoRA(), Keep()),
     "tome": System("tome", LoRA(), ToMe()),
+    "evit": System("evit", LoRA(), EViT()),
+    "diffrate": System("diffrate", LoRA(), DiffRate()),
+    "sta": System("sta", LoRA(), STA()),
+    "testa": System("testa", LoRA(), TESTA()),
     "tempme": System("tempme", LoRA(), TempMe()),
     "tempme-full": System("tempme-full", Full(), TempMe()),
     "tome-full": System("tome-full", Full(), ToMe()),
@@ -92,9 +105,18 @@ PAPER: dict[str, System] = {
     ),
 }
 
+# Not of the paper: a backbone from scratch, on single frames.
+OURS: dict[str, System] = {
+    "scratch": System("scratch", Full(embeddings=True), Keep(), frames=1),
+}
+SYSTEMS = PAPER | OURS
+
 # Settings that the paper changes where a frame has 197 tokens rather than 50.
-_AT_PATCH_16: dict[type, dict[str, float]] = {
+_AT_PATCH_16: dict[type, dict[str, Any]] = {
     ToMe: {"r": 10},
+    DiffRate: RELEASED_B16._asdict(),
+    STA: {"r": (40, 36, 36)},
+    TESTA: {"r": 10},
     TempMe: {"r": 10, "keep_cross": 0.6, "keep_intra": 0.8},
 }
 LONG_VIDEO_FRAMES = 64  # from here on the paper reads 64 words rather than 32
@@ -102,22 +124,20 @@ LONG_VIDEO_FRAMES = 64  # from here on the paper reads 64 words rather than 32
 
 def systems() -> tuple[str, ...]:
     """The names of the table."""
-    return tuple(PAPER)
+    return tuple(SYSTEMS)
 
 
 def system(name: str, *, backbone: str | ClipConfig = "ViT-B/32", frames: int = 12) -> System:
     """A row of the table, with the paper's settings for the backbone and number of frames."""
-    if name not in PAPER:
-        raise UnknownName.among("system", name, PAPER)
-    row = PAPER[name]
+    if name not in SYSTEMS:
+        raise UnknownName.among("system", name, SYSTEMS)
+    row = SYSTEMS[name]
     compression = row.compression
     if backbone == "ViT-B/16" and name != "temporal-modelling":
         compression = replace(compression, **_AT_PATCH_16.get(type(compression), {}))
     words = 64 if frames >= LONG_VIDEO_FRAMES else row.max_words
-    made = replace(row, backbone=backbone, compression=compression, frames=frames, max_words=words)
-    if made.config.context < words:
-        made = replace(made, max_words=made.config.context)
-    return made
+    words = min(words, _sizes(backbone).context - row.tuning.text_rows)
+    return replace(row, backbone=backbone, compression=compression, frames=frames, max_words=words)
 
 
 def check_frames(system: System, frames: int) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.tokens import Tokens
+from tempme.tokens import Tokens, spread
 
-# Shape letters: C clips in the batch, N tokens per clip, H heads, D width.
+# Shape letters: C clips in the batch, N tokens per clip, H heads, D width, B M prompts (`Tokens`).
 
 
 @dataclass(frozen=True)
 class Cues:
-    """What attention saw on the way: the evidence every compression decides on."""
+    """What attention saw on the way: the evidence every compression decides on.
+
+    Only of the tokens themselves: prompts beside them are in no cue.
+    """
 
     q: Tensor  # (C, H, N, D / H)
     k: Tensor
@@ -30,7 +33,8 @@ class Cues:
     def class_attention(self, num_protected: int) -> Tensor:
         """(C, N) fp32: how much the protected tokens look at every token, mean over heads."""
         q, k = self.q[:, :, :num_protected].float(), self.k.float()
-        scores = q @ k.mT / k.shape[-1] ** 0.5
+        with torch.autocast(q.device.type, enabled=False):  # which would round to bf16
+            scores = q @ k.mT / k.shape[-1] ** 0.5
         if self.bias is not None:
             scores = scores + self.bias.float()
         return scores.softmax(dim=-1).mean(dim=(1, 2))
@@ -81,17 +85,42 @@ class Attention(nn.Module):
         *,
         num_queries: int | None = None,
         causal: bool = False,
+        beside_BMD: Tensor | None = None,
     ) -> tuple[Tensor, Cues]:
-        """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer."""
-        q, k, v = self.qkv(x_CND).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = None if size_CN1 is None else size_CN1.log().mT[:, None].to(q.dtype)
+        """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
+
+        Tokens beside them answer too.
+        """
+        q, k, v = self.project(x_CND)
+        cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
         asking = q if num_queries is None else q[:, :, :num_queries]
-        y = attention(asking, k, v, bias, causal=causal)
-        return self.out(y.transpose(1, 2).flatten(2)), Cues(q, k, bias)
+        bias = cues.bias
+        if beside_BMD is not None:
+            _, *more = self.project(beside_BMD)
+            k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
+            bias = None if bias is None else F.pad(bias, (beside_BMD.shape[1], 0))
+        return self.gather(attention(asking, k, v, bias, causal=causal)), cues
+
+    def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each."""
+        q, k, v = self.qkv(x_CND).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def gather(self, y_CHNd: Tensor) -> Tensor:
+        """The heads' answers (C, H, N, D / H) -> (C, N, D)."""
+        return self.out(y_CHNd.transpose(1, 2).flatten(2))
+
+
+def size_bias(size_CN1: Tensor, dtype: torch.dtype) -> Tensor:
+    """(C, N, 1) -> (C, 1, 1, N): what lets a token answer as often as the patches it holds."""
+    return size_CN1.log().mT[:, None].to(dtype)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool) -> Tensor:
-    """(C, H, N, D / H) each -> (C, H, N, D / H).
+    """(C, H, N, D / H) queries, as many or more keys and values -> (C, H, N, D / H).
+
+    `causal`: keys that are more than the queries stand after the first word, which alone does not
+    see them.
 
     Spelled out where that is better than the fused kernel: for gradients on a CPU it takes half
     the time (96 frames, bf16), and over words in fp32 it is nearer to the reference (logits
@@ -101,15 +130,30 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: b
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if causal:
-        later = torch.full(scores.shape[-2:], float("-inf"), device=q.device, dtype=q.dtype)
-        scores = scores + later.triu(1)
+        scores = scores + _later(scores)
     if bias is not None:
         scores = scores + bias
     return scores.softmax(dim=-1).to(v.dtype) @ v
 
 
+def _later(scores: Tensor) -> Tensor:
+    """(words, keys) of minus infinity where a word must not look, else 0."""
+    words, keys = scores.shape[-2:]
+    more = keys - words
+    hidden = torch.full((words, keys), float("-inf"), device=scores.device, dtype=scores.dtype)
+    hidden = hidden.triu(1 + more)
+    if more:
+        hidden[0, :more] = float("-inf")
+    return hidden
+
+
 class Layer(nn.Module):
-    """A transformer layer in two halves; compression happens in between."""
+    """A transformer layer in two halves; compression happens in between.
+
+    Towers of images and of words hold layers alike; tunings wrap them, compressions (in the image
+    tower) wrap what tunings made. A wrapper keeps the layer inside as `layer`, takes Tokens and
+    returns Tokens, and passes on by `dataclasses.replace` every field that it does not know.
+    """
 
     sees_one_frame: bool = True  # False where tokens of several frames meet
 
@@ -148,8 +192,8 @@ class Block(Layer):
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Tokens after attention, and what attention saw."""
-        y, cues = self.attn(self.ln_1(tokens.x_CND), tokens.size_CN1)
-        return tokens.plus(y), cues
+        y, cues = self._attend(tokens, None)
+        return replace(tokens, x_CND=tokens.x_CND + y, beside_BMD=None), cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """Tokens after the MLP."""
@@ -157,12 +201,15 @@ class Block(Layer):
 
     def finish(self, tokens: Tokens) -> Tokens:
         """Keys and values of all tokens, everything else for the protected ones alone."""
-        y, _ = self.attn(self.ln_1(tokens.x_CND), tokens.size_CN1, num_queries=tokens.num_protected)
-        return self.feed(tokens.protected().plus(y))
+        y, _ = self._attend(tokens, tokens.num_protected)
+        return self.feed(replace(tokens.protected().plus(y), beside_BMD=None))
 
-
-def causal_block(block: Block, x_TWD: Tensor) -> Tensor:
-    """The same block over words: (T, W, D), each word seeing itself and the words before it."""
-    y, _ = block.attn(block.ln_1(x_TWD), causal=True)
-    x_TWD = x_TWD + y
-    return x_TWD + block.mlp(block.ln_2(x_TWD))
+    def _attend(self, tokens: Tokens, num_queries: int | None) -> tuple[Tensor, Cues]:
+        beside = tokens.beside_BMD
+        return self.attn(
+            self.ln_1(tokens.x_CND),
+            tokens.size_CN1,
+            num_queries=num_queries,
+            causal=tokens.causal,
+            beside_BMD=None if beside is None else self.ln_1(beside),
+        )

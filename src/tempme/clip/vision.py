@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,12 @@ from tempme.tokens import Tokens
 
 
 class VisionTower(nn.Module):
-    """Patches, a stack of layers, and a projection of the protected tokens."""
+    """Patches, a stack of layers, and a projection of the protected tokens.
+
+    Tunings wrap `layers`, and may take the place of two modules that do nothing by themselves:
+    `entrance` (Tokens -> Tokens before the first norm) and `temporal` (the projected tokens of a
+    video, having seen each other; applied by `relate`, before pooling).
+    """
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -27,15 +33,26 @@ class VisionTower(nn.Module):
         self.layers: nn.ModuleList = nn.ModuleList(
             Block(width, config.heads, config.activation) for _ in range(config.layers)
         )
+        self.entrance: nn.Module = nn.Identity()
+        self.temporal: nn.Module = nn.Identity()
         self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
 
-    def embed(self, frames: Tensor) -> Tokens:
-        """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own."""
+    def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
+        """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own.
+
+        `mask` (V, F) is 1 for frames that count; only layers in which frames meet may heed it.
+        """
         num_frames = frames.shape[1]
         patches = self._patches(frames.flatten(0, 1))
         head = self.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
         x = torch.cat([head, patches], dim=1) + self.position_embedding
-        return Tokens(self.ln_pre(x), size_CN1=None, clips_per_video=num_frames)
+        tokens = self.entrance(Tokens(x, None, clips_per_video=num_frames, mask_VF=mask))
+        beside = tokens.beside_BMD
+        return replace(
+            tokens,
+            x_CND=self.ln_pre(tokens.x_CND),
+            beside_BMD=None if beside is None else self.ln_pre(beside),
+        )
 
     def _patches(self, frames: Tensor) -> Tensor:
         """(C, 3, H, W) -> (C, patches, D): where the stride is the kernel, a plain product."""
@@ -55,6 +72,10 @@ class VisionTower(nn.Module):
         """The protected tokens of every video in the space of texts: (V, tokens, embed)."""
         x = self.ln_post(tokens.protected().x_CND) @ self.projection
         return x.unflatten(0, (-1, tokens.clips_per_video)).flatten(1, 2)
+
+    def relate(self, projected: Tensor) -> Tensor:
+        """(V, tokens, embed) -> the same, after whatever lets the frames of a video meet."""
+        return self.temporal(projected)
 
     @property
     def frame_layers(self) -> int:

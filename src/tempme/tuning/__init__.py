@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from tempme.clip.model import Clip
 from tempme.tuning.full import Full
 from tempme.tuning.lora import LoRA
+from tempme.tuning.method import Tuning
 
+TUNINGS: dict[str, type[Tuning]] = {
+    "full": Full,
+    "lora": LoRA,
+}
 
-class Tuning(Protocol):
-    """Settings that make a CLIP trainable."""
-
-    def tune(self, clip: Clip) -> Clip:
-        """The model with its learning parts in place; exactly they require gradients."""
-
-
-TUNINGS: dict[str, type] = {"full": Full, "lora": LoRA}
+__all__ = ["TUNINGS", "Full", "LoRA", "Tuning"]

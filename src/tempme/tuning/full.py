@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tempme.clip.model import Clip
+from tempme.tuning.method import Tuning
 
 
 @dataclass(frozen=True)
-class Full:
+class Full(Tuning):
     """Blocks, last norms, projections and temperature learn; `embeddings` too if asked for.
 
     CLIP4Clip freezes patches, words, positions and the first norm even in "full" tuning.
@@ -16,7 +17,7 @@ class Full:
 
     embeddings: bool = False
 
-    def tune(self, clip: Clip) -> Clip:
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Set what requires gradients; nothing is added."""
         clip.requires_grad_(True)
         if not self.embeddings:

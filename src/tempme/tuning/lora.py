@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 from tempme.clip.layers import Foldable
 from tempme.clip.model import Clip
 from tempme.errors import BadSetting
+from tempme.tuning.method import Tuning
 
 
 class LoRALinear(Foldable):
@@ -39,7 +40,7 @@ class LoRALinear(Foldable):
 
 
 @dataclass(frozen=True)
-class LoRA:
+class LoRA(Tuning):
     """One low-rank pair per attention of both towers; A is shared by queries, keys and values.
 
     `alpha` divides by the rank in the update; None is the official scale of 1.
@@ -52,7 +53,7 @@ class LoRA:
         if self.rank < 1:
             raise BadSetting(f"lora.rank is {self.rank}; it must be 1 or more")
 
-    def tune(self, clip: Clip) -> Clip:
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Wrap every qkv projection; all else is frozen."""
         clip.requires_grad_(False)
         scale = 1.0 if self.alpha is None else self.alpha / self.rank

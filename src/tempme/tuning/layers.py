@@ -1,0 +1,71 @@
+"""Layers that see prompts, and parts that both towers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tempme.clip.layers import Cues, Layer
+from tempme.tokens import Tokens
+
+M = TypeVar("M", bound=nn.Module)
+
+# Shape letters: M prompts, D width.
+
+
+class Prompts(nn.Module):
+    """Prompts that are themselves what learns."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = nn.Parameter(value)
+
+    @classmethod
+    def at_random(cls, *shape: int, std: float = 0.02) -> Prompts:
+        """Normal, around zero."""
+        return cls(std * torch.randn(*shape))
+
+    def forward(self) -> Tensor:
+        """(M, D), or one such for every frame."""
+        return self.value
+
+
+class Prompted(Layer):
+    """A layer whose attention sees prompts of its own, which are gone after it.
+
+    Outputs equal those of prompts that go through the block and are replaced before the next one:
+    nothing ever reads what became of them. Only their keys and values are computed, once for all
+    frames.
+    """
+
+    def __init__(self, layer: Layer, prompts: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.prompts = layer, prompts
+        self.sees_one_frame = layer.sees_one_frame
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside, with the prompts beside the tokens."""
+        return self.layer.attend(tokens.seeing(self.prompts()))
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """What is left of the layer inside when it is the last."""
+        return self.layer.finish(tokens.seeing(self.prompts()))
+
+
+def prompted(layers: Sequence[Layer], prompts: int, width: int) -> nn.ModuleList:
+    """Every layer with `prompts` prompts of its own."""
+    return nn.ModuleList(Prompted(layer, Prompts.at_random(prompts, width)) for layer in layers)
+
+
+class Borrowed(Generic[M]):
+    """A module that is used here, but owned (saved, counted, moved) by another one."""
+
+    def __init__(self, module: M) -> None:
+        self.module = module

@@ -1,0 +1,56 @@
+"""What every tuning answers; most answers have a default."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.model import Clip
+from tempme.cost import Extra
+from tempme.errors import BadSetting
+from tempme.schedule import Step
+
+
+class Tuning:
+    """Settings that make a CLIP trainable, and what a system has to know about them.
+
+    dead: endings of the names of parameters that the original trains although no gradient ever
+        reaches them.
+    text_rows: rows that prompts take of the text encoder's context.
+    every_frame: whether it needs the class token of every single frame in all blocks.
+    """
+
+    dead: ClassVar[tuple[str, ...]] = ()
+    every_frame: ClassVar[bool] = False
+
+    @property
+    def text_rows(self) -> int:
+        """Rows of the text encoder's context that are not left for words."""
+        return 0
+
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
+        """The model with its learning parts in place; exactly they require gradients."""
+        raise NotImplementedError
+
+    def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The plan of a compression around this tuning; BadSetting where they cannot meet."""
+        name = type(self).__name__
+        if self.every_frame and any(step.merged_clips for step in plan):
+            raise BadSetting(
+                f"{name} needs every frame's class token, but this compression merges whole frames"
+                f": choose one that keeps them (tome, tempme), or another tuning (lora)"
+            )
+        return plan
+
+    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:  # noqa: ARG002
+        """Raise BadSetting where texts and prompts are longer than the text encoder reads."""
+        if self.text_rows and words + self.text_rows > config.context:
+            raise BadSetting(
+                f"{words} words and {self.text_rows} rows of prompts, but the text encoder reads "
+                f"{config.context}: set max_words to {config.context - self.text_rows} or less, "
+                f"or take fewer prompts"
+            )
+
+    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:  # noqa: ARG002
+        """What it adds to the cost of a video; nothing where it folds away."""
+        return Extra()
