@@ -211,7 +211,9 @@ def from_toml(table: Mapping[str, Any]) -> System:
     try:
         backbone = table["backbone"]
         if isinstance(backbone, Mapping):
-            sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in backbone.items()}
+            sizes: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in backbone.items()
+            }
             backbone = ClipConfig(**sizes)
         return System(
             name=str(table["name"]),
@@ -294,7 +296,7 @@ def _learning(clip: nn.Module) -> set[str]:
     return {name for name, p in clip.named_parameters() if p.requires_grad}
 
 
-def _innermost(layer: nn.Module) -> Any:
+def _innermost(layer: Any) -> Any:
     while hasattr(layer, "layer"):
         layer = layer.layer
     return layer

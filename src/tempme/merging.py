@@ -147,7 +147,8 @@ def fuse(tokens: Tokens, pairs: Matching | Selection) -> Tokens:
     flat_size = size.flatten(0, 1)
     old = flat_size[places.sources]
     new = old.index_add(0, places.slots, flat_size[places.moving])
-    x = _WeightedMean.apply(tokens.x_CND.flatten(0, 1), flat_size, old, new, *places)
+    flat = tokens.x_CND.flatten(0, 1)
+    x = _WeightedMean.apply(flat, flat_size, old, new, *places)  # type: ignore[no-untyped-call]
     return replace(
         tokens,
         x_CND=x.view(clips, left, width),

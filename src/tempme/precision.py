@@ -25,7 +25,7 @@ def resolve(precision: str, device: torch.device) -> str:
 def has_bf16(device_type: str) -> bool:
     """Whether matrix products in bfloat16 have instructions of their own."""
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type != "cpu":
         return False
     cpu = torch.backends.cpu.get_cpu_capability()

@@ -43,7 +43,8 @@ class Trace:
 
     def by_frame(self, block: int = -1) -> Tensor:
         """(V, F, patches): the token that each patch is part of after a block, no class tokens."""
-        return self.after_blocks[block].unflatten(1, (self.frames, -1))[:, :, 1:]
+        places = self.after_blocks[block]
+        return places.view(len(places), self.frames, -1)[:, :, 1:]
 
 
 @torch.no_grad()

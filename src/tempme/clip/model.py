@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,8 +76,9 @@ class Clip(nn.Module):
 def _initialise(clip: Clip) -> None:
     """OpenAI's initialisation, for training from scratch."""
     for tower, width in ((clip.vision, clip.config.width), (clip.text, clip.config.text_width)):
-        depth = len(tower.layers)
-        for layer in tower.layers:
+        blocks: list[Any] = list(tower.layers)
+        depth = len(blocks)
+        for layer in blocks:
             nn.init.normal_(layer.attn.qkv.weight, std=width**-0.5)
             nn.init.zeros_(layer.attn.qkv.bias)
             nn.init.normal_(layer.attn.out.weight, std=width**-0.5 * (2 * depth) ** -0.5)
