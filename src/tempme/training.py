@@ -40,7 +40,8 @@ class Recipe:
     warmup is a share of the steps. decay_vectors: weight decay also for biases, norms and
     positions, as in the official code. precision: fp32, or bf16 products ("auto" where the
     machine has instructions for them); weights stay fp32. rates: other learning rates, for
-    parameters whose name holds the key, such as clip_position.
+    parameters whose name holds the key, such as clip_position. paraphrase: weight of a second
+    contrastive loss, between two captions of each video, for texts that have to learn order.
     """
 
     steps: int = 300
@@ -54,6 +55,7 @@ class Recipe:
     precision: str = "auto"
     save_every: int = 50
     rates: Mapping[str, float] = field(default_factory=dict)
+    paraphrase: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every"):
@@ -67,11 +69,14 @@ class Recipe:
             )
 
 
+Batch = tuple[Any, list[str], list[str]]
+
+
 class Batches(Protocol):
     """Batches by number, so that a resumed run sees what an undisturbed one would."""
 
-    def __getitem__(self, step: int) -> tuple[Any, list[str]]:
-        """Frames uint8 (V, F, S, S, 3) and a caption per video."""
+    def __getitem__(self, step: int) -> Batch:
+        """Frames uint8 (V, F, S, S, 3), a caption per video, and another of its captions."""
 
 
 class Stream:
@@ -83,7 +88,7 @@ class Stream:
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[tuple[Any, list[str]]]:
+    def __iter__(self) -> Iterator[Batch]:
         for step in range(self.first, self.steps):
             self.first = step + 1
             yield self.batches[step]
@@ -104,13 +109,18 @@ class ContrastiveTask(lightning.LightningModule):
         super().__init__()
         self.retriever, self.recipe = retriever, recipe
 
-    def training_step(self, batch: tuple[Any, list[str]], number: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: Batch, number: int) -> Tensor:  # noqa: ARG002
         """Frames and captions -> loss."""
-        frames, captions = batch
+        frames, captions, paraphrases = batch
         videos = self.retriever.encode_videos(self.retriever.transform(frames))
         texts = self.retriever.encode_texts(captions)
         scale = self.retriever.clip.logit_scale
         loss = contrastive_loss(texts, videos, scale)
+        if self.recipe.paraphrase:
+            others = self.retriever.encode_texts(paraphrases)
+            told = contrastive_loss(texts, others, scale)
+            self.log("paraphrase_loss", told, batch_size=len(captions))
+            loss = loss + self.recipe.paraphrase * told
         self.log("loss", loss, prog_bar=True, batch_size=len(captions))
         self.log("logit_scale", scale, batch_size=len(captions))
         return loss

@@ -35,12 +35,13 @@ class SceneBatches:
         if self.lookalikes < 0:
             raise BadSetting(f"lookalikes is {self.lookalikes}; it is a number: 0 or more")
 
-    def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
-        """Frames (V, F, S, S, 3) and a caption per video."""
+    def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
+        """Frames (V, F, S, S, 3), a caption per video, and another of its captions."""
         rng = random.Random(f"{self.seed}/{step}")
         made = self._scenes(rng)
         frames = np.stack([self._frames(scene, rng) for scene in made])
-        return frames, [rng.choice(scene.captions) for scene in made]
+        pairs = [rng.sample(scene.captions, 2) for scene in made]
+        return frames, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
