@@ -163,7 +163,8 @@ def test_no_patch_is_lost(name: str) -> None:
     tokens = vision.embed(videos())
     for layer in vision.layers:
         tokens = layer(tokens)
-    if tokens.size_CN1 is not None:  # what attention counts is what the patches say
+    # What attention counts is what the patches say; DiffRate weighs those that move by cosines.
+    if tokens.size_CN1 is not None and name != "diffrate":
         counted = tokens.size_CN1.view(2, -1)
         torch.testing.assert_close(counted, way.sizes().float(), atol=0, rtol=0)
 

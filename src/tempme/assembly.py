@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from tempme.retriever import Retriever
 from tempme.zoo import System
 
 if TYPE_CHECKING:
+    from tempme.clip.layers import Layer
     from tempme.clip.weights import Weights
 
 
@@ -48,9 +49,10 @@ def at_random(system: System, tokenizer: Tokenizer | None, *, seed: int | None) 
 def assemble(system: System, clip: Clip) -> Clip:
     """Tune, then compress: compressed layers are around tuned ones."""
     system.tuning.tune(clip, frames=system.frames, words=system.max_words)
+    layers = cast("Iterable[Layer]", clip.vision.layers)
     clip.vision.layers = nn.ModuleList(
         system.compression.wrap(layer, step, clip.config.width)
-        for layer, step in zip(clip.vision.layers, system.plan(), strict=True)
+        for layer, step in zip(layers, system.plan(), strict=True)
     )
     return clip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,9 +62,9 @@ class VisionTower(nn.Module):
         cells = frames.unflatten(2, (-1, size)).unflatten(4, (-1, size))
         return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2) @ kernel.flatten(1).mT
 
-    def encode(self, tokens: Tokens, layers: Iterable[Layer] | None = None) -> Tokens:
+    def encode(self, tokens: Tokens, layers: Iterable[nn.Module] | None = None) -> Tokens:
         """All layers (or the given ones), the last for the protected tokens alone."""
-        *body, last = self.layers if layers is None else layers
+        *body, last = cast("Iterable[Layer]", self.layers if layers is None else layers)
         for layer in body:
             tokens = layer(tokens)
         return last.finish(tokens)
