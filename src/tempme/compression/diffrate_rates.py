@@ -248,7 +248,7 @@ class _Learner:
     def __init__(self, vision: VisionTower, settings: RateSettings) -> None:
         if not all(isinstance(layer, Block) for layer in vision.layers):
             raise BadSetting(
-                "rates are learnt on plain blocks of CLIP: tune by full or lora, without compression"
+                "rates are learnt on plain blocks of CLIP: full or lora, without compression"
             )
         self.vision = vision
         tokens = vision.position_embedding.shape[0]
