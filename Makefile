@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench tables wheel
+.PHONY: help setup check fix test test-all demo bench tables model wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,3 +43,11 @@ wheel: setup  ## build the wheel into dist/
 
 tables: setup  ## results/ -> the table in the README
 	$(BIN)/python -m tempme.tables README.md
+
+model: setup  ## train scenes-tiny again, from nothing (under an hour on 2 quiet cores)
+	$(BIN)/tempme train experiments/scenes/frames.toml --out runs/frames
+	$(BIN)/tempme train experiments/scenes/frames-hard.toml --out runs/frames-hard
+	$(BIN)/tempme train experiments/scenes/frames-order.toml --out runs/frames-order
+	$(BIN)/python -m tempme.models runs/frames-order/retriever "experiments/scenes/frames-order.toml"
+	$(BIN)/tempme train experiments/scenes/tempme.toml --out runs/tempme-0 --result results/scenes/tempme/seed-0.json
+	$(BIN)/python -m tempme.models runs/tempme-0/retriever "experiments/scenes/tempme.toml, seed 0"

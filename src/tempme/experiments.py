@@ -1,7 +1,8 @@
 """Experiments are files: what is trained, on what, how, and how it is judged.
 
 [system]      name, backbone, frames, weights (a saved or shipped retriever, or none)
-[data]        static (share of static videos in a batch), twins, lookalikes
+[data]        static (share of static videos), twins, lookalikes; pool: scenes to learn from
+                  (0: new ones in every batch; else frozen blocks run once for each)
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (videos of each part)
 """
@@ -19,14 +20,14 @@ import torch
 
 from tempme.checkpoint import build
 from tempme.clip.tokenizer import Tokenizer
-from tempme.datasets.batches import SceneBatches
+from tempme.datasets.batches import Pool, SceneBatches
 from tempme.datasets.scenes import PARTS, Part, clip, scenes
 from tempme.errors import BadSetting
 from tempme.metrics import both_directions
 from tempme.results import environment
 from tempme.retriever import Retriever
 from tempme.schedule import total_tokens
-from tempme.training import Recipe, fit
+from tempme.training import Batches, BegunBatches, Recipe, fit
 from tempme.zoo import System, system
 
 VOCABULARY_SCENES = 2000  # scenes of each part and split whose captions make the vocabulary
@@ -57,6 +58,7 @@ class DataSettings:
     static: float = 0.5
     twins: bool = True
     lookalikes: int = 0
+    pool: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,8 @@ def run(
     weights = experiment.system.weights
     tokenizer = None if weights else vocabulary(made.max_words)
     retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
-    batches = SceneBatches(
-        batch=experiment.recipe.batch,
-        frames=retriever.frames,
-        size=retriever.image_size,
-        static=experiment.data.static,
-        twins=experiment.data.twins,
-        lookalikes=experiment.data.lookalikes,
-        seed=seed,
-    )
     started = time.perf_counter()
+    batches = _batches(experiment, retriever, seed)
     fit(
         retriever,
         batches,
@@ -157,6 +151,22 @@ def run(
         "environment": environment(),
     }
     return retriever, result
+
+
+def _batches(experiment: Experiment, retriever: Retriever, seed: int) -> Batches:
+    data, batch = experiment.data, experiment.recipe.batch
+    if data.pool:
+        pool = Pool.of(data.pool, static=data.static, lookalikes=data.lookalikes, seed=seed)
+        return BegunBatches(retriever, pool, batch=batch, seed=seed)
+    return SceneBatches(
+        batch=batch,
+        frames=retriever.frames,
+        size=retriever.image_size,
+        static=data.static,
+        twins=data.twins,
+        lookalikes=data.lookalikes,
+        seed=seed,
+    )
 
 
 @torch.inference_mode()

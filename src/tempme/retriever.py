@@ -17,6 +17,7 @@ from tempme.clip.layers import fold
 from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
 from tempme.errors import BadSetting
+from tempme.tokens import Tokens
 from tempme.zoo import System, check_frames
 
 # Shape letters: V videos, F frames, N distinct frames, W windows, T texts, D feature.
@@ -91,6 +92,39 @@ class Retriever(nn.Module):
         with numbers.context(self.precision, self.device):
             tokens = vision.encode(vision.embed(self._cast(frames), self._mask(mask)))
             return self._pool(vision.project(tokens), tokens.frame_weights(mask))
+
+    @property
+    def frozen_layers(self) -> int:
+        """Leading image blocks that see one frame at a time and do not learn."""
+        vision = self.clip.vision
+        if any(p.requires_grad for p in (vision.class_embedding, *vision.entrance.parameters())):
+            return 0
+        for i, layer in enumerate(vision.layers[: vision.frame_layers]):
+            if any(p.requires_grad for p in layer.parameters()):
+                return i
+        return vision.frame_layers
+
+    @torch.no_grad()
+    def begin(self, frames: Tensor) -> Tokens:
+        """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers.
+
+        Training that shows a video more than once has to compute them only once.
+        """
+        self._check(frames, dims=5)
+        vision = self.clip.vision
+        with numbers.context(self.precision, self.device):
+            tokens = vision.embed(self._cast(frames))
+            for layer in vision.layers[: self.frozen_layers]:
+                tokens = layer(tokens)
+            return tokens
+
+    def encode_begun(self, tokens: Tokens) -> Tensor:
+        """Tokens of V videos from `begin` -> (V, D) unit features."""
+        vision = self.clip.vision
+        check_frames(self.system, tokens.clips_per_video)
+        with numbers.context(self.precision, self.device):
+            tokens = vision.encode(tokens, vision.layers[self.frozen_layers :])
+            return self._pool(vision.project(tokens), tokens.frame_weights())
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.

@@ -7,6 +7,7 @@ Symmetric contrastive loss, AdamW, a linear warm-up and half a cosine, gradients
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tempme.datasets.batches import Pool
+from tempme.datasets.scenes import clip
 from tempme.errors import BadSetting, MissingExtra
 from tempme.losses import contrastive_loss
 from tempme.optimizers import warmup_cosine_schedule
 from tempme.precision import PRECISIONS, resolve
 from tempme.retriever import Retriever
+from tempme.tokens import Tokens
 
 try:
     import lightning
@@ -102,6 +106,42 @@ class Stream:
         self.first = state["first"]
 
 
+class BegunBatches:
+    """Batches from a pool whose videos have already passed the frozen layers."""
+
+    def __init__(self, retriever: Retriever, pool: Pool, *, batch: int, seed: int) -> None:
+        self.pool, self.batch, self.seed = pool, batch, seed
+        ready, kept, sizes = retriever.eval(), [], []
+        for scene in pool.scenes:
+            frames = clip(scene, ready.frames, size=ready.image_size)
+            with torch.autocast(ready.device.type, torch.bfloat16):
+                tokens = ready.begin(ready.transform(frames)[None])
+            kept.append(tokens.x_CND.to(torch.bfloat16))
+            sizes.append(tokens.size_CN1)
+        self.x_VFND = torch.stack(kept)
+        self.size_VFN1 = None if sizes[0] is None else torch.stack(sizes)
+
+    def __getitem__(self, step: int) -> Batch:
+        """(tokens (V, F, N, D), sizes or None), a caption per video, and another one."""
+        rng = random.Random(f"{self.seed}/captions/{step}")
+        chosen = self.pool.batch(step, self.batch, self.seed)
+        x = torch.stack([self._way(self.x_VFND[place], back) for place, back, _ in chosen])
+        size = self.size_VFN1
+        if size is not None:
+            size = torch.stack([self._way(size[place], back) for place, back, _ in chosen])
+        pairs = [rng.sample(scene.captions, 2) for _, _, scene in chosen]
+        return (x.float(), size), [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    @staticmethod
+    def _way(frames: Tensor, backwards: bool) -> Tensor:
+        return frames.flip(0) if backwards else frames
+
+
+def _tokens(x_VFND: Tensor, size_VFN1: Tensor | None) -> Tokens:
+    size = None if size_VFN1 is None else size_VFN1.flatten(0, 1)
+    return Tokens(x_VFND.flatten(0, 1), size, clips_per_video=x_VFND.shape[1])
+
+
 class ContrastiveTask(lightning.LightningModule):
     """One retriever, one recipe, one loss."""
 
@@ -112,7 +152,7 @@ class ContrastiveTask(lightning.LightningModule):
     def training_step(self, batch: Batch, number: int) -> Tensor:  # noqa: ARG002
         """Frames and captions -> loss."""
         frames, captions, paraphrases = batch
-        videos = self.retriever.encode_videos(self.retriever.transform(frames))
+        videos = self._videos(frames)
         texts = self.retriever.encode_texts(captions)
         scale = self.retriever.clip.logit_scale
         loss = contrastive_loss(texts, videos, scale)
@@ -124,6 +164,11 @@ class ContrastiveTask(lightning.LightningModule):
         self.log("loss", loss, prog_bar=True, batch_size=len(captions))
         self.log("logit_scale", scale, batch_size=len(captions))
         return loss
+
+    def _videos(self, frames: Any) -> Tensor:
+        if not isinstance(frames, tuple | list):
+            return self.retriever.encode_videos(self.retriever.transform(frames))
+        return self.retriever.encode_begun(_tokens(*frames))
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Keep the temperature where CLIP keeps it."""

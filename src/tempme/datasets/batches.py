@@ -4,12 +4,56 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from tempme.datasets.scenes import Part, Scene, clip, draw, lookalike, random_scene
 from tempme.errors import BadSetting
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Scenes that a run shows again and again; `groups` hold hard negatives side by side.
+
+    A group is a static scene with its lookalikes, or a temporal scene alone, whose twin needs no
+    frames of its own: it shows the same ones backwards.
+    """
+
+    groups: tuple[tuple[Scene, ...], ...]
+
+    @classmethod
+    def of(cls, count: int, *, static: float, lookalikes: int, seed: int) -> Pool:
+        """About `count` scenes of the training split."""
+        rng = random.Random(f"pool/{seed}")
+        groups: list[tuple[Scene, ...]] = []
+        while sum(map(len, groups)) < count:
+            part: Part = "static" if rng.random() < static else "temporal"
+            scene = random_scene(rng, part, "train")
+            more = lookalikes if part == "static" else 0
+            groups.append((scene, *(lookalike(rng, scene) for _ in range(more))))
+        return cls(tuple(groups))
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All scenes, group by group."""
+        return tuple(scene for group in self.groups for scene in group)
+
+    def batch(self, step: int, size: int, seed: int) -> list[tuple[int, bool, Scene]]:
+        """`size` videos of one step: the place of their frames in `scenes`, whether they run
+        backwards, and the scene whose captions tell them.
+        """
+        rng = random.Random(f"{seed}/{step}")
+        firsts = list(accumulate(map(len, self.groups), initial=0))
+        made: list[tuple[int, bool, Scene]] = []
+        while len(made) < size:
+            number = rng.randrange(len(self.groups))
+            group = self.groups[number]
+            made += [(firsts[number] + i, False, scene) for i, scene in enumerate(group)]
+            if group[0].twin is not None:
+                made.append((firsts[number], True, group[0].twin))
+        return made[:size]
 
 
 @dataclass(frozen=True)
