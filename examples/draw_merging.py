@@ -11,8 +11,9 @@ from pathlib import Path
 from tempme.schedule import Step, default_joins, schedule
 
 WIDTH, ROW, PAD = 860, 46, 10
-CELL = 5  # side of a token, with its gap
+CELL = 6  # side of a token, with its gap
 SHOWN = (0, 4, 7, 8, 9, 10, 11)
+CLASS, PATCH = "#c0392b", "#2c6fbb"
 
 
 def main(path: Path) -> None:
@@ -27,12 +28,12 @@ def main(path: Path) -> None:
         keep_intra=0.9,
     )
     rows = [_row(block, steps[block], number, tokens) for number, block in enumerate(SHOWN)]
-    height = len(SHOWN) * ROW + 2 * PAD
+    height = (len(SHOWN) + 0.4) * ROW + 2 * PAD
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'font-family="sans-serif" font-size="12">\n'
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>\n'
-        + "\n".join(rows)
+        + "\n".join([*rows, _legend(height - PAD - 6)])
         + "\n</svg>\n",
         "utf-8",
     )
@@ -56,13 +57,27 @@ def _row(block: int, step: Step, number: int, start: int) -> str:
         )
         for token in range(step.tokens_out):
             x, y = left + 4 + token % across * CELL, top + 4 + token // across * CELL
-            colour = "#c0392b" if token < step.protected else "#2c6fbb"
+            colour = CLASS if token < step.protected else PATCH
             shade = 1 if token < step.protected else max(0.25, min(1.0, whole**-0.5))
             parts.append(
-                f'<rect x="{x:.1f}" y="{y:.1f}" width="4" height="4" fill="{colour}" '
-                f'opacity="{shade:.2f}"/>'
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{CELL - 1}" height="{CELL - 1}" '
+                f'fill="{colour}" opacity="{shade:.2f}"/>'
             )
     return "".join(parts)
+
+
+def _legend(line: float) -> str:
+    side = CELL + 2
+    entries = (
+        (140, CLASS, 1, "class token: one a frame, never merged"),
+        (420, PATCH, 1, "patch"),
+        (500, PATCH, 0.4, "merged patches, paler the more they are"),
+    )
+    return "".join(
+        f'<rect x="{x}" y="{line - side}" width="{side}" height="{side}" fill="{colour}" '
+        f'opacity="{shade}"/><text x="{x + side + 6}" y="{line}" fill="#777">{text}</text>'
+        for x, colour, shade, text in entries
+    )
 
 
 if __name__ == "__main__":
