@@ -30,10 +30,15 @@ class Search:
 
     @property
     def rank(self) -> int | None:
-        """1-based place of the right video among the hits."""
-        paths = [Path(hit.path) for hit in self.hits]
-        right = Path(self.answer.video)
-        return paths.index(right) + 1 if right in paths else None
+        """1-based place of the right moment among the hits."""
+        return next((place for place, hit in enumerate(self.hits, 1) if self._is_right(hit)), None)
+
+    def _is_right(self, hit: Hit) -> bool:
+        """Whether the hit shows the right video while the middle of what was described is seen."""
+        start, end = self.answer.start_seconds, self.answer.end_seconds
+        middle = None if start is None or end is None else (start + end) / 2
+        is_seen = middle is None or hit.start_seconds <= middle <= hit.end_seconds
+        return is_seen and Path(hit.path).samefile(self.answer.video)
 
 
 def make_videos(folder: Path, on_video: Callable[[int, int], None]) -> list[tuple[str, Pair]]:
@@ -67,7 +72,7 @@ def ask(index: Index, told: Sequence[tuple[str, Pair]], *, k: int = 3) -> tuple[
     for kind, count in wanted.items():
         pairs = [pair for one, pair in told if one == kind]
         # Evenly spread over what was generated, not picked by their answers.
-        for pair in pairs[len(pairs) // 3 :: max(1, len(pairs) // 3)][:count]:
+        for pair in pairs[len(pairs) // 4 :: max(1, len(pairs) // 3)][:count]:
             hits = tuple(index.search(pair.caption, k))
             searches.append(Search(pair.caption, kind, pair, hits))
     return tuple(searches)
