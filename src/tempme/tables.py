@@ -44,7 +44,8 @@ def rewrite(document: Path, tables: Mapping[str, str]) -> None:
     text = document.read_text("utf-8")
     for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
+        literal = table.replace("\\", r"\\")
+        text = re.sub(pattern, rf"\g<1>{literal}\n\g<2>", text, flags=re.DOTALL)
     document.write_text(text, "utf-8")
 
 

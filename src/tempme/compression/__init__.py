@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol
 
 from tempme.clip.layers import Layer
 from tempme.compression.diffrate import DiffRate
@@ -17,6 +18,8 @@ from tempme.schedule import Step
 
 class Compression(Protocol):
     """Settings that shorten the token sequence of a video."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # `replace` changes them
 
     @property
     def drops_patches(self) -> bool:
