@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tempme.clip.config import ClipConfig
@@ -11,6 +12,7 @@ from tempme.errors import BadSetting
 from tempme.schedule import Step
 
 
+@dataclass(frozen=True)
 class Tuning:
     """Settings that make a CLIP trainable, and what a system has to know about them.
 
