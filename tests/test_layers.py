@@ -20,7 +20,7 @@ ROWS = (
     "clip",
     "cost tuning compression pooling",
     "zoo assembly retriever checkpoint tracing | datasets",
-    "training evaluation self_test benchmark experiments | index",
+    "training evaluation self_test benchmark experiments models | index",
     "demo",
     "cli serving",
 )

@@ -9,7 +9,7 @@ from tempme.checkpoint import SHIPPED, load_folder
 
 
 def ship(folder: Path, origin: str) -> Path:
-    """Save the retriever in `folder` as scenes-tiny, in half precision; `origin`: how it was made."""
+    """Save the retriever in `folder` as scenes-tiny, in half precision, with its origin."""
     retriever = load_folder(folder)
     retriever.origin = origin
     return retriever.save(SHIPPED / "scenes-tiny", half=True)
