@@ -111,15 +111,18 @@ class BegunBatches:
 
     def __init__(self, retriever: Retriever, pool: Pool, *, batch: int, seed: int) -> None:
         self.pool, self.batch, self.seed = pool, batch, seed
-        ready, kept, sizes = retriever.eval(), [], []
+        ready = retriever.eval()
+        kept: list[Tensor] = []
+        sizes: list[Tensor] = []
         for scene in pool.scenes:
             frames = clip(scene, ready.frames, size=ready.image_size)
             with torch.autocast(ready.device.type, torch.bfloat16):
                 tokens = ready.begin(ready.transform(frames)[None])
             kept.append(tokens.x_CND.to(torch.bfloat16))
-            sizes.append(tokens.size_CN1)
+            if tokens.size_CN1 is not None:
+                sizes.append(tokens.size_CN1)
         self.x_VFND = torch.stack(kept)
-        self.size_VFN1 = None if sizes[0] is None else torch.stack(sizes)
+        self.size_VFN1 = torch.stack(sizes) if sizes else None
 
     def __getitem__(self, step: int) -> Batch:
         """(tokens (V, F, N, D), sizes or None), a caption per video, and another one."""
