@@ -1,0 +1,264 @@
+"""Training: a run that was cut off ends as one that was not; settings say what they cannot be."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tempme.checkpoint import build
+from tempme.clip.config import ClipConfig
+from tempme.clip.tokenizer import Tokenizer
+from tempme.datasets.batches import Pool, SceneBatches
+from tempme.errors import BadSetting
+from tempme.experiments import Experiment, judge
+from tempme.retriever import Retriever
+from tempme.training import CHECKPOINT, Batch, BegunBatches, ContrastiveTask, Recipe, fit
+from tempme.zoo import system
+
+CAPTIONS = ["a red circle", "a blue star", "a green moon on sand", "two yellow hearts"]
+TINY = ClipConfig(
+    image_size=32,
+    patch=16,
+    width=16,
+    layers=12,
+    heads=2,
+    text_width=16,
+    text_layers=2,
+    text_heads=2,
+    embed=8,
+    context=16,
+    activation="gelu",
+)
+RECIPE = Recipe(steps=4, batch=4, learning_rate=1e-2, precision="fp32", save_every=2)
+
+
+class CutOff(Exception):
+    """The end of a run before its time."""
+
+
+class Drawn:
+    """Random frames, a function of the step alone; `until` is where the run is cut off."""
+
+    def __init__(self, until: int = 100) -> None:
+        self.until = until
+        self.asked: list[int] = []
+
+    def __getitem__(self, step: int) -> Batch:
+        if step >= self.until:
+            raise CutOff
+        self.asked.append(step)
+        pixels = np.random.default_rng(step).integers(0, 256, (4, 2, 32, 32, 3), dtype=np.uint8)
+        return pixels, CAPTIONS, CAPTIONS[::-1]
+
+
+def retriever(name: str = "tempme") -> Retriever:
+    words = Tokenizer.of_words(CAPTIONS, context=TINY.context)
+    row = system(name, backbone=replace(TINY, vocab=words.vocab), frames=2)
+    return build(row, tokenizer=words, seed=0)
+
+
+def learnt(trained: Retriever) -> dict[str, torch.Tensor]:
+    return {name: p for name, p in trained.named_parameters() if p.requires_grad}
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "csv" / "metrics.csv").open(encoding="utf-8") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
+
+
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole = fit(retriever(), Drawn(), RECIPE, folder=tmp_path / "whole", show_progress=False)
+    folder = tmp_path / "cut"
+    with pytest.raises(CutOff):
+        fit(retriever(), Drawn(until=3), RECIPE, folder=folder, show_progress=False)
+    assert (folder / CHECKPOINT).exists()
+    rest = Drawn()
+    resumed = fit(retriever(), rest, RECIPE, folder=folder, show_progress=False)
+    assert rest.asked == [2, 3]  # the third batch came after the last checkpoint
+    assert not resumed.training
+    start = learnt(retriever())
+    for name, parameter in learnt(whole).items():
+        assert torch.equal(parameter, learnt(resumed)[name]), name
+    assert any(not torch.equal(parameter, start[name]) for name, parameter in learnt(whole).items())
+
+
+def test_the_loss_falls_on_what_is_seen_again_and_again(tmp_path: Path) -> None:
+    class Same(Drawn):
+        def __getitem__(self, step: int) -> Batch:
+            return super().__getitem__(0 * step)
+
+    recipe = replace(RECIPE, steps=30, learning_rate=3e-3, paraphrase=0.1)
+    fit(retriever("clip4clip"), Same(), recipe, folder=tmp_path, show_progress=False)
+    told = losses(tmp_path)
+    assert len(told) == 30
+    assert told[-1] < 0.7 * told[0]
+
+
+def test_only_what_learns_has_moved(tmp_path: Path) -> None:
+    before, recipe = retriever(), replace(RECIPE, steps=2)
+    after = fit(retriever(), Drawn(), recipe, folder=tmp_path, show_progress=False)
+    for name, parameter in before.named_parameters():
+        if not parameter.requires_grad:
+            assert torch.equal(parameter, after.get_parameter(name)), name
+
+
+def test_the_temperature_stays_where_clip_keeps_it(tmp_path: Path) -> None:
+    hot = retriever("clip4clip")
+    with torch.no_grad():
+        hot.clip.logit_scale.fill_(20)
+    trained = fit(hot, Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=False)
+    assert trained.clip.logit_scale.exp().item() == pytest.approx(100)
+
+
+def groups(recipe: Recipe, name: str = "tempme") -> dict[tuple[float, float], int]:
+    """How many numbers learn at each rate and weight decay."""
+    optimizer = ContrastiveTask(retriever(name), recipe).configure_optimizers()["optimizer"]
+    return {
+        (group["initial_lr"], group["weight_decay"]): sum(p.numel() for p in group["params"])
+        for group in optimizer.param_groups
+    }
+
+
+def count(part: str = "") -> int:
+    """How many numbers learn in the parameters whose name holds `part`."""
+    return sum(p.numel() for name, p in learnt(retriever()).items() if part in name)
+
+
+def test_parts_learn_at_rates_of_their_own() -> None:
+    assert groups(RECIPE) == {(1e-2, 0.2): count()}
+    positions = count("clip_position")
+    assert 0 < positions < count()
+    given = groups(replace(RECIPE, rates={"clip_position": 0.5}))
+    assert given == {(0.5, 0.2): positions, (1e-2, 0.2): count() - positions}
+
+
+def test_vectors_may_be_spared_from_weight_decay() -> None:
+    sizes = learnt(retriever("clip4clip")).values()
+    vectors = sum(p.numel() for p in sizes if p.ndim < 2)
+    matrices = sum(p.numel() for p in sizes if p.ndim >= 2)
+    assert groups(RECIPE, "clip4clip") == {(1e-2, 0.2): vectors + matrices}
+    spared = groups(replace(RECIPE, decay_vectors=False), "clip4clip")
+    assert spared == {(1e-2, 0.0): vectors, (1e-2, 0.2): matrices}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"steps": 0}, r"recipe\.steps is 0; it must be 1 or more"),
+        ({"batch": -1}, r"recipe\.batch is -1"),
+        ({"save_every": 0}, r"recipe\.save_every is 0"),
+        ({"warmup": 1.0}, r"recipe\.warmup is 1\.0; it is a share"),
+        ({"precision": "fp8"}, r"recipe\.precision is 'fp8'; possible: .*bf16"),
+    ],
+)
+def test_what_a_recipe_cannot_be(setting: dict[str, object], said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        Recipe(**setting)  # type: ignore[arg-type]
+
+
+def test_frozen_layers_run_once_for_every_scene_of_a_pool() -> None:
+    pool = Pool.of(6, static=0.5, lookalikes=0, seed=0)
+    words = Tokenizer.of_words(
+        [caption for scene in pool.scenes for caption in scene.captions], context=TINY.context
+    )
+    row = system("tempme", backbone=replace(TINY, vocab=words.vocab), frames=2)
+    row = replace(row, tuning=replace(row.tuning, vision_from=8))
+    begun = BegunBatches(build(row, tokenizer=words, seed=0), pool, batch=4, seed=0)
+    (tokens, _), captions, others = begun[3]
+    assert tokens.shape[:2] == (4, 2)
+    assert len(captions) == len(others) == 4
+    again = begun[3]
+    assert torch.equal(tokens, again[0][0])
+    assert captions == again[1]
+
+
+def test_batches_are_a_function_of_their_number() -> None:
+    one, other = (SceneBatches(batch=4, frames=2, size=32, seed=1) for _ in range(2))
+    frames, captions, paraphrases = one[5]
+    assert frames.shape == (4, 2, 32, 32, 3)
+    assert np.array_equal(frames, other[5][0])
+    assert (captions, paraphrases) == other[5][1:]
+    assert captions != one[6][1]
+    assert all(a != b for a, b in zip(captions, paraphrases, strict=True))
+
+
+EXPERIMENT = """
+[system]
+name = "tempme"
+frames = 6
+tuning = { vision_from = 8 }
+[recipe]
+steps = 10
+betas = [0.9, 0.98]
+[recipe.rates]
+clip_position = 0.5
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(EXPERIMENT, "utf-8")
+    return path
+
+
+def test_an_experiment_is_a_file(experiment: Path) -> None:
+    read = Experiment.read(experiment)
+    assert read.name == f"{experiment.parent.name}/small"
+    assert read.recipe == Recipe(steps=10, betas=(0.9, 0.98), rates={"clip_position": 0.5})
+    made = read.system.system()
+    assert (made.name, made.frames) == ("tempme", 6)
+    assert made.tuning.vision_from == 8  # type: ignore[attr-defined]
+
+
+def test_keys_can_be_overruled(experiment: Path) -> None:
+    changes = ["recipe.steps=3", "system.name=tome", "data.static = 0.25", "recipe.warmup=0"]
+    read = Experiment.read(experiment, changes)
+    assert (read.recipe.steps, read.recipe.warmup, read.data.static) == (3, 0, 0.25)
+    assert read.system.name == "tome"
+    assert Experiment.read(experiment, ["system.weights=scenes-tiny"]).system.weights
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("recipe.steps", r"--set 'recipe\.steps' is not of the form table\.key=value"),
+        ("steps=3", "is not of the form"),
+        ("recipe.speed=3", "speed"),
+        ("recipe.steps=0", r"recipe\.steps is 0"),
+        ("machine.cores=2", r"it needs \[system\] and may have data, evaluation, recipe"),
+    ],
+)
+def test_changes_that_cannot_be(experiment: Path, change: str, said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        Experiment.read(experiment, [change])
+
+
+def test_files_that_are_no_experiment(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"nowhere\.toml is no experiment"):
+        Experiment.read(tmp_path / "nowhere.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[system\n", "utf-8")
+    with pytest.raises(BadSetting, match=r"broken\.toml is no experiment"):
+        Experiment.read(broken)
+    broken.write_text("[recipe]\nsteps = 3\n", "utf-8")
+    with pytest.raises(BadSetting, match=r"it needs \[system\]"):
+        Experiment.read(broken)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("experiments/*/*.toml")))
+def test_experiments_of_the_repository_are_whole(path: Path) -> None:
+    assert Experiment.read(path).system.system().plan()
+
+
+def test_a_retriever_is_judged_on_pairs_of_twins() -> None:
+    found = judge(
+        build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0), "temporal", gallery=8
+    )
+    assert set(found) == {"t2v", "v2t", "twins"}
+    assert 0 <= found["t2v"]["r1"] <= 100
