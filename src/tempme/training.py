@@ -250,12 +250,13 @@ def fit(
     retriever.train()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # advice about workers and loggers
-        trainer.fit(
-            ContrastiveTask(retriever, recipe),
-            Stream(batches, recipe.steps),
-            ckpt_path=str(last) if last.exists() else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                ContrastiveTask(retriever, recipe),
+                Stream(batches, recipe.steps),
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit as end:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from end
     return retriever.eval()
