@@ -84,7 +84,12 @@ def run(tmp_path: Path) -> Run:
 
     def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         header = "from tempme.clip import hub; from tempme.clip.weights import *\n"
-        inherited = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+        # A proxy, or a wish to stay offline, is for the hub far away, not for the one served here.
+        inherited = {
+            k: v
+            for k, v in os.environ.items()
+            if "proxy" not in k.lower() and k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        }
         settings = {**inherited, "HF_HOME": str(tmp_path / "cache"), **environment}
         command = [sys.executable, "-c", header + code]
         return subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
