@@ -51,7 +51,7 @@ def _document(system: System, backbone: str) -> dict[str, Any]:
         "system": system.name,
         "backbone": backbone,
         "frames": system.frames,
-        "clips_out": plan[-1].clips,
+        "clips_out": plan[-1].clips_out,
         "tokens_out": total_tokens(plan),
         "gmacs": round(cost.gmacs, 3),
         "gflops_paper": round(cost.gflops_paper, 3),
