@@ -84,7 +84,10 @@ class Tokens:
         return replace(self, x_CND=self.x_CND + residual_CND)
 
     def protected(self) -> Tokens:
-        """Only the leading tokens: all that the feature of a video is made of."""
+        """Only what the feature of a video is made of: its own tokens, else the leading ones."""
+        video = self.video_VGD
+        if video is not None:
+            return Tokens(video, None, clips_per_video=1, num_protected=video.shape[1])
         n = self.num_protected
         size = None if self.size_CN1 is None else self.size_CN1[:, :n]
         return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size)

@@ -14,9 +14,21 @@ from tempme.compression import STA, TESTA, Compression, DiffRate, EViT, Keep, Te
 from tempme.compression.diffrate import RELEASED_B16
 from tempme.cost import Cost, cost
 from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import MeanPooling, Pooling
+from tempme.pooling import FirstPooling, MeanPooling, Pooling
 from tempme.schedule import Step
-from tempme.tuning import Full, LoRA, Tuning
+from tempme.tuning import (
+    DGL,
+    PLEVU,
+    RAP,
+    Adapter,
+    DGLTransformer,
+    Full,
+    LoRA,
+    MVAdapter,
+    Prompt,
+    Tuning,
+    VoP,
+)
 
 if TYPE_CHECKING:
     from tempme.retriever import Retriever
@@ -89,13 +101,28 @@ def _sizes(backbone: str | ClipConfig) -> ClipConfig:
 
 PAPER: dict[str, System] = {
     "clip4clip": System("clip4clip", Full(), Keep()),
+    "prompt": System("prompt", Prompt(), Keep()),
+    "adapter": System("adapter", Adapter(), Keep()),
     "lora": System("lora", LoRA(), Keep()),
+    "plevu": System("plevu", PLEVU(), Keep()),
+    "vop": System("vop", VoP(), Keep()),
+    "vop-p": System("vop-p", VoP(positional=4), Keep()),
+    "vop-c": System("vop-c", VoP(contextual=4), Keep()),
+    "vop-f": System("vop-f", VoP(joint=4), Keep()),
+    "vop-fp": System("vop-fp", VoP(positional=4, joint=4), Keep()),
+    "vop-fc": System("vop-fc", VoP(contextual=4, joint=4), Keep()),
+    "dgl": System("dgl", DGL(), Keep(), FirstPooling()),
+    "dgl-transformer": System("dgl-transformer", DGLTransformer(), Keep(), FirstPooling()),
+    "mv-adapter": System("mv-adapter", MVAdapter(), Keep()),
+    "rap": System("rap", RAP(), Keep()),
     "tome": System("tome", LoRA(), ToMe()),
     "evit": System("evit", LoRA(), EViT()),
     "diffrate": System("diffrate", LoRA(), DiffRate()),
     "sta": System("sta", LoRA(), STA()),
     "testa": System("testa", LoRA(), TESTA()),
     "tempme": System("tempme", LoRA(), TempMe()),
+    "prompt-tempme": System("prompt-tempme", Prompt(), TempMe()),
+    "adapter-tempme": System("adapter-tempme", Adapter(), TempMe()),
     "tempme-full": System("tempme-full", Full(), TempMe()),
     "tome-full": System("tome-full", Full(), ToMe()),
     # The paper's ablations (Tables 8 and 9).
@@ -136,8 +163,15 @@ def system(name: str, *, backbone: str | ClipConfig = "ViT-B/32", frames: int = 
     if backbone == "ViT-B/16" and name != "temporal-modelling":
         compression = replace(compression, **_AT_PATCH_16.get(type(compression), {}))
     words = 64 if frames >= LONG_VIDEO_FRAMES else row.max_words
-    words = min(words, _sizes(backbone).context - row.tuning.text_rows)
-    return replace(row, backbone=backbone, compression=compression, frames=frames, max_words=words)
+    tuning = row.tuning.fitted(_sizes(backbone))
+    return replace(
+        row,
+        backbone=backbone,
+        tuning=tuning,
+        compression=compression,
+        frames=frames,
+        max_words=min(words, _sizes(backbone).context - tuning.text_rows),
+    )
 
 
 def check_frames(system: System, frames: int) -> None:

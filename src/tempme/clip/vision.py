@@ -71,8 +71,9 @@ class VisionTower(nn.Module):
 
     def project(self, tokens: Tokens) -> Tensor:
         """The protected tokens of every video in the space of texts: (V, tokens, embed)."""
-        x = self.ln_post(tokens.protected().x_CND) @ self.projection
-        return x.unflatten(0, (-1, tokens.clips_per_video)).flatten(1, 2)
+        led = tokens.protected()
+        x = self.ln_post(led.x_CND) @ self.projection
+        return x.unflatten(0, (-1, led.clips_per_video)).flatten(1, 2)
 
     def relate(self, projected: Tensor) -> Tensor:
         """(V, tokens, embed) -> the same, after whatever lets the frames of a video meet."""

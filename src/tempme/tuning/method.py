@@ -30,6 +30,10 @@ class Tuning:
         """Rows of the text encoder's context that are not left for words."""
         return 0
 
+    def fitted(self, config: ClipConfig) -> Tuning:  # noqa: ARG002
+        """The same settings, made smaller where a small backbone has no room for them."""
+        return self
+
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
         """The model with its learning parts in place; exactly they require gradients."""
         raise NotImplementedError

@@ -1,0 +1,67 @@
+"""Adapter (Houlsby et al., ICML 2019; beside the MLP as in AdaptFormer, Chen et al., NeurIPS 2022).
+
+Every block of both towers has a bottleneck beside its MLP: W_up act(W_down h + b_down) + b_up, with
+h the normed input of the MLP and QuickGELU between. W_up starts at zero, so that training starts
+at CLIP, all of which is frozen. Reconstructed: the paper's row has no public code; one bottleneck
+of `width` 8 a block, with biases, agrees with its parameters (261,312 at ViT-B/32) and costs (53.1,
+and 211.7 at ViT-B/16). W_down starts Xavier-uniform, as in the authors' next release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.layers import QuickGELU
+from tempme.clip.model import Clip
+from tempme.cost import Extra
+from tempme.errors import BadSetting
+from tempme.schedule import Step
+from tempme.tuning.method import Tuning
+
+
+class Adapted(nn.Module):
+    """mlp(h) plus a bottleneck of h."""
+
+    def __init__(self, mlp: nn.Module, tokens: int, width: int, scale: float) -> None:
+        super().__init__()
+        self.mlp, self.scale = mlp, scale
+        self.down, self.up = nn.Linear(tokens, width), nn.Linear(width, tokens)
+        self.between = QuickGELU()
+        nn.init.xavier_uniform_(self.down.weight)
+        nn.init.normal_(self.down.bias, std=1e-6)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        update = self.up(self.between(self.down(h)))
+        return self.mlp(h) + (update if self.scale == 1 else self.scale * update)
+
+
+@dataclass(frozen=True)
+class Adapter(Tuning):
+    """A bottleneck of `width` beside every MLP; its output counts `scale` times."""
+
+    width: int = 8
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise BadSetting(f"adapter.width is {self.width}; it must be 1 or more")
+
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+        """Put a bottleneck beside every MLP; nothing of CLIP learns."""
+        clip.requires_grad_(False)
+        towers = ((clip.vision, clip.config.width), (clip.text, clip.config.text_width))
+        for tower, tokens in towers:
+            for layer in tower.layers:
+                layer.mlp = Adapted(layer.mlp, tokens, self.width, self.scale)
+        return clip
+
+    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+        """Two thin products for every token that an MLP sees."""
+        products = sum(2 * s.clips_out * s.fed * config.width * self.width for s in plan)
+        return Extra(products, paper=products)

@@ -1,0 +1,262 @@
+"""MV-Adapter (Jin et al., CVPR 2024): bottlenecks behind every MLP, in which frames or words meet.
+
+Behind the MLP of every block of both towers: y = x + u + `scale` A(u), with u the MLP's output.
+Frames: class tokens and pooled patches of all frames and one learnt token pass a small transformer
+block, which says how much of each number of a frame's class token goes up again. Words: a small
+causal block. In the last `tied` blocks a factor that both towers share rescales W_down ("in": its
+columns, as in the paper; "out": its rows, as in the released MSR-VTT configuration). All biases of
+CLIP learn too. W_up starts at zero, so training starts at CLIP. Code: zhangbw17/MV-Adapter,
+08a61f3. Original recipe: BertAdam, learning rate 5e-6 (1e-7 for CLIP's biases), decay 0.2, 5 epochs
+of 128 pairs, weights in half precision, ViT-B/16; 32 frames and 64 words for long videos. After a
+join, every frame of a clip has the clip's pooled patches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.layers import Block, Cues, Foldable, Layer, QuickGELU
+from tempme.clip.model import Clip
+from tempme.clip.text import text_of
+from tempme.cost import Extra
+from tempme.errors import BadSetting
+from tempme.schedule import Step
+from tempme.tokens import Tokens
+from tempme.tuning.layers import Borrowed
+from tempme.tuning.method import Tuning
+
+# Shape letters: V videos, F frames, C clips, N tokens, T texts, W words, D width, M bottleneck.
+
+HEADS = 2  # of the blocks in the bottlenecks
+HIDDEN = 16  # numbers in the calibration
+
+
+class Factor(nn.Module):
+    """What the two towers share in one block."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(size))
+
+
+class TiedDown(Foldable):
+    """A linear map whose columns ("in") or rows ("out") a shared factor rescales."""
+
+    def __init__(self, base: nn.Linear, factor: Factor, *, columns: bool) -> None:
+        super().__init__()
+        self.base, self.factor, self.columns = base, Borrowed(factor), columns
+        size = base.in_features if columns else base.out_features
+        self.rescale = nn.Linear(len(factor.value), size)
+
+    def weight(self) -> Tensor:
+        """W_down, rescaled; its bias never is."""
+        scale = self.rescale(self.factor.module.value)
+        return self.base.weight * (scale if self.columns else scale[:, None])
+
+    def forward(self, u: Tensor) -> Tensor:
+        """(..., D) -> (..., M)."""
+        return F.linear(u, self.weight(), self.base.bias)
+
+    @torch.no_grad()
+    def fold(self) -> nn.Linear:
+        """The same function as one linear layer."""
+        self.base.weight.copy_(self.weight())
+        return self.base
+
+
+class Calibration(nn.Module):
+    """How much of every number of a frame's class token goes up again; 1 at the start."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.g = nn.Linear(width, width)
+        self.a = nn.Linear(2 * width, HIDDEN)
+        self.b = nn.Linear(HIDDEN, width, bias=False)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, own_VFM: Tensor, whole_V1M: Tensor, mask_VF: Tensor | None) -> Tensor:
+        """What frames are and what the video is -> (V, F, M)."""
+        whole = self.g(whole_V1M).expand_as(own_VFM)
+        seen = torch.cat([own_VFM, whole], dim=-1)
+        if mask_VF is not None:
+            seen = seen * mask_VF[..., None].to(seen.dtype)
+        return 1 + self.b(self.a(seen).relu())
+
+
+class VideoAdapter(nn.Module):
+    """The bottleneck of the image tower."""
+
+    def __init__(self, width: int, middle: int, frames: int, down: nn.Module) -> None:
+        super().__init__()
+        self.down, self.up = down, _closed(middle, width)
+        self.whole = nn.Parameter(middle**-0.5 * torch.randn(middle))
+        self.position = nn.Parameter(0.01 * torch.randn(2 * frames + 1, middle))
+        self.norm = nn.LayerNorm(middle)
+        self.block = _block(middle, width)
+        self.calibration = Calibration(middle)
+        self.act = QuickGELU()
+
+    def forward(self, u_CND: Tensor, tokens: Tokens) -> Tensor:
+        """(C, N, D) -> (C, N, D)."""
+        z, led = self.act(self.down(u_CND)), tokens.num_protected
+        weight = tokens.sizes[:, led:].to(z.dtype)
+        pooled = (z[:, led:] * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
+        classes, patches = (
+            part.expand(-1, led, -1).unflatten(0, (tokens.num_videos, -1)).flatten(1, 2)
+            for part in (z[:, :led], pooled)
+        )
+        whole, classes, patches = self.met(classes, patches, tokens.mask_VF)
+        alpha = self.calibration(classes + patches, whole, tokens.mask_VF)
+        led_out = (alpha * classes).view(len(z), led, -1)
+        return self.up(torch.cat([led_out, z[:, led:]], dim=1))
+
+    def met(
+        self, classes_VFM: Tensor, patches_VFM: Tensor, mask_VF: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The video's token, class tokens and pooled patches, after they have seen each other."""
+        videos, frames, _ = classes_VFM.shape
+        whole = self.whole.expand(videos, 1, -1)
+        x = torch.cat([whole, classes_VFM, patches_VFM], dim=1) + self.position
+        visible = None
+        if mask_VF is not None:  # frames that do not count answer as often as 0 patches would
+            mask = mask_VF.float()
+            visible = torch.cat([torch.ones_like(mask[:, :1]), mask, mask], dim=1)[..., None]
+        seen = self.block(Tokens(self.norm(x), visible, clips_per_video=1)).x_CND
+        whole, classes, patches = self.act(seen).split([1, frames, frames], dim=1)
+        return whole, classes, patches
+
+
+class WordAdapter(nn.Module):
+    """The bottleneck of the text tower."""
+
+    def __init__(self, width: int, middle: int, words: int, down: nn.Module) -> None:
+        super().__init__()
+        self.down, self.up = down, _closed(middle, width)
+        self.position = nn.Parameter(0.01 * torch.randn(words, middle))
+        self.norm = nn.LayerNorm(middle)
+        self.block = _block(middle, width)
+        self.act = QuickGELU()
+
+    def forward(self, u_TWD: Tensor, tokens: Tokens) -> Tensor:  # noqa: ARG002
+        """(T, W, D) -> (T, W, D)."""
+        words = u_TWD.shape[1]
+        if words > len(self.position):
+            raise BadSetting(
+                f"texts of {words} words, but this model learnt places of {len(self.position)}: "
+                f"cut them (Tokenizer does), or train with more max_words"
+            )
+        x = self.norm(self.down(u_TWD) + self.position[:words])
+        return self.up(self.act(self.block(text_of(x)).x_CND))
+
+
+class Behind(Layer):
+    """A block with an adapter behind its MLP."""
+
+    def __init__(self, layer: Block, adapter: nn.Module, scale: float, *, of_video: bool) -> None:
+        super().__init__()
+        self.layer, self.adapter, self.scale = layer, adapter, scale
+        self.sees_one_frame = layer.sees_one_frame and not of_video
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the block inside."""
+        return self.layer.attend(tokens)
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP, and what the adapter adds to it."""
+        u = self.layer.mlp(self.layer.ln_2(tokens.x_CND))
+        return tokens.plus(u + self.scale * self.adapter(u, tokens))
+
+
+@dataclass(frozen=True)
+class MVAdapter(Tuning):
+    """Bottlenecks of `width`, counted `scale` times; the last `tied` blocks share `factor` numbers.
+
+    tie: whether the factor rescales what comes "in" or what goes "out" of W_down.
+    """
+
+    width: int = 64
+    scale: float = 0.1
+    tied: int = 2
+    factor: int = 32
+    tie: Literal["in", "out"] = "in"
+
+    every_frame: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.width < HEADS or self.width % HEADS:
+            raise BadSetting(f"mv-adapter.width is {self.width}; it is a multiple of {HEADS}")
+        if self.tied < 0 or self.factor < 1:
+            raise BadSetting(f"{self}: tied is 0 or more, factor 1 or more")
+        if self.tie not in ("in", "out"):
+            raise BadSetting(f"mv-adapter.tie is {self.tie!r}; possible: in, out")
+
+    def fitted(self, config: ClipConfig) -> MVAdapter:
+        """At most as many tied blocks as both towers have."""
+        return replace(self, tied=min(self.tied, config.layers, config.text_layers))
+
+    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+        """Tied blocks exist in both towers."""
+        super().check(frames=frames, words=words, config=config)
+        most = min(config.layers, config.text_layers)
+        if self.tied > most:
+            raise BadSetting(f"mv-adapter.tied is {self.tied}, but both towers have only {most}")
+
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
+        """Put adapters behind all MLPs; beside them CLIP's biases learn."""
+        clip.requires_grad_(False)
+        for name, parameter in clip.named_parameters():
+            parameter.requires_grad_(name.endswith("bias"))
+        factors = nn.ModuleList(Factor(self.factor) for _ in range(self.tied))
+        clip.add_module("factors", factors)
+        images, texts = (nn.ModuleList() for _ in range(2))
+        for i, layer in enumerate(clip.vision.layers):
+            down = self._down(clip.config.width, factors, len(clip.vision.layers) - 1 - i)
+            adapter = VideoAdapter(clip.config.width, self.width, frames, down)
+            images.append(Behind(layer, adapter, self.scale, of_video=True))
+        for i, layer in enumerate(clip.text.layers):
+            down = self._down(clip.config.text_width, factors, len(clip.text.layers) - 1 - i)
+            word_adapter = WordAdapter(clip.config.text_width, self.width, words, down)
+            texts.append(Behind(layer, word_adapter, self.scale, of_video=False))
+        clip.vision.layers, clip.text.layers = images, texts
+        return clip
+
+    def _down(self, width: int, factors: nn.ModuleList, from_end: int) -> nn.Module:
+        base = nn.Linear(width, self.width)
+        nn.init.kaiming_uniform_(base.weight, a=math.sqrt(5))
+        nn.init.zeros_(base.bias)
+        if from_end >= len(factors):
+            return base
+        return TiedDown(base, factors[len(factors) - 1 - from_end], columns=self.tie == "in")
+
+    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+        """Down and up for every token, and the block over the frames."""
+        frames, m = plan[0].clips * plan[0].join, self.width
+        meeting = 2 * frames + 1
+        inside = 12 * meeting * m * m + 2 * meeting**2 * m + m * m + frames * 3 * m * HIDDEN
+        products = sum(2 * s.clips_out * s.fed * config.width * m + inside for s in plan)
+        return Extra(products, paper=products)
+
+
+def _closed(middle: int, width: int) -> nn.Linear:
+    up = nn.Linear(middle, width)
+    nn.init.zeros_(up.weight)
+    nn.init.zeros_(up.bias)
+    return up
+
+
+def _block(middle: int, width: int) -> Block:
+    """A block as narrow as the bottleneck, that starts as narrow as a block of CLIP would."""
+    block = Block(middle, HEADS, "quick_gelu")
+    nn.init.normal_(block.attn.qkv.weight, std=width**-0.5)
+    for linear in (block.attn.out, block.mlp.c_fc, block.mlp.c_proj):
+        nn.init.normal_(linear.weight, std=(2 * width) ** -0.5)
+    nn.init.zeros_(block.attn.qkv.bias)
+    nn.init.zeros_(block.attn.out.bias)
+    return block

@@ -1,0 +1,203 @@
+"""RAP-style (after Cao et al., ACL Findings 2024): our reconstruction, never "RAP reproduced".
+
+Neither code nor the method's section could be had; shapes and rank are guesses. Scales and shifts
+of every frame, each a product of rank `rank` along time, follow attention and MLP of every image
+block; scales and shifts of every block follow those of words. In the last `warped` image blocks,
+before attention, the `patches` patches of a frame nearest to its class token look elsewhere: a
+linear map of each gives an offset in x, y and time, the tokens are read there (linearly between
+neighbours) and pass a bottleneck of `width`. What the original selects by text is selected by the
+class token, so that features never depend on a query. The defaults learn 1,072,914 numbers at
+ViT-B/32 and 12 frames; the paper says 1.06 M. All starts at CLIP, which is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.layers import Cues, Layer
+from tempme.clip.model import Clip
+from tempme.cost import Extra
+from tempme.errors import BadSetting
+from tempme.schedule import Step
+from tempme.tokens import Tokens
+from tempme.tuning.method import Tuning
+
+# Shape letters: V videos, F frames, C = V F, N tokens, K chosen patches, D width.
+
+
+class LowRank(nn.Module):
+    """A vector for every frame, of low rank along time; zero at the start."""
+
+    def __init__(self, frames: int, rank: int, width: int) -> None:
+        super().__init__()
+        self.times = nn.Parameter(torch.randn(frames, rank) * rank**-0.5)
+        self.values = nn.Parameter(torch.zeros(rank, width))
+
+    def forward(self) -> Tensor:
+        """(F, D)."""
+        return self.times @ self.values
+
+
+class Modulation(nn.Module):
+    """(1 + scale) x + shift, for each frame its own; or for all texts the same."""
+
+    def __init__(self, frames: int | None, rank: int, width: int) -> None:
+        super().__init__()
+        self.scale, self.shift = (_vector(frames, rank, width) for _ in range(2))
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """The same tokens, modulated."""
+        scale, shift = (part().unsqueeze(1) for part in (self.scale, self.shift))
+        times = len(tokens.x_CND) // len(scale)
+        x = tokens.x_CND * (1 + scale.repeat(times, 1, 1)) + shift.repeat(times, 1, 1)
+        return replace(tokens, x_CND=x)
+
+
+class Constant(nn.Module):
+    """One vector for all; zero at the start."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(1, width))
+
+    def forward(self) -> Tensor:
+        """(1, D)."""
+        return self.value
+
+
+class Warp(nn.Module):
+    """Patches that look elsewhere in the video."""
+
+    def __init__(self, width: int, middle: int, patches: int, grid: int) -> None:
+        super().__init__()
+        self.offset = nn.Linear(width, 3)
+        self.down = nn.Linear(width, middle, bias=False)
+        self.up = nn.Linear(middle, width, bias=False)
+        self.patches, self.grid = patches, grid
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """The same tokens; the chosen ones with what they saw elsewhere."""
+        x = tokens.x_CND
+        likeness = (F.normalize(x[:, 1:], dim=-1) * F.normalize(x[:, :1], dim=-1)).sum(dim=-1)
+        chosen = likeness.detach().topk(self.patches, dim=1).indices
+        place = 1 + chosen[..., None].expand(-1, -1, x.shape[2])
+        seen = self.up(self.down(self._read(tokens, chosen, self.offset(x.gather(1, place)))))
+        return replace(tokens, x_CND=x.scatter_add(1, place, seen.to(x.dtype)))
+
+    def _read(self, tokens: Tokens, chosen_CK: Tensor, offset_CK3: Tensor) -> Tensor:
+        """(C, K, D): the patches at the chosen places, moved by the offsets."""
+        frames, grid = tokens.clips_per_video, self.grid
+        volume = tokens.x_CND[:, 1:].unflatten(0, (-1, frames)).unflatten(2, (grid, grid))
+        clip = torch.arange(len(chosen_CK), device=chosen_CK.device)[:, None] % frames
+        own = torch.stack([chosen_CK % grid, chosen_CK // grid, clip.expand_as(chosen_CK)], dim=-1)
+        last = own.new_tensor([max(grid - 1, 1), max(grid - 1, 1), max(frames - 1, 1)])
+        where = (own + offset_CK3.float()) / last * 2 - 1
+        where = where.unflatten(0, (-1, frames)).flatten(1, 2)[:, :, None, None]
+        read = F.grid_sample(
+            volume.permute(0, 4, 1, 2, 3).float(), where, align_corners=True, padding_mode="border"
+        )
+        return read[..., 0, 0].mT.unflatten(1, (frames, -1)).flatten(0, 1).to(tokens.x_CND.dtype)
+
+
+class Modulated(Layer):
+    """A layer with something before it and behind each of its halves."""
+
+    def __init__(
+        self, layer: Layer, halves: Sequence[nn.Module], *, before: nn.Module, alone: bool
+    ) -> None:
+        super().__init__()
+        self.layer, self.before = layer, before
+        self.attended, self.fed = halves
+        self.sees_one_frame = alone
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside, with what comes before and behind."""
+        tokens, cues = self.layer.attend(self.before(tokens))
+        return self.attended(tokens), cues
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside, and what follows it."""
+        return self.fed(self.layer.feed(tokens))
+
+
+@dataclass(frozen=True)
+class RAP(Tuning):
+    """Low-rank modulation in time, and patches that look elsewhere: a reconstruction."""
+
+    rank: int = 4
+    warped: int = 6
+    width: int = 96
+    patches: int = 8
+
+    every_frame: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "width", "patches"):
+            if getattr(self, name) < 1:
+                raise BadSetting(f"rap.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.warped < 0:
+            raise BadSetting(f"rap.warped is {self.warped}; it must be 0 or more")
+
+    def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Only plans that keep every patch of every frame in its place."""
+        if any(replace(step, dots=None) != replace(plan[0], dots=None) for step in plan) or (
+            plan[0].intra or plan[0].cross or plan[0].join > 1
+        ):
+            raise BadSetting(
+                "rap modulates single frames and reads patches by their place, which no "
+                "compression keeps: use compression keep"
+            )
+        return plan
+
+    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+        """As many patches as are chosen have to be there."""
+        super().check(frames=frames, words=words, config=config)
+        if self.patches > config.grid**2:
+            raise BadSetting(f"rap.patches is {self.patches}; a frame has {config.grid**2}")
+
+    def fitted(self, config: ClipConfig) -> RAP:
+        """Small frames have few patches."""
+        return replace(self, patches=min(self.patches, config.grid**2))
+
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+        """Put modulation behind both halves of every layer; nothing of CLIP learns."""
+        clip.requires_grad_(False)
+        config = clip.config
+
+        def halves(count: int | None, width: int) -> list[nn.Module]:
+            return [Modulation(count, self.rank, width) for _ in range(2)]
+
+        images = nn.ModuleList()
+        for i, layer in enumerate(clip.vision.layers):
+            before: nn.Module = nn.Identity()
+            if i >= config.layers - self.warped:
+                before = Warp(config.width, self.width, self.patches, config.grid)
+            own = halves(frames, config.width)
+            images.append(Modulated(layer, own, before=before, alone=False))
+        clip.vision.layers = images
+        clip.text.layers = nn.ModuleList(
+            Modulated(layer, halves(None, config.text_width), before=nn.Identity(), alone=True)
+            for layer in clip.text.layers
+        )
+        return clip
+
+    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+        """The warped patches; modulation has no products beside its small ones."""
+        frames, d = plan[0].clips, config.width
+        modulation = len(plan) * 4 * frames * self.rank * d
+        warp = self.warped * frames * self.patches * (3 * d + 2 * d * self.width)
+        return Extra(modulation + warp, paper=modulation + warp)
+
+
+def _vector(frames: int | None, rank: int, width: int) -> nn.Module:
+    return Constant(width) if frames is None else LowRank(frames, rank, width)

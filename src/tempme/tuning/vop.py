@@ -1,0 +1,293 @@
+"""VoP (Huang et al., CVPR 2023): prompts in both towers; of positions, of context, of whole videos.
+
+Basic: 8 prompts in every block of both towers, all of CLIP frozen. P: `positional` of a frame's
+prompts belong to its place in the video. C: `contextual` of them are made from the class tokens of
+all frames, by one bidirectional LSTM and one linear map for all blocks. F: in the last
+`joint` blocks all frames are one sequence, after learnt frame positions. Only the basic code is
+public (ModelScope, 2905da12): prompts of the first image block pass the first norm, and words move
+up behind the first text prompts (`text_rows`). P, C and F are reconstructed from the paper, whose
+parameters they have (528,384; 14,257,152; F+C 14,269,440 and 9,216 frame positions, printed as
+14.1 M there, which is less than the LSTM and the map of C alone). Original recipe: AdamW, decay
+0.2, cosine, 5 epochs of batches of 32, learning rate searched, 12 frames, 77 words (69 here).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from tempme.clip.config import ClipConfig
+from tempme.clip.layers import Cues, Layer
+from tempme.clip.model import Clip
+from tempme.clip.text import text_of
+from tempme.cost import Extra, seeing
+from tempme.errors import BadSetting
+from tempme.merging import join_clips
+from tempme.schedule import Step
+from tempme.tokens import Tokens
+from tempme.tuning.layers import Borrowed, Prompted, Prompts
+from tempme.tuning.method import Tuning
+
+# Shape letters: V videos, F frames, C clips, M prompts of a frame, T texts, W words, D width.
+
+
+class FirstPrompts(nn.Module):
+    """Prompts that the first image block sees after the first norm."""
+
+    def __init__(self, prompts: Prompts) -> None:
+        super().__init__()
+        self.prompts = prompts
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """The same tokens, with the prompts beside them."""
+        return tokens.seeing(self.prompts())
+
+
+class ShiftedLine(nn.Module):
+    """Prompts between the start of a text and its words, which move up."""
+
+    def __init__(self, prompts: Prompts) -> None:
+        super().__init__()
+        self.prompts = prompts
+
+    def forward(
+        self, words_TWD: Tensor, ends_T: Tensor, places_RD: Tensor
+    ) -> tuple[Tokens, Tensor]:
+        """Prompts stay beside the words, so the end stays where it was."""
+        prompts = self.prompts()
+        ahead, words = 1 + len(prompts), words_TWD.shape[1]
+        places = torch.cat([places_RD[:1], places_RD[ahead : ahead + words - 1]])
+        return text_of(words_TWD + places).seeing(prompts + places_RD[1:ahead]), ends_T
+
+
+class BiLSTM(nn.Module):
+    """torch's bidirectional LSTM as wide as its input, but fit for one compiled graph."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        shapes = ((4 * width, width), (4 * width, width), (4 * width,), (4 * width,))
+        self.weights = nn.ParameterList(
+            torch.empty(shape).uniform_(-(width**-0.5), width**-0.5)
+            for _ in range(2)
+            for shape in shapes
+        )
+        self.width = width
+
+    def forward(self, frames_VFD: Tensor) -> Tensor:
+        """(V, F, D) -> (V, F, 2 D)."""
+        start = frames_VFD.new_zeros(2, len(frames_VFD), self.width)
+        weights = list(self.weights)
+        seen, *_ = torch.lstm(frames_VFD, (start, start), weights, True, 1, 0.0, False, True, True)
+        return seen
+
+
+class Context(nn.Module):
+    """The class tokens of a video's frames -> prompts of every frame."""
+
+    def __init__(self, width: int, prompts: int) -> None:
+        super().__init__()
+        self.lstm = BiLSTM(width)
+        self.out = nn.Linear(2 * width, prompts * width)
+        self.prompts = prompts
+
+    def forward(self, frames_VFD: Tensor) -> Tensor:
+        """(V, F, D) -> (V, F, M, D)."""
+        return self.out(self.lstm(frames_VFD)).unflatten(-1, (self.prompts, -1))
+
+
+class Framed(Layer):
+    """A layer whose attention sees prompts of the frames of a clip."""
+
+    sees_one_frame = False
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def of_frames(self, tokens: Tokens) -> Tensor:
+        """(1 or V, F, M, D)."""
+        raise NotImplementedError
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside, with the prompts beside the tokens."""
+        return self.layer.attend(self._seeing(tokens))
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """What is left of the layer inside when it is the last."""
+        return self.layer.finish(self._seeing(tokens))
+
+    def _seeing(self, tokens: Tokens) -> Tokens:
+        of_frames = self.of_frames(tokens)
+        of_clips = of_frames.unflatten(1, (tokens.clips_per_video, -1)).flatten(2, 3)
+        every = of_clips.expand(tokens.num_videos, -1, -1, -1)
+        return tokens.seeing(every.flatten(0, 1))
+
+
+class Positional(Framed):
+    """Prompts that belong to the place of a frame in its video."""
+
+    def __init__(self, layer: Layer, prompts: Prompts) -> None:
+        super().__init__(layer)
+        self.prompts = prompts
+
+    def of_frames(self, tokens: Tokens) -> Tensor:  # noqa: ARG002
+        """(1, F, M, D): whatever the frames show."""
+        return self.prompts()[None]
+
+
+class Contextual(Framed):
+    """Prompts made from the class tokens that enter the layer."""
+
+    def __init__(self, layer: Layer, context: Context) -> None:
+        super().__init__(layer)
+        self.context = Borrowed(context)
+
+    def of_frames(self, tokens: Tokens) -> Tensor:
+        """(V, F, M, D)."""
+        classes = tokens.x_CND[:, : tokens.num_protected]
+        by_video = classes.unflatten(0, (tokens.num_videos, -1)).flatten(1, 2)
+        return self.context.module(by_video)
+
+
+class Joint(Layer):
+    """A layer before which all frames of a video become one clip."""
+
+    sees_one_frame = False
+
+    def __init__(self, layer: Layer, frames: int, width: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.frame_position = nn.Parameter(torch.zeros(frames, width))
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention over the whole video."""
+        return self.layer.attend(self._joined(tokens))
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """The class tokens of all frames."""
+        return self.layer.finish(self._joined(tokens))
+
+    def _joined(self, tokens: Tokens) -> Tokens:
+        place = self.frame_position.repeat(tokens.num_videos, 1)[:, None]
+        return join_clips(tokens.plus(place), len(self.frame_position))
+
+
+@dataclass(frozen=True)
+class VoP(Tuning):
+    """Basic VoP by default; `positional`, `contextual` and `joint` make P, C and F.
+
+    visual: prompts that a frame sees in a block, the positional and contextual ones among them.
+    textual: prompts of texts in a block.
+    """
+
+    visual: int = 8
+    textual: int = 8
+    positional: int = 0
+    contextual: int = 0
+    joint: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.positional, self.contextual, self.joint) < 0 or self.textual < 1:
+            raise BadSetting(f"{self}: prompts of texts are 1 or more, all others 0 or more")
+        if self.shared < 1:
+            raise BadSetting(
+                f"vop.visual is {self.visual}, vop.positional {self.positional} and "
+                f"vop.contextual {self.contextual}: at least one prompt is shared by all frames"
+            )
+
+    @property
+    def shared(self) -> int:
+        """Prompts of a block that all frames see."""
+        return self.visual - self.positional - self.contextual
+
+    @property
+    def text_rows(self) -> int:
+        """Words move up behind the prompts."""
+        return self.textual
+
+    def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The given plan, or all frames joined in the last blocks."""
+        self._check_places(plan)
+        if not self.joint:
+            return plan
+        start = len(plan) - self.joint
+        if start < 0:
+            raise BadSetting(f"vop.joint is {self.joint}, but there are {len(plan)} blocks")
+        first = plan[0]
+        if any(replace(step, join=1, dots=None) != first for step in plan):
+            raise BadSetting(
+                "vop with joint blocks attends over all tokens of a video at once, so that no "
+                "compression fits around it: use compression keep, or vop.joint 0"
+            )
+        frames, n = first.clips, first.clips * first.attended
+        one = replace(first, clips=1, attended=n, tokens_out=n, protected=frames)
+        deep = (replace(one, join=frames), *(one for _ in range(self.joint - 1)))
+        return plan[:start] + deep[: self.joint]
+
+    def _check_places(self, plan: tuple[Step, ...]) -> None:
+        if self.positional and any(step.merged_clips for step in plan):
+            raise BadSetting(
+                "vop.positional prompts belong to single frames, which this compression merges: "
+                "set vop.positional to 0, or choose one that keeps frames (tome, tempme)"
+            )
+
+    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+        """Let every layer see prompts; nothing of CLIP learns."""
+        clip.requires_grad_(False)
+        config, vision, text = clip.config, clip.vision, clip.text
+        context = Context(config.width, self.contextual) if self.contextual else None
+        if context is not None:
+            clip.add_module("context", context)
+        deep = config.layers - self.joint
+        vision.layers = nn.ModuleList(
+            self._image_layer(layer, i, frames=frames, config=config, context=context)
+            if i < deep
+            else self._deep_layer(layer, i == deep, frames=frames, config=config)
+            for i, layer in enumerate(vision.layers)
+        )
+        if deep:
+            vision.entrance = FirstPrompts(Prompts.at_random(self.shared, config.width))
+        text.line = ShiftedLine(Prompts.at_random(self.textual, config.text_width))
+        text.layers = nn.ModuleList(
+            Prompted(layer, Prompts.at_random(self.textual, config.text_width)) if i else layer
+            for i, layer in enumerate(text.layers)
+        )
+        return clip
+
+    def _image_layer(
+        self, layer: Layer, i: int, *, frames: int, config: ClipConfig, context: Context | None
+    ) -> Layer:
+        if i:
+            layer = Prompted(layer, Prompts.at_random(self.shared, config.width))
+        if self.positional:
+            own = Prompts.at_random(frames, self.positional, config.width)
+            layer = Positional(layer, own)
+        return layer if context is None else Contextual(layer, context)
+
+    def _deep_layer(
+        self, layer: Layer, is_first: bool, *, frames: int, config: ClipConfig
+    ) -> Layer:
+        layer = Prompted(layer, Prompts.at_random(self.visual, config.width))
+        return Joint(layer, frames, config.width) if is_first else layer
+
+    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+        """Keys and values of the prompts, and what makes contextual ones."""
+        frames = plan[0].clips * plan[0].join
+        deep, d = len(plan) - self.joint, config.width
+        products = sum(seeing(step, config, self.visual) for step in plan[deep:])
+        for step in plan[:deep]:
+            own = (self.positional + self.contextual) * frames // step.clips
+            products += seeing(step, config, self.shared)
+            products += seeing(step, config, own, parts=step.clips)
+        made = frames * (16 * d * d + 2 * d * self.contextual * d) if self.contextual else 0
+        return Extra(products, paper_prompts=self.visual, making=deep * made)
