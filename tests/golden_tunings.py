@@ -1,0 +1,107 @@
+"""What the official codes of fine-tuning methods computed: tests/golden/tuning."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tempme.checkpoint import build
+from tempme.clip.weights import read_weights
+from tempme.compression import Keep
+from tempme.pooling import MeanPooling, Pooling
+from tempme.retriever import Retriever
+from tempme.tuning import Tuning
+from tempme.zoo import System
+
+GOLDEN = Path(__file__).parent / "golden" / "tuning"
+IN_ATTENTION = (("attn.in_proj_", "attn.qkv."), ("attn.out_proj.", "attn.out."))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One configuration of one official code; nothing is read before it is asked for."""
+
+    name: str
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads((GOLDEN / f"{self.name}.json").read_text())
+        return facts
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        return load_file(GOLDEN / f"{self.name}.safetensors")
+
+    @cached_property
+    def learnt(self) -> dict[str, Tensor]:
+        """What the method adds to CLIP, under the official names."""
+        path = GOLDEN / f"{self.name}_params.safetensors"
+        state = load_file(path) if path.exists() else {}
+        return {name: value.float() for name, value in state.items()}
+
+    @property
+    def frames(self) -> Tensor:
+        """(3, 12, 3, 224, 224)."""
+        small = load_file(GOLDEN / "videos.safetensors")["video"]
+        return small.float().repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+    @property
+    def mask(self) -> Tensor:
+        """(3, 12): the second video has 7 frames."""
+        return load_file(GOLDEN / "videos.safetensors")["video_mask"]
+
+    @property
+    def ids(self) -> Tensor:
+        own = self.tensors.get("text_ids")
+        return load_file(GOLDEN / "texts.safetensors")["text_ids"] if own is None else own
+
+    def build(
+        self,
+        tuning: Tuning,
+        *,
+        take: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+        pooling: Pooling | None = None,
+        words: int = 32,
+    ) -> Retriever:
+        """The method on the golden backbone, with the golden parameters under our names."""
+        base = load_file(GOLDEN / "base.safetensors")
+        config = read_weights(base, activation="quick_gelu").config
+        system = System(
+            self.name, tuning, Keep(), pooling or MeanPooling(), config, frames=12, max_words=words
+        )
+        made = build(system, base, activation="quick_gelu")
+        learnt = take(self.learnt)
+        with torch.no_grad():
+            parameters = {n: p for n, p in made.clip.named_parameters() if p.requires_grad}
+            assert learnt.keys() <= parameters.keys(), learnt.keys() - parameters.keys()
+            for name, value in learnt.items():
+                assert parameters[name].shape == value.shape, name
+                parameters[name].copy_(value)
+        return made
+
+
+def block_names(state: Mapping[str, Tensor], prefix: str, ours: str) -> dict[str, Tensor]:
+    """The parameters of an official transformer block under our names."""
+    named = {}
+    for name, value in state.items():
+        if name.startswith(prefix):
+            new = name.removeprefix(prefix)
+            for theirs, own in IN_ATTENTION:
+                new = new.replace(theirs, own)
+            named[re.sub(r"\.+", ".", f"{ours}.{new}")] = value
+    return named
+
+
+def probe(gradient: Tensor) -> float:
+    """One number that depends on every element."""
+    flat = gradient.flatten().double()
+    return float((flat * torch.sin(0.37 * torch.arange(len(flat)).double())).sum())
