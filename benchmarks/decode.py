@@ -213,6 +213,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "machine": machine(),
         "av": av.__version__,
+        "load_average": round(os.getloadavg()[0], 1),
         "drawn_seconds": asked.seconds,
         "repeats": asked.repeats,
         "ratio": "CPU seconds relative to the sequential loop: median, least, most",
