@@ -127,7 +127,7 @@ def _num_frames(found: VideoWindows | Failure) -> int:
 
 
 def scaler_error(clips: Sequence[Path]) -> dict[str, float]:
-    """How far FFmpeg's scaler is from Pillow on the middle frame of each clip, in grey levels."""
+    """How far FFmpeg's scaler is from Pillow on the first frame of each clip, in grey levels."""
     means, highs, spent = [], [], [0.0, 0.0]
     for path in clips:
         with av.open(str(path)) as file:
