@@ -215,7 +215,6 @@ class DGL(Tuning):
     local_prompts: int = 4
     global_prompts: int = 4
 
-    every_frame: ClassVar[bool] = True
     dead: ClassVar[tuple[str, ...]] = ("space.postfix.weight", "space.postfix.bias")
 
     def __post_init__(self) -> None:
@@ -281,6 +280,7 @@ class DGL(Tuning):
 class DGLTransformer(DGL):
     """DGL-Transformer: prompts of their own for every frame."""
 
+    every_frame: ClassVar[bool] = True
     dead: ClassVar[tuple[str, ...]] = ()
 
     def space(self, config: ClipConfig, frames: int) -> Space:

@@ -217,8 +217,8 @@ class VoP(Tuning):
 
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """The given plan, or all frames joined in the last blocks."""
-        self._check_places(plan)
         if not self.joint:
+            self._check_places(plan)
             return plan
         start = len(plan) - self.joint
         if start < 0:
