@@ -19,7 +19,7 @@ ROWS = (
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
-    "zoo assembly retriever checkpoint tracing | datasets",
+    "zoo sources assembly retriever checkpoint tracing | datasets",
     "training evaluation self_test benchmark experiments models | index",
     "demo",
     "cli serving",

@@ -132,11 +132,31 @@ PAPER: dict[str, System] = {
     ),
 }
 
+# Four methods with the pooling, texts, frames and released settings of their authors, next to the
+# protocol that all rows above share; `sources` has their recipes.
+ORIGINALS: dict[str, System] = {
+    "plevu-original": System(
+        "plevu-original",
+        PLEVU(temperature=0.07),
+        Keep(),
+        MeanPooling(unit=False),
+        backbone="ViT-B/16",
+        frames=16,
+        max_words=45,
+    ),
+    "vop-original": System("vop-original", VoP(), Keep(), max_words=69),
+    "dgl-transformer-original": System(
+        "dgl-transformer-original", DGLTransformer(), Keep(), FirstPooling()
+    ),
+    "mv-adapter-original": System(
+        "mv-adapter-original", MVAdapter(tie="out"), Keep(), backbone="ViT-B/16"
+    ),
+}
 # Not of the paper: a backbone from scratch, on single frames.
 OURS: dict[str, System] = {
     "scratch": System("scratch", Full(embeddings=True), Keep(), frames=1),
 }
-SYSTEMS = PAPER | OURS
+SYSTEMS = PAPER | ORIGINALS | OURS
 
 # Settings that the paper changes where a frame has 197 tokens rather than 50.
 _AT_PATCH_16: dict[type, dict[str, Any]] = {

@@ -29,15 +29,30 @@ def systems(
     if as_json:
         print_json({"backbone": backbone, "frames": frames, "systems": [_facts(r) for r in rows]})
         return
-    head = ("system", "tuning", "compression", "tokens out", "G multiply-adds")
+    head = ("system", "tuning", "compression", "tokens out", "G multiply-adds", "standing")
     lines = [
-        (*_names(row), str(total_tokens(row.plan())), f"{row.cost().gmacs:.1f}") for row in rows
+        (
+            *_names(row),
+            str(total_tokens(row.plan())),
+            f"{row.cost().gmacs:.1f}",
+            _origin(row)["standing"],
+        )
+        for row in rows
     ]
     print_table(head, lines, right=(3, 4))
 
 
 def _names(row: System) -> tuple[str, str, str]:
     return row.name, type(row.tuning).__name__, type(row.compression).__name__
+
+
+def _origin(row: System) -> dict[str, str]:
+    from tempme.sources import SOURCES
+
+    source = SOURCES.get(row.name)
+    if source is None:
+        return {"standing": "ours", "source": ""}
+    return {"standing": source.standing, "source": source.code}
 
 
 def _facts(row: System) -> dict[str, object]:
@@ -52,4 +67,7 @@ def _facts(row: System) -> dict[str, object]:
         "tokens_out": total_tokens(row.plan()),
         "gmacs": round(cost.gmacs, 3),
         "gflops_paper": round(cost.gflops_paper, 3),
+        "gmacs_prompts": round(cost.gmacs_prompts, 3),
+        "trainable_parameters": row.trainable_parameters(),
+        **_origin(row),
     }
