@@ -285,3 +285,14 @@ def test_texts_longer_than_learnt_places_are_refused() -> None:
 
 def replace_words(retriever: Retriever, words: int) -> Retriever:
     return replace(retriever.system, max_words=words).build(seed=3)
+
+
+# torch.compile itself makes the object that torch warns of.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("name", ["prompt", "plevu", "vop", "dgl-transformer", "mv-adapter", "rap"])
+@torch.no_grad()
+def test_texts_in_one_graph(name: str) -> None:
+    tuning = zoo.PAPER[name].tuning.fitted(SMALL)
+    text = moved(small(tuning, first=name == "dgl-transformer")).clip.text
+    compiled = torch.compile(text, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(ids()), text(ids()), atol=1e-6, rtol=0)

@@ -30,6 +30,8 @@ from tempme.tuning.method import Tuning
 
 # Shape letters: V videos, F frames, T texts, W words, R rows of a text, D width.
 
+LEAST_WORDS = 24  # most captions are shorter
+
 
 class Surrounded(nn.Module):
     """Words between rows of a learnt table."""
@@ -102,8 +104,8 @@ class PLEVU(Tuning):
         return self.prefix + self.postfix
 
     def fitted(self, config: ClipConfig) -> PLEVU:
-        """At most half of the text encoder's rows are prompts; 16 and 16 of CLIP's 77 are less."""
-        most = config.context // 4
+        """A short text encoder reads fewer prompts, so that `LEAST_WORDS` fit between them."""
+        most = max(1, (config.context - LEAST_WORDS) // 2)
         return replace(self, prefix=min(self.prefix, most), postfix=min(self.postfix, most))
 
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
