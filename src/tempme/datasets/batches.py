@@ -29,10 +29,7 @@ class Pool:
         rng = random.Random(f"pool/{seed}")
         groups: list[tuple[Scene, ...]] = []
         while sum(map(len, groups)) < count:
-            part: Part = "static" if rng.random() < static else "temporal"
-            scene = random_scene(rng, part, "train")
-            more = lookalikes if part == "static" else 0
-            groups.append((scene, *(lookalike(rng, scene) for _ in range(more))))
+            groups.append(_group(rng, static, lookalikes))
         return cls(tuple(groups))
 
     @property
@@ -90,16 +87,21 @@ class SceneBatches:
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
         while len(made) < self.batch:
-            part: Part = "static" if rng.random() < self.static else "temporal"
-            scene = random_scene(rng, part, "train")
-            made.append(scene)
-            if scene.part == "static":
-                made += [lookalike(rng, scene) for _ in range(self.lookalikes)]
-            elif self.twins and scene.twin is not None:
-                made.append(scene.twin)
+            group = _group(rng, self.static, self.lookalikes)
+            made += group
+            if self.twins and group[0].twin is not None:
+                made.append(group[0].twin)
         return made[: self.batch]
 
     def _frames(self, scene: Scene, rng: random.Random) -> npt.NDArray[np.uint8]:
         if self.frames == 1:
             return draw(scene, rng.random(), size=self.size)[None]
         return clip(scene, self.frames, size=self.size)
+
+
+def _group(rng: random.Random, static: float, lookalikes: int) -> tuple[Scene, ...]:
+    """A static scene with its lookalikes, or a temporal one alone."""
+    part: Part = "static" if rng.random() < static else "temporal"
+    scene = random_scene(rng, part, "train")
+    more = lookalikes if part == "static" else 0
+    return (scene, *(lookalike(rng, scene) for _ in range(more)))
