@@ -33,7 +33,8 @@ def index(
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
-    timeout_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 120.0,
+    timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
+    total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
     as_json: AsJson = False,
 ) -> None:
     """Index all videos at and below PATHS; run it again to follow what has changed.
@@ -52,6 +53,7 @@ def index(
                 retry_failed=retry_failed,
                 workers=workers,
                 timeout_seconds=timeout_seconds,
+                total_seconds=total_seconds,
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ from tempme.index.report import Counts, Progress, Report
 from tempme.index.scan import File, Found, find_files
 from tempme.index.store import Store
 from tempme.index.writer import Writer
-from tempme.video import Failure, VideoWindows, decode_many
+from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature (NaN) for it"
 
@@ -43,6 +43,7 @@ class Order:
     retry_failed: bool = False
     workers: int | None = None
     timeout_seconds: float = 120.0
+    total_seconds: float = TOTAL_SECONDS
 
 
 @dataclass
@@ -130,6 +131,7 @@ class Build:
             size=self.retriever.image_size,
             sampling=self.cutting.sampling,
             timeout_seconds=self.order.timeout_seconds,
+            total_seconds=self.order.total_seconds,
             workers=self.order.workers,
         )
 

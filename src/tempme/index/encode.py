@@ -66,7 +66,7 @@ def encode_windows(
     """Pixels (N, S, S, 3) and windows (W, F) -> features (W, D), a bounded batch at a time."""
     import torch
 
-    parts = []
+    parts = [np.zeros((0, retriever.features), dtype=np.float32)]
     for batch in _batches(windows):
         distinct, places = np.unique(batch, return_inverse=True)
         with torch.inference_mode():

@@ -142,13 +142,14 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
+        total_seconds: float = 3600.0,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
 
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
-        again. workers: processes that decode. timeout_seconds: for one video, or one piece of 64
-        windows of a long one.
+        again. workers: processes that decode. timeout_seconds: for the next frame of a video.
+        total_seconds: for all of it; of a video that takes longer the part read by then is kept.
         """
         from tempme.index.build import Build, Order
 
@@ -161,6 +162,7 @@ class Index:
             retry_failed=retry_failed,
             workers=workers,
             timeout_seconds=timeout_seconds,
+            total_seconds=total_seconds,
         )
         with writing(self.path):
             build = Build(

@@ -14,7 +14,7 @@ from tempme.errors import BadSetting
 from tempme.video.decode import Decoder
 from tempme.video.pieces import Job, describe
 from tempme.video.sampling import spread, uniform_indices, windows
-from tempme.video.source import Deadline, Source
+from tempme.video.source import TOTAL_SECONDS, Deadline, Source
 from tempme.video.timeline import Timeline, read_timeline
 from tempme.video.values import (
     Failure,
@@ -79,14 +79,16 @@ def load(
     size: int = 224,
     sampling: Sampling = "auto",
     timeout_seconds: float = 60.0,
+    total_seconds: float = TOTAL_SECONDS,
     threads: int = 1,
 ) -> Frames:
     """The frames at the given times, or `frames` ones spread over the whole video.
 
     Always as many as asked for, in the order asked; `Frames.seconds` are the times of the frames
-    really used, from the first frame shown. `timeout_seconds` limits the wait for each frame.
+    really used, from the first frame shown. `timeout_seconds` limits the wait for each frame,
+    `total_seconds` all of it.
     """
-    deadline = Deadline(timeout_seconds)
+    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
     times = tuple(seconds) if seconds is not None else spread(0, timeline.duration_seconds, frames)
     if not times:
@@ -105,10 +107,11 @@ def load_uniform(
     start: float | None = None,
     end: float | None = None,
     timeout_seconds: float = 60.0,
+    total_seconds: float = TOTAL_SECONDS,
     threads: int = 1,
 ) -> Frames:
     """The frames that published benchmarks use, see `uniform_indices`; found by their times."""
-    deadline = Deadline(timeout_seconds)
+    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
     shown = timeline.shown
     fps = len(shown) / timeline.duration_seconds
@@ -145,6 +148,7 @@ def load_windows(
     size: int = 224,
     sampling: Sampling = "auto",
     timeout_seconds: float = 60.0,
+    total_seconds: float = TOTAL_SECONDS,
     max_windows: int | None = None,
     threads: int = 1,
 ) -> VideoWindows:
@@ -153,7 +157,7 @@ def load_windows(
     `max_windows` keeps at most so many, evenly spread. Memory grows with the video, about 150 KB
     a second at size 224: `iter_windows` and `decode_many` hand out long videos in pieces.
     """
-    deadline = Deadline(timeout_seconds)
+    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
     cut = windows(
         timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
@@ -174,6 +178,7 @@ def iter_windows(
     size: int = 224,
     sampling: Sampling = "auto",
     timeout_seconds: float = 60.0,
+    total_seconds: float = TOTAL_SECONDS,
     piece_windows: int = 64,
     threads: int = 1,
     progressed: Callable[[], None] = lambda: None,
@@ -181,10 +186,11 @@ def iter_windows(
     """The windows of a video in pieces of at most `piece_windows`.
 
     A `Failure` ends the video and voids the pieces before it. `timeout_seconds` limits the wait
-    for each next frame, not the whole video; `progressed` is called with every frame.
+    for each next frame; after `total_seconds`, not counting the time that the caller keeps a
+    piece, the windows so far are all and the note says so. `progressed` is called with every frame.
     """
     try:
-        deadline = Deadline(timeout_seconds, progressed)
+        deadline = Deadline(timeout_seconds, progressed, total_seconds)
         timeline = read_timeline(Path(path), deadline)
         cut = windows(
             timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap

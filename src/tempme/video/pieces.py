@@ -16,7 +16,15 @@ from tempme.video.plan import plan_frames
 from tempme.video.source import Deadline, Source
 from tempme.video.timeline import Timeline
 from tempme.video.transforms import display_matrix, is_transposed, square
-from tempme.video.values import Pixels, Sampling, Unreadable, VideoInfo, VideoWindows, Window
+from tempme.video.values import (
+    OutOfTime,
+    Pixels,
+    Sampling,
+    Unreadable,
+    VideoInfo,
+    VideoWindows,
+    Window,
+)
 
 
 @dataclass
@@ -32,41 +40,72 @@ class Job:
     threads: int
 
     def pieces(self, piece_windows: int) -> Iterator[VideoWindows]:
-        """Decode in one pass and hand out pieces as soon as their last frame is there."""
+        """Decode in one pass and hand out pieces as soon as their last frame is there.
+
+        When the time for the file is up, the windows that are complete by then are all there is.
+        """
         plan = plan_frames(self.windows, self.timeline, self.sampling)
         bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
         with Source(self.path, threads=self.threads) as source:
             decoder = Decoder(source, self.timeline, self.deadline)
             store = _Store(self.size, source.pixel_aspect)
             answers = decoder.frames_at(plan.targets)
-            info: VideoInfo | None = None
             for piece, (first, stop) in enumerate(pairwise(bounds)):
-                rows = plan.windows[first:stop]
-                for time, frame in _until(answers, store, int(rows.max())):
-                    info = info or describe(source, self.timeline, frame)
-                    store.add(time, frame)
-                    self.deadline.restart()
-                if info is None or len(store.of_target) <= rows.max():
-                    raise Unreadable("no frame could be decoded")
-                note = _join(self.timeline.note, plan.note, _damage(decoder.num_damaged))
-                made = self._piece(store, rows, slice(first, stop), replace(info, note=note))
-                yield replace(made, piece=piece, is_last=stop == len(self.windows))
+                last_target = int(plan.windows[first:stop].max())
+                late = self._fill(store, answers, source, until=last_target)
+                stop = stop if late is None else _num_complete(plan.windows, store)
+                if store.info is None or not stop:
+                    raise late or Unreadable("no frame could be decoded")
+                notes = self.timeline.note, plan.note, _damage(decoder.num_damaged)
+                info = replace(store.info, note=_join(*notes, self._lateness(late, stop)))
+                made = self._piece(store, plan.windows[first:stop], slice(first, stop), info)
+                is_last = late is not None or stop == len(self.windows)
+                with self.deadline.paused():
+                    yield replace(made, piece=piece, is_last=is_last)
+                if is_last:
+                    return
+                store.forget_before(int(plan.windows[stop:].min()))
+
+    def _fill(
+        self,
+        store: _Store,
+        answers: Iterator[tuple[int, av.VideoFrame]],
+        source: Source,
+        *,
+        until: int,
+    ) -> OutOfTime | None:
+        """Take answers up to the target `until`; the error if the file's time is up before."""
+        try:
+            while len(store.of_target) <= until:
+                time, frame = next(answers)
+                store.info = store.info or describe(source, self.timeline, frame)
+                store.add(time, frame)
                 self.deadline.restart()
-                if stop < len(self.windows):
-                    store.forget_before(int(plan.windows[stop:].min()))
+        except StopIteration:
+            raise Unreadable("no frame could be decoded") from None
+        except OutOfTime as late:
+            return late
+        return None
+
+    def _lateness(self, late: OutOfTime | None, num_windows: int) -> str:
+        if late is None:
+            return ""
+        end = self.windows[num_windows - 1].end_seconds
+        return f"timeout after {self.deadline.total_seconds:g} s: used the first {end:.1f} s"
 
     def _piece(
         self, store: _Store, rows: NDArray[np.int64], part: slice, info: VideoInfo
     ) -> VideoWindows:
-        ids = np.array([[store.of_target[t] for t in row] for row in rows], dtype=np.int64)
+        ids = np.array(store.of_target, dtype=np.int64)[rows]
         used, places = np.unique(ids, return_inverse=True)
+        pictures = [store.pixels[i] for i in used]
         times = [self.timeline.seconds(store.times[i]) for i in used]
         spans = [(w.start_seconds, w.end_seconds) for w in self.windows[part]]
         return VideoWindows(
-            pixels=np.stack([store.pixels[i] for i in used]),
+            pixels=np.array(pictures, dtype=np.uint8).reshape(-1, self.size, self.size, 3),
             seconds=np.array(times, dtype=np.float64),
             windows=places.reshape(ids.shape).astype(np.int64),
-            spans=np.array(spans, dtype=np.float64),
+            spans=np.array(spans, dtype=np.float64).reshape(-1, 2),
             info=info,
             note=info.note,
         )
@@ -76,6 +115,7 @@ class _Store:
     """Distinct frames as pixels, and which of them answers each time."""
 
     def __init__(self, size: int, pixel_aspect: float) -> None:
+        self.info: VideoInfo | None = None
         self.of_target: list[int] = []
         self.times: list[int] = []
         self.pixels: dict[int, Pixels] = {}
@@ -98,14 +138,10 @@ class _Store:
             self.pixels = {i: p for i, p in self.pixels.items() if i >= first}
 
 
-def _until(
-    answers: Iterator[tuple[int, av.VideoFrame]], store: _Store, target: int
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    while len(store.of_target) <= target:
-        answer = next(answers, None)
-        if answer is None:
-            return
-        yield answer
+def _num_complete(windows: NDArray[np.int64], store: _Store) -> int:
+    """How many windows, from the first on, have all their frames."""
+    lacking = windows.max(axis=1) >= len(store.of_target)
+    return int(lacking.argmax()) if lacking.any() else len(windows)
 
 
 def describe(source: Source, timeline: Timeline, frame: av.VideoFrame) -> VideoInfo:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import stat
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from types import TracebackType
 import av
 from av.stream import Discard
 
-from tempme.video.values import Unreadable
+from tempme.video.values import OutOfTime, Unreadable
 
 av.logging.set_level(None)
 
@@ -23,6 +24,8 @@ NOT_VIDEO = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
 PLAYLISTS = {"hls", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "rtsp", "sdp", "rtp"}
 FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 OPEN_SECONDS = 30.0
+# Work on one file: enough for a film in full on a slow core.
+TOTAL_SECONDS = 3600.0
 MOST_PIXELS = 2**27
 # What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
 READING_ERRORS = (av.FFmpegError, OSError, IndexError)
@@ -30,27 +33,42 @@ READING_ERRORS = (av.FFmpegError, OSError, IndexError)
 
 @dataclass
 class Deadline:
-    """How long the next frame may take to come; a slow file that goes on is not given up.
+    """How long the next frame may take to come, and the whole file.
 
-    `progressed` is called whenever the count begins anew.
+    `seconds` limits the wait for each frame, so that a slow file that goes on is not given up;
+    `total_seconds` ends one that goes on for ever. `progressed` is called with every frame.
     """
 
     seconds: float
     progressed: Callable[[], None] = lambda: None
+    total_seconds: float = math.inf
     _end: float = field(init=False)
+    _total_end: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._end = time.monotonic() + self.seconds
+        now = time.monotonic()
+        self._end, self._total_end = now + self.seconds, now + self.total_seconds
 
     def restart(self) -> None:
-        """Count anew: something has been read."""
+        """Wait anew: something has been read."""
         self._end = time.monotonic() + self.seconds
         self.progressed()
 
     def check(self) -> None:
         """Raise when the time is up."""
-        if time.monotonic() > self._end:
+        now = time.monotonic()
+        if now > self._total_end:
+            raise OutOfTime(f"timeout: not done after {self.total_seconds:g} s")
+        if now > self._end:
             raise Unreadable(f"timeout: nothing came for {self.seconds:g} s")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens within is not the file's doing: its time does not count."""
+        begin = time.monotonic()
+        yield
+        self._total_end += time.monotonic() - begin
+        self.restart()
 
 
 class Source(AbstractContextManager["Source"]):

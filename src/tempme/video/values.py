@@ -64,7 +64,8 @@ class VideoWindows:
 
     `pixels` (N, S, S, 3) and `seconds` (N,) are the distinct frames in order, `windows` (W, F)
     indexes them, `spans` (W, 2) holds the start and end of each window in seconds. A long video
-    comes in pieces: `piece` counts them from 0 and `is_last` closes the video.
+    comes in pieces: `piece` counts them from 0 and `is_last` closes the video. The last piece of
+    a video whose time was up holds no window where none has become complete since the one before.
     """
 
     pixels: Pixels
@@ -79,3 +80,7 @@ class VideoWindows:
 
 class Unreadable(Exception):
     """Ends the reading of one file; the public functions turn it into a `Failure`."""
+
+
+class OutOfTime(Unreadable):
+    """The time for a whole file is up: what has come so far may be enough."""

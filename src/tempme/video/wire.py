@@ -23,6 +23,7 @@ class Recipe:
     size: int
     sampling: Sampling
     timeout_seconds: float
+    total_seconds: float
     piece_windows: int
     threads: int
 

@@ -24,6 +24,7 @@ from typing import IO, TypeAlias
 
 from tempme.errors import BadSetting
 from tempme.video.sampling import windows
+from tempme.video.source import TOTAL_SECONDS
 from tempme.video.values import SAMPLINGS, Failure, Sampling, VideoWindows
 from tempme.video.wire import Alive, Ready, Recipe, Task, receive, send
 
@@ -45,6 +46,7 @@ def decode_many(
     size: int = 224,
     sampling: Sampling = "auto",
     timeout_seconds: float = 60.0,
+    total_seconds: float = TOTAL_SECONDS,
     piece_windows: int = 64,
     threads: int = 1,
 ) -> Iterator[Answer]:
@@ -53,8 +55,9 @@ def decode_many(
     A long video comes in several pieces, in order, those of other files between them; `is_last`
     closes a video. A `Failure` also closes it and voids the pieces before. Every path is closed
     exactly once. `timeout_seconds` limits the wait for each next frame, so that a long video on a
-    busy machine is not given up while it gets on. `paths` is read as workers become free, and may
-    be endless. Closing the iterator ends the workers.
+    busy machine is not given up while it gets on; after `total_seconds` of work on it, the windows
+    so far are all. `paths` is read as workers become free, and may be endless. Closing the
+    iterator ends the workers.
     """
     recipe = Recipe(
         frames=frames,
@@ -63,6 +66,7 @@ def decode_many(
         size=size,
         sampling=sampling,
         timeout_seconds=timeout_seconds,
+        total_seconds=total_seconds,
         piece_windows=piece_windows,
         threads=threads,
     )
