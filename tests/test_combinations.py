@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from tempme.clip.config import ClipConfig
-from tempme.compression import Compression
+from tempme.compression import STA, Compression, DiffRate, EViT, TempMe, ToMe
 from tempme.errors import BadSetting
 from tempme.losses import contrastive_loss
 from tempme.pooling import Pooling
 from tempme.retriever import Retriever
-from tempme.tuning import TUNINGS, Tuning
+from tempme.tracing import trace
+from tempme.tuning import RAP, TUNINGS, Tuning
 from tempme.zoo import PAPER, System
 
 TINY = ClipConfig(
@@ -34,7 +35,16 @@ COMPRESSIONS = ("clip4clip", "tome", "evit", "diffrate", "sta", "testa", "tempme
 MODELLING = "temporal-modelling"  # joins, merges nothing
 # What cannot meet, and why: the reason is what the message has to name.
 JOINT = ("vop-f", "vop-fp", "vop-fc")  # all frames are one sequence in the last blocks
-IN_PLACE = ("rap",)  # patches are read by their place
+JOINS_ITSELF = "joins or merges frames"
+WITH_JOINT = {
+    "evit": "class token of a single frame",
+    "diffrate": "class token of a single frame",
+    "sta": "frame by frame",
+    "testa": JOINS_ITSELF,
+    "tempme": JOINS_ITSELF,
+    MODELLING: JOINS_ITSELF,
+}
+WITH_RAP = {"testa": JOINS_ITSELF, "tempme": JOINS_ITSELF, MODELLING: JOINS_ITSELF}
 BY_FRAME = ("plevu", "vop-p", "dgl-transformer", "mv-adapter")  # every frame has its own part
 
 
@@ -42,26 +52,41 @@ def refused(tuning: str, compression: str) -> str | None:
     if compression == "clip4clip":
         return None
     if tuning in JOINT:
-        return "attends over all tokens of a video at once"
-    if tuning in IN_PLACE:
-        return "reads patches by their place"
+        return WITH_JOINT.get(compression)
+    if tuning == "rap":
+        return WITH_RAP.get(compression, "reads patches by their place")
     if tuning in BY_FRAME and compression == "testa":
-        return "which this compression merges|merges whole frames"
+        return "which this compression merges|compression merges whole frames"
     return None
 
 
+# Settings under which pairs meet that do not meet by default.
+SETTINGS: dict[str, Tuning | Compression] = {
+    "rap without looking around": RAP(warped=0),
+    "evit that ends early": EViT(at=(3, 6)),
+    "evit that drops early": EViT(at=(3, 7), fuse=False),
+    "sta that ends early": STA(r=(4, 3), at=(0, 4)),
+    "diffrate that ends early": DiffRate((17, 15, 13, *[12] * 9), (17, 14, 12, *[12] * 9)),
+    "tempme without joins": TempMe(joins={}),
+    "tome of few": ToMe(r=1),
+}
+MORE = [
+    *product(["rap without looking around"], ("tome", "evit", "diffrate", "sta")),
+    *product(JOINT, (name for name, made in SETTINGS.items() if not isinstance(made, Tuning))),
+]
 PAIRS = list(product(PLAIN, (*COMPRESSIONS, MODELLING)))
-WORKING = [pair for pair in PAIRS if refused(*pair) is None]
+WORKING = [*(pair for pair in PAIRS if refused(*pair) is None), *MORE]
 REFUSED = [pair for pair in PAIRS if refused(*pair) is not None]
 
 
 def together(tuning: str, compression: str) -> System:
-    row = PAPER[tuning]
-    fitted: Tuning = row.tuning.fitted(TINY)
+    tuned, other = (SETTINGS.get(name) for name in (tuning, compression))
+    row = PAPER.get(tuning, PAPER["rap"])
+    fitted: Tuning = (tuned or row.tuning).fitted(TINY)  # type: ignore[union-attr]
     pooling: Pooling = row.pooling
-    other: Compression = PAPER[compression].compression
+    other = other or PAPER[compression].compression
     words = TINY.context - fitted.text_rows
-    return System(f"{tuning}-{compression}", fitted, other, pooling, TINY, 12, words)
+    return System(f"{tuning}-{compression}", fitted, other, pooling, TINY, 12, words)  # type: ignore[arg-type]
 
 
 def built(tuning: str, compression: str) -> Retriever:
@@ -125,3 +150,33 @@ def test_the_cost_counts_prompts(tuning: str, compression: str) -> None:
     least = bare.cost().gmacs
     adds_nothing = tuning in ("lora", "clip4clip")
     assert (system.cost().gmacs == least) if adds_nothing else (system.cost().gmacs > least)
+
+
+@pytest.mark.parametrize("compression", ["tome", "tempme without joins"])
+def test_joint_frames_merge_across_the_video(compression: str) -> None:
+    """As many tokens leave the one sequence as would leave all frames, and no class token does."""
+    plan = together("vop-f", compression).plan()
+    frames = together("vop", "tome").plan()
+    assert [s.clips * s.tokens_out for s in plan] == [s.clips * s.tokens_out for s in frames]
+    assert [s.clips for s in plan] == [12] * 8 + [1] * 4
+    assert plan[8].protected == plan[-1].protected == 12
+
+
+@torch.no_grad()
+def test_joint_frames_keep_every_patch() -> None:
+    retriever = built("vop-f", "tome of few")
+    still = frames_of_one_video()[:1].expand(12, -1, -1, -1)
+    way = trace(retriever, still[None])
+    assert way.sizes().sum(1).eq(12 * TINY.tokens).all()
+    assert way.spans().max() > 1  # tokens of several frames have merged
+
+
+@torch.no_grad()
+def test_sizes_are_joined_where_attention_does_not_see_them() -> None:
+    retriever, frames = built("vop-f", "evit that ends early"), frames_of_one_video()[:12]
+    vision = retriever.clip.vision
+    tokens = vision.embed(frames[None])
+    for layer in vision.layers:
+        tokens = layer(tokens)
+        assert tokens.size_CN1 is None or tokens.size_CN1.shape[:2] == tokens.x_CND.shape[:2]
+    assert tokens.sizes.sum() == 12 * TINY.tokens

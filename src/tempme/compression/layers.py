@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from tempme.clip.layers import Cues, Layer
-from tempme.merging import merge
+from tempme.merging import concatenate, merge
 from tempme.schedule import Step
 from tempme.tokens import Tokens
 
@@ -25,7 +27,9 @@ class Compressed(Layer):
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Attention of the layer inside, by size if proportional, then the reduction."""
         seen, cues = self.layer.attend(self._weighted(tokens))
-        return self.reduce(replace(seen, size_CN1=tokens.size_CN1), cues), cues
+        if not self.proportional:
+            seen = replace(seen, size_CN1=_sizes(tokens, seen.clips_per_video))
+        return self.reduce(seen, cues), cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """The MLP of the layer inside."""
@@ -37,6 +41,12 @@ class Compressed(Layer):
 
     def _weighted(self, tokens: Tokens) -> Tokens:
         return tokens if self.proportional else replace(tokens, size_CN1=None)
+
+
+def _sizes(tokens: Tokens, clips: int) -> Tensor | None:
+    """The sizes that a layer did not see, after it; a tuning's may have joined the clips."""
+    size, k = tokens.size_CN1, tokens.clips_per_video // clips
+    return size if size is None or k == 1 else concatenate(size, k, tokens.num_protected)
 
 
 class ImgMe(Compressed):

@@ -98,7 +98,7 @@ class TempMe:
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
         """ClipMe where clips join, ImgMe elsewhere."""
-        if step.join == 1:
+        if step.join == 1 or step.joined_inside:
             return ImgMe(layer, step, proportional=self.proportional)
         learns = self.positions and (step.cross > 0 or self.always_place)
         place = nn.Parameter(torch.zeros(step.clips * step.join, 1, width)) if learns else None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -222,6 +222,11 @@ class DGL(Tuning):
             if getattr(self, name) < 1:
                 raise BadSetting(f"dgl.{name} is {getattr(self, name)}; it must be 1 or more")
 
+    @property
+    def makes_prompts(self) -> Literal["once"]:
+        """They are made of what learns alone, so that they fold."""
+        return "once"
+
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
         """Both towers take prompts of the same blocks."""
         super().check(frames=frames, words=words, config=config)
@@ -280,7 +285,7 @@ class DGL(Tuning):
 class DGLTransformer(DGL):
     """DGL-Transformer: prompts of their own for every frame."""
 
-    every_frame: ClassVar[bool] = True
+    of_every_frame: ClassVar[str] = "prompts of its own"
     dead: ClassVar[tuple[str, ...]] = ()
 
     def space(self, config: ClipConfig, frames: int) -> Space:

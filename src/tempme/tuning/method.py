@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tempme.clip.config import ClipConfig
 from tempme.clip.model import Clip
@@ -19,11 +19,17 @@ class Tuning:
     dead: endings of the names of parameters that the original trains although no gradient ever
         reaches them.
     text_rows: rows that prompts take of the text encoder's context.
-    every_frame: whether it needs the class token of every single frame in all blocks.
+    of_every_frame: what it has for every single frame of a video, if it has; then no compression
+        may merge whole frames.
     """
 
     dead: ClassVar[tuple[str, ...]] = ()
-    every_frame: ClassVar[bool] = False
+    of_every_frame: ClassVar[str] = ""
+
+    @property
+    def makes_prompts(self) -> Literal["never", "once", "of every video"]:
+        """When prompts are made from something else; "once" they are, they fold into constants."""
+        return "never"
 
     @property
     def text_rows(self) -> int:
@@ -41,10 +47,11 @@ class Tuning:
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """The plan of a compression around this tuning; BadSetting where they cannot meet."""
         name = type(self).__name__
-        if self.every_frame and any(step.merged_clips for step in plan):
+        if self.of_every_frame and any(step.merged_clips for step in plan):
             raise BadSetting(
-                f"{name} needs every frame's class token, but this compression merges whole frames"
-                f": choose one that keeps them (tome, tempme), or another tuning (lora)"
+                f"{name} has {self.of_every_frame} for every frame of a video, but this "
+                f"compression merges whole frames, for which there is none: choose one that keeps "
+                f"frames (tome, tempme), or another tuning (lora)"
             )
         return plan
 

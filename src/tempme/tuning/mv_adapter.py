@@ -187,7 +187,7 @@ class MVAdapter(Tuning):
     factor: int = 32
     tie: Literal["in", "out"] = "in"
 
-    every_frame: ClassVar[bool] = True
+    of_every_frame: ClassVar[str] = "a place among the frames, which see each other in every block,"
 
     def __post_init__(self) -> None:
         if self.width < HEADS or self.width % HEADS:

@@ -90,7 +90,7 @@ class PLEVU(Tuning):
     heads: int = 8
     temperature: float | None = None
 
-    every_frame: ClassVar[bool] = True
+    of_every_frame: ClassVar[str] = "a place among the features, which see each other,"
 
     def __post_init__(self) -> None:
         if min(self.prefix, self.postfix) < 0 or min(self.blocks, self.heads) < 1:

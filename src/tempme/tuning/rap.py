@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -139,8 +138,6 @@ class RAP(Tuning):
     width: int = 96
     patches: int = 8
 
-    every_frame: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         for name in ("rank", "width", "patches"):
             if getattr(self, name) < 1:
@@ -149,13 +146,17 @@ class RAP(Tuning):
             raise BadSetting(f"rap.warped is {self.warped}; it must be 0 or more")
 
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Only plans that keep every patch of every frame in its place."""
-        if any(replace(step, dots=None) != replace(plan[0], dots=None) for step in plan) or (
-            plan[0].intra or plan[0].cross or plan[0].join > 1
-        ):
+        """Plans that keep every frame, and every patch in its place where patches look around."""
+        if any(step.join > 1 or step.merged_clips for step in plan):
             raise BadSetting(
-                "rap modulates single frames and reads patches by their place, which no "
-                "compression keeps: use compression keep"
+                "rap scales and shifts every frame by numbers of its own, but this compression "
+                "joins or merges frames: choose one that keeps them (tome), or keep"
+            )
+        start = len(plan) - self.warped
+        if any(step.attended < plan[0].attended for step in plan[max(start, 0) :]):
+            raise BadSetting(
+                f"rap reads patches by their place in the frame from block {max(start, 0)} on, but "
+                f"this compression takes some away before: use keep, or set rap.warped to 0"
             )
         return plan
 

@@ -14,6 +14,7 @@ parameters they have (528,384; 14,257,152; F+C 14,269,440 and 9,216 frame positi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -211,6 +212,11 @@ class VoP(Tuning):
         return self.visual - self.positional - self.contextual
 
     @property
+    def makes_prompts(self) -> Literal["never", "of every video"]:
+        """Contextual prompts are made from the frames."""
+        return "of every video" if self.contextual else "never"
+
+    @property
     def text_rows(self) -> int:
         """Words move up behind the prompts."""
         return self.textual
@@ -223,16 +229,22 @@ class VoP(Tuning):
         start = len(plan) - self.joint
         if start < 0:
             raise BadSetting(f"vop.joint is {self.joint}, but there are {len(plan)} blocks")
-        first = plan[0]
-        if any(replace(step, join=1, dots=None) != first for step in plan):
+        if any(step.join > 1 or step.merged_clips for step in plan):
             raise BadSetting(
-                "vop with joint blocks attends over all tokens of a video at once, so that no "
-                "compression fits around it: use compression keep, or vop.joint 0"
+                f"vop.joint makes all frames of a video one sequence from block {start} on, but "
+                f"this compression joins or merges frames itself, so that none are left to join: "
+                f"choose one that keeps them (tome), or set vop.joint to 0"
             )
-        frames, n = first.clips, first.clips * first.attended
-        one = replace(first, clips=1, attended=n, tokens_out=n, protected=frames)
-        deep = (replace(one, join=frames), *(one for _ in range(self.joint - 1)))
-        return plan[:start] + deep[: self.joint]
+        if any(step.pruned or step.after for step in plan[start:]):
+            raise BadSetting(
+                f"vop.joint makes all frames of a video one sequence from block {start} on, where "
+                f"this compression would choose by the class token of a single frame, or frame by "
+                f"frame: let it end before block {start}, choose one that merges (tome), or set "
+                f"vop.joint to 0"
+            )
+        first, *others = (_of_whole_video(step) for step in plan[start:])
+        joining = replace(first, join=plan[0].clips, joined_inside=True)
+        return (*plan[:start], joining, *others)
 
     def _check_places(self, plan: tuple[Step, ...]) -> None:
         if self.positional and any(step.merged_clips for step in plan):
@@ -291,3 +303,16 @@ class VoP(Tuning):
             products += seeing(step, config, own, parts=step.clips)
         made = frames * (16 * d * d + 2 * d * self.contextual * d) if self.contextual else 0
         return Extra(products, paper_prompts=self.visual, making=deep * made)
+
+
+def _of_whole_video(step: Step) -> Step:
+    """The step of the one clip that all frames make; as many tokens merge as in all of them."""
+    frames = step.clips
+    return replace(
+        step,
+        clips=1,
+        attended=frames * step.attended,
+        tokens_out=frames * step.tokens_out,
+        intra=frames * step.intra,
+        protected=frames,
+    )
