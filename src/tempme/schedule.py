@@ -34,12 +34,23 @@ class Step:
     after: int = 0  # tokens dropped after the MLP
     backward: bool = False  # whether that walks through the frames from the last to the first
     merged_clips: int = 0  # clips that merge into others between attention and the MLP
+    joined_inside: bool = False  # whether a tuning's layer joins, so that nothing around it does
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
 
     @property
     def fed(self) -> int:
         """Tokens of a clip in the MLP."""
         return self.tokens_out + self.after
+
+    @property
+    def merged(self) -> int:
+        """Tokens of a clip that merge between attention and the MLP."""
+        return max(0, self.intra - self.pruned)
+
+    @property
+    def fused(self) -> int:
+        """Tokens of a clip that the pruned ones become."""
+        return max(0, self.pruned - self.intra)
 
     @property
     def clips_out(self) -> int:
