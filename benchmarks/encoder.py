@@ -2,8 +2,9 @@
 
 Random weights, frames in memory, the machine's own measured peak of matrix products beside it.
 Writes results/benchmarks/<name>-<machine>.json; progress goes to stderr. With `--systems all`
-every row of the table runs, those that make prompts with and without making them. With `--extend`
-rows that the file has from before stay, unless this run measures them anew.
+every row of the table runs (one of those that are the same once folded), those that make prompts
+with and without making them. With `--extend` rows that the file has from before stay, unless this
+run measures them anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from tempme import benchmark, results, zoo
 from tempme.benchmark import Job, Shared
 from tempme.retriever import Retriever
+from tempme.tuning import Full, LoRA
 
 ROOT = Path(__file__).parents[1]
 DENSE, MAIN = "lora", ("lora", "tome", "tempme")
@@ -104,15 +106,32 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
     options = parser.parse_args()
     if options.systems == ["all"]:
-        options.systems = list(zoo.PAPER)
+        same = same_as()
+        options.systems = [name for name in zoo.PAPER if name not in same]
     options.systems = list(dict.fromkeys([DENSE, *options.systems]))
     return options
 
 
+def same_as() -> dict[str, str]:
+    """Rows that compute what another one does, once LoRA is folded: they need not be measured."""
+    first: dict[object, str] = {}
+    same = {}
+    for name in (*MAIN, *zoo.PAPER):
+        row = zoo.PAPER[name]
+        tuning = None if isinstance(row.tuning, Full | LoRA) else row.tuning
+        found = first.setdefault(repr((tuning, row.compression, row.pooling)), name)
+        if found != name:
+            same[name] = found
+    return same
+
+
 def before(target: Path) -> list[Any]:
-    """The rows that the file has."""
-    rows: list[Any] = json.loads(target.read_text("utf-8"))["rows"] if target.exists() else []
-    return rows
+    """The rows that the file has, each with all that tells it from others."""
+    if not target.exists():
+        return []
+    document = json.loads(target.read_text("utf-8"))
+    same = {"prompts": None, "threads": document["threads"]}
+    return [same | row for row in document["rows"]]
 
 
 def together(old: list[Any], new: list[Any]) -> list[Any]:
@@ -127,6 +146,7 @@ def main() -> None:
     target = options.out / f"{options.name}-{results.machine()}.json"
     known = before(target) if options.extend else []
     report: dict[str, Any] = {"notes": NOTES, **results.environment(), **benchmark.conditions()}
+    report["same_as"] = same_as()
     report["peak_gmacs_per_second"] = {
         precision: round(benchmark.matmul_peak(precision), 1) for precision in options.precision
     }
