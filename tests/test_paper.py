@@ -97,3 +97,11 @@ def test_temporal_modelling_alone_costs_what_table_9_says() -> None:
 def test_long_videos_read_long_texts() -> None:
     assert tempme.system("tempme").max_words == 32
     assert tempme.system("tempme", frames=64).max_words == 64
+
+
+def test_token_reduction_alone_costs_about_what_table_9_says() -> None:
+    system = tempme.system("token-reduction")
+    assert [step.tokens_out for step in system.plan()][7:] == [34, 22, 15, 10, 9]
+    assert system.plan()[-1].clips_out == 12
+    assert system.cost().gflops_paper == pytest.approx(34.97, abs=0.1)  # 34.7 there, unexplained
+    assert system.trainable_parameters() == 491_520

@@ -5,80 +5,39 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from training_material import RECIPE, TINY, CutOff, Drawn, learnt, retriever
 
 from tempme.checkpoint import build
-from tempme.clip.config import ClipConfig
 from tempme.clip.tokenizer import Tokenizer
 from tempme.datasets.batches import Pool, SceneBatches
-from tempme.errors import BadSetting
+from tempme.errors import BadSetting, BadWeights
 from tempme.experiments import Experiment, judge
 from tempme.retriever import Retriever
-from tempme.training import CHECKPOINT, Batch, BegunBatches, ContrastiveTask, Recipe, fit
+from tempme.training import CHECKPOINT, Batch, BegunBatches, ContrastiveTask, Devices, Recipe, fit
 from tempme.zoo import system
-
-CAPTIONS = ["a red circle", "a blue star", "a green moon on sand", "two yellow hearts"]
-TINY = ClipConfig(
-    image_size=32,
-    patch=16,
-    width=16,
-    layers=12,
-    heads=2,
-    text_width=16,
-    text_layers=2,
-    text_heads=2,
-    embed=8,
-    context=16,
-    activation="gelu",
-)
-RECIPE = Recipe(steps=4, batch=4, learning_rate=1e-2, precision="fp32", save_every=2)
-
-
-class CutOff(Exception):
-    """The end of a run before its time."""
-
-
-class Drawn:
-    """Random frames, a function of the step alone; `until` is where the run is cut off."""
-
-    def __init__(self, until: int = 100) -> None:
-        self.until = until
-        self.asked: list[int] = []
-
-    def __getitem__(self, step: int) -> Batch:
-        if step >= self.until:
-            raise CutOff
-        self.asked.append(step)
-        pixels = np.random.default_rng(step).integers(0, 256, (4, 2, 32, 32, 3), dtype=np.uint8)
-        return pixels, CAPTIONS, CAPTIONS[::-1]
-
-
-def retriever(name: str = "tempme") -> Retriever:
-    words = Tokenizer.of_words(CAPTIONS, context=TINY.context)
-    row = system(name, backbone=replace(TINY, vocab=words.vocab), frames=2)
-    return build(row, tokenizer=words, seed=0)
-
-
-def learnt(trained: Retriever) -> dict[str, torch.Tensor]:
-    return {name: p for name, p in trained.named_parameters() if p.requires_grad}
 
 
 def losses(folder: Path) -> list[float]:
-    with (folder / "csv" / "metrics.csv").open(encoding="utf-8") as file:
+    with (folder / "csv" / "version_0" / "metrics.csv").open(encoding="utf-8") as file:
         return [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
 
 
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole = fit(retriever(), Drawn(), RECIPE, folder=tmp_path / "whole", show_progress=False)
+    undisturbed = fit(retriever(), Drawn(), RECIPE, folder=tmp_path / "whole", show_progress=False)
+    whole = undisturbed.retriever
     folder = tmp_path / "cut"
     with pytest.raises(CutOff):
         fit(retriever(), Drawn(until=3), RECIPE, folder=folder, show_progress=False)
     assert (folder / CHECKPOINT).exists()
     rest = Drawn()
-    resumed = fit(retriever(), rest, RECIPE, folder=folder, show_progress=False)
+    again = fit(retriever(), rest, RECIPE, folder=folder, show_progress=False)
+    resumed = again.retriever
+    assert again.history.losses == undisturbed.history.losses
     assert rest.asked == [2, 3]  # the third batch came after the last checkpoint
     assert not resumed.training
     start = learnt(retriever())
@@ -89,8 +48,8 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None
 
 def test_the_loss_falls_on_what_is_seen_again_and_again(tmp_path: Path) -> None:
     class Same(Drawn):
-        def __getitem__(self, step: int) -> Batch:
-            return super().__getitem__(0 * step)
+        def part(self, step: int, rank: int, world: int) -> Batch:
+            return super().part(0 * step, rank, world)
 
     recipe = replace(RECIPE, steps=30, learning_rate=3e-3, paraphrase=0.1)
     fit(retriever("clip4clip"), Same(), recipe, folder=tmp_path, show_progress=False)
@@ -101,7 +60,7 @@ def test_the_loss_falls_on_what_is_seen_again_and_again(tmp_path: Path) -> None:
 
 def test_only_what_learns_has_moved(tmp_path: Path) -> None:
     before, recipe = retriever(), replace(RECIPE, steps=2)
-    after = fit(retriever(), Drawn(), recipe, folder=tmp_path, show_progress=False)
+    after = fit(retriever(), Drawn(), recipe, folder=tmp_path, show_progress=False).retriever
     for name, parameter in before.named_parameters():
         if not parameter.requires_grad:
             assert torch.equal(parameter, after.get_parameter(name)), name
@@ -111,8 +70,8 @@ def test_the_temperature_stays_where_clip_keeps_it(tmp_path: Path) -> None:
     hot = retriever("clip4clip")
     with torch.no_grad():
         hot.clip.logit_scale.fill_(20)
-    trained = fit(hot, Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=False)
-    assert trained.clip.logit_scale.exp().item() == pytest.approx(100)
+    fit(hot, Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=False)
+    assert hot.clip.logit_scale.exp().item() == pytest.approx(100)
 
 
 def groups(recipe: Recipe, name: str = "tempme") -> dict[tuple[float, float], int]:
@@ -153,6 +112,10 @@ def test_vectors_may_be_spared_from_weight_decay() -> None:
         ({"batch": -1}, r"recipe\.batch is -1"),
         ({"save_every": 0}, r"recipe\.save_every is 0"),
         ({"warmup": 1.0}, r"recipe\.warmup is 1\.0; it is a share"),
+        ({"average": -0.1}, r"recipe\.average is -0\.1"),
+        ({"patience": 2}, r"set recipe\.validate_every"),
+        ({"optimizer": "sgd"}, r"recipe\.optimizer is 'sgd'; possible: adamw, official"),
+        ({"loggers": ("mlflow",)}, r"recipe\.loggers is 'mlflow'"),
         ({"precision": "fp8"}, r"recipe\.precision is 'fp8'; possible: .*bf16"),
     ],
 )
@@ -169,12 +132,15 @@ def test_frozen_layers_run_once_for_every_scene_of_a_pool() -> None:
     row = system("tempme", backbone=replace(TINY, vocab=words.vocab), frames=2)
     row = replace(row, tuning=replace(row.tuning, vision_from=8))
     begun = BegunBatches(build(row, tokenizer=words, seed=0), pool, batch=4, seed=0)
-    (tokens, _), captions, others = begun[3]
+    (tokens, _), captions, others, _ = begun.part(3, 0, 1)
     assert tokens.shape[:2] == (4, 2)
     assert len(captions) == len(others) == 4
-    again = begun[3]
-    assert torch.equal(tokens, again[0][0])
-    assert captions == again[1]
+    again = begun.part(3, 0, 1)
+    assert torch.equal(tokens, again.frames[0])
+    assert captions == again.captions
+    parts = [begun.part(3, rank, 2) for rank in (0, 1)]
+    assert torch.equal(tokens, torch.cat([part.frames[0] for part in parts]))
+    assert [*parts[0].captions, *parts[1].captions] == captions
 
 
 def test_batches_are_a_function_of_their_number() -> None:
@@ -262,3 +228,99 @@ def test_a_retriever_is_judged_on_pairs_of_twins() -> None:
     )
     assert set(found) == {"t2v", "v2t", "twins"}
     assert 0 <= found["t2v"]["r1"] <= 100
+
+
+def gradients(recipe: Recipe) -> dict[str, torch.Tensor]:
+    """Of the parameters that learn, in one step."""
+    made = retriever()
+    task = ContrastiveTask(made, recipe)
+    task.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    task.training_step(Drawn().part(0, 0, 1), 0).backward()
+    return {name: p.grad for name, p in learnt(made).items() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    "saving", [{"micro_batch": 1}, {"micro_batch": 3}, {"checkpoint_layers": True}]
+)
+def test_less_memory_leaves_the_gradients(saving: dict[str, Any]) -> None:
+    recipe = replace(RECIPE, paraphrase=0.5)
+    whole, saved = gradients(recipe), gradients(replace(recipe, **saving))
+    assert whole.keys() == saved.keys()
+    for name, gradient in whole.items():
+        torch.testing.assert_close(gradient, saved[name], msg=name, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("saving", [{"micro_batch": 1}, {"checkpoint_layers": True}])
+def test_less_memory_is_held_until_the_way_back(saving: dict[str, Any]) -> None:
+    def held(recipe: Recipe) -> int:
+        sizes: dict[int, int] = {}
+
+        def note(x: torch.Tensor) -> torch.Tensor:
+            sizes[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        task = ContrastiveTask(retriever("clip4clip"), recipe)
+        task.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+            loss = task.training_step(Drawn().part(0, 0, 1), 0)
+        assert loss.requires_grad
+        return sum(sizes.values())
+
+    assert held(replace(RECIPE, **saving)) < 0.6 * held(RECIPE)
+
+
+def test_the_saved_weights_can_be_a_running_mean(tmp_path: Path) -> None:
+    plain = fit(retriever(), Drawn(), RECIPE, folder=tmp_path / "plain", show_progress=False)
+    recipe = replace(RECIPE, average=0.5)
+    mean = fit(retriever(), Drawn(), recipe, folder=tmp_path / "mean", show_progress=False)
+    assert mean.history.losses == plain.history.losses  # training itself does not notice
+    ends = learnt(mean.retriever)
+    assert any(not torch.equal(p, ends[name]) for name, p in learnt(plain.retriever).items())
+
+
+class Scores:
+    """A validation whose answers are known beforehand."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores, self.seen = list(scores), []
+
+    def __call__(self, asked: Retriever) -> tuple[float, dict[str, float]]:
+        self.seen.append({name: p.detach().clone() for name, p in learnt(asked).items()})
+        return self.scores[len(self.seen) - 1], {"r1": 1.0}
+
+
+def test_the_best_weights_stay(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, validate_every=1)
+    scores = Scores(1, 3, 2, 2.5)
+    fitted = fit(
+        retriever(), Drawn(), recipe, folder=tmp_path, validate=scores, show_progress=False
+    )
+    assert (fitted.best_score, fitted.steps) == (3, 4)
+    assert [told["validation"] for told in fitted.history.validations] == [1, 3, 2, 2.5]
+    assert [told["step"] for told in fitted.history.validations] == [1, 2, 3, 4]
+    for name, value in learnt(fitted.retriever).items():
+        assert torch.equal(value, scores.seen[3][name]), name
+    for name, value in learnt(fitted.take_best()).items():
+        assert torch.equal(value, scores.seen[1][name]), name
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=20, validate_every=1, patience=2)
+    scores = Scores(1, 3, 2, 2.5, *range(20))
+    fitted = fit(
+        retriever(), Drawn(), recipe, folder=tmp_path, validate=scores, show_progress=False
+    )
+    assert fitted.steps == 4
+    with pytest.raises(BadWeights, match="nothing was validated"):
+        replace(fitted, folder=tmp_path / "elsewhere").take_best()
+
+
+def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="'fp16', which needs a GPU"):
+        fit(
+            retriever(),
+            Drawn(),
+            replace(RECIPE, precision="fp16"),
+            folder=tmp_path,
+            devices=Devices(accelerator="cpu"),
+        )

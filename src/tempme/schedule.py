@@ -71,8 +71,8 @@ def schedule(
     """The progressive plan of one encoder, a Step per block.
 
     Blocks before the first join merge `r` tokens in every frame. A block in `joins` concatenates
-    that many clips and keeps `keep_cross` of the tokens before attention; from there on every
-    block keeps `keep_intra` after attention. At most half of the free tokens find a partner.
+    that many clips (1 leaves them apart) and keeps `keep_cross` of the tokens before attention;
+    from there on every block keeps `keep_intra` after attention. At most half of the free tokens find a partner.
     """
     joins = dict(joins or {})
     check_joins(joins, frames=frames, depth=depth)
@@ -82,7 +82,7 @@ def schedule(
     for block in range(depth):
         k = joins.get(block, 1)
         n, protected, clips = n * k, protected * k, clips // k
-        cross = _share(n, 1 - keep_cross, n - protected) if k > 1 else 0
+        cross = _share(n, 1 - keep_cross, n - protected) if block in joins else 0
         attended = n - cross
         free = attended - protected
         intra = min(r, free // 2) if block < first_join else _share(attended, 1 - keep_intra, free)

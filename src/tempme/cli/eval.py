@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, say
 
-if TYPE_CHECKING:
-    from tempme.datasets.pairs import Split
-
 app = typer.Typer(add_completion=False)
-FOLDER = "folder"
 
 
 @app.command()
@@ -43,11 +39,12 @@ def evaluate(
     from rich.progress import Progress
 
     import tempme
+    from tempme.datasets.table import FOLDER, open_split
     from tempme.evaluation import evaluate as evaluate_split
     from tempme.ranks import checked_ties
 
     policy = checked_ties(ties)
-    pairs = _split(dataset, split, part, annotations)
+    pairs = open_split(dataset, split, annotations=annotations, part=part)
     retriever = tempme.load(model)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -71,17 +68,3 @@ def evaluate(
         print_line(line)
     for video, reason in report.failed.items():
         say(f"left out {video}: {reason}")
-
-
-def _split(dataset: str, split: str | None, part: str | None, annotations: Path) -> Split:
-    from tempme.datasets.folder import load_folder
-    from tempme.datasets.pairs import Split
-    from tempme.datasets.table import DATASETS, read_split
-    from tempme.errors import UnknownName
-
-    if dataset == FOLDER:
-        every = load_folder(annotations, split=split, part=part)
-        return Split("/".join(filter(None, (annotations.name, split, part))), every)
-    if dataset not in DATASETS:
-        raise UnknownName.among("data set", dataset, [*DATASETS, FOLDER])
-    return read_split(dataset, split or "test", annotations=annotations)

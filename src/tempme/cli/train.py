@@ -24,14 +24,27 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Overrule a key: recipe.steps=100.")
     ] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of one device each: GPUs, or CPU processes.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster job.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train the system of EXPERIMENT and judge it; a run that was cut off goes on."""
     from tempme.experiments import Experiment, run
     from tempme.results import write
+    from tempme.training import Devices
 
     settings = Experiment.read(experiment, changes or ())
-    _, answer = run(settings, seed=seed, folder=out, show_progress=not as_json)
+    _, answer = run(
+        settings,
+        seed=seed,
+        folder=out,
+        devices=Devices(devices, nodes),
+        show_progress=not as_json,
+    )
+    if answer is None:  # another process of the run reports
+        return
     if result is not None:
         write(answer, result)
     if as_json:

@@ -26,6 +26,9 @@ class Pool:
     @classmethod
     def of(cls, count: int, *, static: float, lookalikes: int, seed: int) -> Pool:
         """About `count` scenes of the training split."""
+        _check(static, lookalikes)
+        if count < 1:
+            raise BadSetting(f"pool is {count}; it is a number of scenes: 1 or more")
         rng = random.Random(f"pool/{seed}")
         groups: list[tuple[Scene, ...]] = []
         while sum(map(len, groups)) < count:
@@ -71,18 +74,20 @@ class SceneBatches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.static <= 1:
-            raise BadSetting(f"static is {self.static}; it is a share: 0 to 1")
-        if self.lookalikes < 0:
-            raise BadSetting(f"lookalikes is {self.lookalikes}; it is a number: 0 or more")
+        _check(self.static, self.lookalikes)
 
     def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
         """Frames (V, F, S, S, 3), a caption per video, and another of its captions."""
+        return self.part(step, slice(None))
+
+    def part(self, step: int, own: slice) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
+        """A part of the batch; only its frames are drawn."""
         rng = random.Random(f"{self.seed}/{step}")
         made = self._scenes(rng)
-        frames = np.stack([self._frames(scene, rng) for scene in made])
-        pairs = [rng.sample(scene.captions, 2) for scene in made]
-        return frames, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        times = [rng.random() if self.frames == 1 else None for _ in made]
+        pairs = [rng.sample(scene.captions, 2) for scene in made][own]
+        frames = [self._frames(*one) for one in zip(made[own], times[own], strict=True)]
+        return np.stack(frames), [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
@@ -93,10 +98,17 @@ class SceneBatches:
                 made.append(group[0].twin)
         return made[: self.batch]
 
-    def _frames(self, scene: Scene, rng: random.Random) -> npt.NDArray[np.uint8]:
-        if self.frames == 1:
-            return draw(scene, rng.random(), size=self.size)[None]
+    def _frames(self, scene: Scene, time: float | None) -> npt.NDArray[np.uint8]:
+        if time is not None:
+            return draw(scene, time, size=self.size)[None]
         return clip(scene, self.frames, size=self.size)
+
+
+def _check(static: float, lookalikes: int) -> None:
+    if not 0 <= static <= 1:
+        raise BadSetting(f"static is {static}; it is a share: 0 to 1")
+    if lookalikes < 0:
+        raise BadSetting(f"lookalikes is {lookalikes}; it is a number: 0 or more")
 
 
 def _group(rng: random.Random, static: float, lookalikes: int) -> tuple[Scene, ...]:

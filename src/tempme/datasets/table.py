@@ -9,8 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tempme.datasets import activitynet, didemo, lsmdc, msrvtt, msrvtt_qa, msvd, vatex
+from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Split
 from tempme.errors import BadSetting, UnknownName
+
+FOLDER = "folder"  # the name of what is no published data set
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,18 @@ def read_split(name: str, split: str, *, annotations: Path) -> Split:
         with_pairs = [other for other, one in DATASETS.items() if one.read is not None]
         raise BadSetting(f"{name} has questions, not captions; with captions: {with_pairs}")
     return known.read(annotations, split)
+
+
+def open_split(
+    name: str, split: str | None, *, annotations: Path, part: str | None = None
+) -> Split:
+    """The pairs of a split of a published data set, or of a person's folder or captions file.
+
+    `split` and `part` of a folder name the rows with these values; None takes every row.
+    """
+    if name != FOLDER:
+        if name not in DATASETS:
+            raise UnknownName.among("data set", name, [*DATASETS, FOLDER])
+        return read_split(name, split or "test", annotations=annotations)
+    every = load_folder(annotations, split=split, part=part)
+    return Split("/".join(filter(None, (annotations.name, split, part))), every)

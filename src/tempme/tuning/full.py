@@ -1,4 +1,12 @@
-"""Full fine-tuning as in CLIP4Clip (Luo et al., 2021): everything above the embeddings learns."""
+"""Full fine-tuning, as CLIP4Clip has it (Luo et al., 2021, arXiv 2104.08860, section 3).
+
+Everything above the embeddings learns, in both towers: blocks, last norms, projections and the
+temperature. Patches, words, positions and the first norm stay frozen even in "full" tuning
+(`freeze_layer_num` 0 of the official code, ArrowLuo/CLIP4Clip 508ffa3), which makes 123,540,993
+learning parameters of ViT-B/32. Nothing is added. The original stores weights in half precision
+without a copy in full, which changes its steps; ours are in full precision, so that its learning
+rate of 1e-7 has to be searched anew.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +18,14 @@ from tempme.tuning.method import Tuning
 
 @dataclass(frozen=True)
 class Full(Tuning):
-    """Blocks, last norms, projections and temperature learn; `embeddings` too if asked for.
+    """CLIP itself learns.
 
-    CLIP4Clip freezes patches, words, positions and the first norm even in "full" tuning.
+    embeddings: whether patches, words, positions and the first norm learn, too.
+    vision_from: the first image block that learns.
     """
 
     embeddings: bool = False
+    vision_from: int = 0
 
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Set what requires gradients; nothing is added."""
@@ -30,4 +40,5 @@ class Full(Tuning):
                 text.position_embedding,
             ):
                 vector.requires_grad_(False)
+        clip.vision.layers[: self.vision_from].requires_grad_(False)
         return clip

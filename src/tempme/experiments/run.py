@@ -1,0 +1,176 @@
+"""Train and judge: an experiment -> a retriever and a result, ready for results/."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import tomli_w
+import torch
+
+from tempme.checkpoint import build
+from tempme.experiments.scenes import Scenes, vocabulary
+from tempme.experiments.settings import Experiment, SceneData
+from tempme.experiments.videos import Videos
+from tempme.experiments.world import World
+from tempme.results import environment, write
+from tempme.retriever import Retriever
+from tempme.schedule import total_tokens
+from tempme.training import Devices, Fitted, Validation, fit
+
+TIMED_VIDEOS, TIMED_ROUNDS = 8, 5
+TEST_LABEL = "weights chosen on the test set, as in the paper"
+
+
+def run(
+    experiment: Experiment,
+    *,
+    seed: int,
+    folder: Path,
+    devices: Devices | None = None,
+    show_progress: bool = True,
+) -> tuple[Retriever, dict[str, Any] | None]:
+    """The retriever and its result; the result is None in all processes of a run but one.
+
+    `folder` gets logs, checkpoints, the retriever, and what the run was: experiment.toml with
+    every setting, environment.json, data.json.
+    """
+    world = open_world(experiment)
+    made = experiment.system.system()
+    weights = experiment.system.weights
+    tokenizer = None if weights else vocabulary(made.max_words)
+    retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
+    note(experiment, folder)
+    started = time.perf_counter()
+    batches = world.batches(retriever, experiment.recipe, seed)
+    try:
+        fitted = fit(
+            retriever,
+            batches,
+            replace(experiment.recipe, steps=world.steps(experiment.recipe)),
+            folder=folder,
+            seed=seed,
+            devices=devices,
+            validate=_validation(experiment, world),
+            show_progress=show_progress,
+        )
+    finally:
+        world.close()
+    seconds = time.perf_counter() - started
+    if not fitted.is_main:
+        return fitted.retriever, None
+    metrics, selection = _judged(experiment, world, fitted)
+    retriever.save(folder / "retriever")
+    facts = world.facts()
+    write(facts, folder / "data.json")
+    return retriever, {
+        "experiment": experiment.name,
+        "seed": seed,
+        "settings": asdict(experiment),
+        "metrics": metrics,
+        "selection": selection,
+        "data": facts,
+        "cost": asdict(retriever.system.cost())
+        | {
+            "tokens": total_tokens(retriever.system.plan()),
+            "trainable_parameters": made.trainable_parameters(),
+        },
+        "steps": fitted.steps,
+        "training_seconds": round(seconds, 1),
+        "videos_per_second": round(videos_per_second(retriever), 2),
+        "peak_memory_mb": peak_memory_mb(),
+        "history": fitted.history.curve(),
+        "validations": fitted.history.validations,
+        "environment": environment() | {"threads": torch.get_num_threads()},
+    }
+
+
+def open_world(experiment: Experiment) -> World:
+    """Where the videos and captions of an experiment come from."""
+    data = experiment.data
+    if isinstance(data, SceneData):
+        return Scenes(data, experiment.evaluation.gallery)
+    return Videos(data)
+
+
+def note(experiment: Experiment, folder: Path) -> None:
+    """Write what the run is before it begins: settings as they were resolved, and the machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {name: table for name, table in asdict(experiment).items() if name != "name"}
+    text = tomli_w.dumps(_without_none(tables))
+    (folder / "experiment.toml").write_text(text, "utf-8")
+    write(environment(), folder / "environment.json")
+
+
+def rsum(metrics: Mapping[str, Any]) -> float:
+    """R@1 + R@5 + R@10 of text to video, over all parts: what weights are chosen by."""
+    return sum(float(scores["t2v"]["rsum"]) for scores in metrics.values())
+
+
+def videos_per_second(retriever: Retriever) -> float:
+    """Videos that the trained encoder takes in fp32, eight at a time, in the median round."""
+    ready = retriever.for_inference("fp32")
+    size = ready.image_size
+    frames = torch.zeros(TIMED_VIDEOS, ready.frames, 3, size, size, device=ready.device)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(TIMED_ROUNDS):
+            start = time.perf_counter()
+            ready.encode_videos(frames).sum().item()  # a number waits for the device
+            seconds.append(time.perf_counter() - start)
+    return TIMED_VIDEOS / median(seconds)
+
+
+def peak_memory_mb() -> int:
+    """The most memory this process has held: of the GPU where there is one."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _validation(experiment: Experiment, world: World) -> Validation | None:
+    """What weights are chosen by; nothing where the last ones are taken and none is asked for."""
+    select, every = experiment.evaluation.select, experiment.recipe.validate_every
+    if select == "last" and not every:
+        return None
+    question = world.judge if select == "test" else world.validate
+
+    def validate(retriever: Retriever) -> tuple[float, Mapping[str, float]]:
+        metrics = question(retriever)
+        return rsum(metrics), {f"{part}_r1": s["t2v"]["r1"] for part, s in metrics.items()}
+
+    return validate
+
+
+def _judged(
+    experiment: Experiment, world: World, fitted: Fitted
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics of the weights that were chosen, and those of the last beside them."""
+    select = experiment.evaluation.select
+    metrics = world.judge(fitted.retriever)
+    selection: dict[str, Any] = {"by": select}
+    if fitted.best_score is not None:
+        selection |= {"last": metrics, "best_score": fitted.best_score}
+        if select != "last":
+            metrics = world.judge(fitted.take_best())
+            selection["best"] = metrics
+    if select == "test":
+        selection["label"] = TEST_LABEL
+    return metrics, selection
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: what is None is left out. Its keys are strings."""
+    return {
+        str(key): _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }

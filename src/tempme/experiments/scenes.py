@@ -1,0 +1,177 @@
+"""Generated scenes: the world whose right answers are known, and can be made anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tempme.clip.tokenizer import Tokenizer
+from tempme.datasets.batches import Pool, SceneBatches
+from tempme.datasets.scenes import PARTS, Part, Scene, clip, scenes
+from tempme.datasets.scenes.world import Split
+from tempme.errors import BadSetting
+from tempme.experiments.settings import SceneData
+from tempme.metrics import both_directions
+from tempme.retriever import Retriever
+from tempme.training import Batch, Batches, BegunBatches, Recipe
+from tempme.training.batches import share
+
+VOCABULARY_SCENES = 2000  # scenes of each part and split whose captions make the vocabulary
+TEST_SEED, VALIDATION_SEED = 0, 1_000_003
+VALIDATION_GALLERY = 100  # at most: validation comes often
+ENCODED_AT_ONCE = 25  # videos
+EQUAL_DIGITS = 5  # scores nearer than this are the same
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The scenes of an experiment."""
+
+    data: SceneData
+    gallery: int
+
+    def batches(self, retriever: Retriever, recipe: Recipe, seed: int) -> Batches:
+        """New scenes in every batch, or a pool whose frozen blocks run once."""
+        data, batch = self.data, recipe.batch
+        if data.pool:
+            pool = Pool.of(data.pool, static=data.static, lookalikes=data.lookalikes, seed=seed)
+            return BegunBatches(retriever, pool, batch=batch, seed=seed)
+        return FreshScenes(
+            SceneBatches(
+                batch=batch,
+                frames=retriever.frames,
+                size=retriever.image_size,
+                static=data.static,
+                twins=data.twins,
+                lookalikes=data.lookalikes,
+                seed=seed,
+            )
+        )
+
+    def steps(self, recipe: Recipe) -> int:
+        """Scenes never end, so only steps say how long."""
+        if recipe.epochs is not None:
+            raise BadSetting("scenes never end: give recipe.steps rather than recipe.epochs")
+        return recipe.steps
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def judge(self, retriever: Retriever) -> dict[str, Any]:
+        """Held-out combinations: each part in a gallery of its own, and both in one."""
+        return judge_parts(retriever, self.gallery, split="test", seed=TEST_SEED)
+
+    def validate(self, retriever: Retriever) -> Mapping[str, Any]:
+        """Scenes of the training split that no batch and no pool holds."""
+        gallery = min(VALIDATION_GALLERY, self.gallery)
+        return judge_parts(retriever, gallery, split="train", seed=VALIDATION_SEED)
+
+    def facts(self) -> dict[str, Any]:
+        """A hash over captions of the test scenes: equal only where the grammar is."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in PARTS:
+            for scene in scenes(self.gallery, part=part, split="test", seed=TEST_SEED):
+                digest.update("\n".join((scene.id, *scene.captions)).encode())
+        return {"name": self.data.name, "test": digest.hexdigest(), "gallery": self.gallery}
+
+
+class FreshScenes:
+    """`SceneBatches` as `Batches`."""
+
+    def __init__(self, source: SceneBatches) -> None:
+        self.source = source
+
+    def part(self, step: int, rank: int, world: int) -> Batch:
+        """The share of one process; the captions of all are drawn, the frames of its own alone."""
+        own = share(self.source.batch, rank, world)
+        frames, captions, others = self.source.part(step, own)
+        numbers = range(own.start, own.stop)
+        return Batch(frames, captions, others, [step * self.source.batch + n for n in numbers])
+
+
+def judge_parts(
+    retriever: Retriever, gallery: int, *, split: Split, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Metrics of each part, and of both in one gallery."""
+    ready = retriever.for_inference("fp32")
+    found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in PARTS}
+    encoded = {part: _encode(ready, some) for part, some in found.items()}
+    answer = {part: _judged(*encoded[part], found[part]) for part in PARTS}
+    texts, videos = (np.concatenate([pair[i] for pair in encoded.values()]) for i in (0, 1))
+    return answer | {"both": _expected(_scores(texts, videos))}
+
+
+def judge(retriever: Retriever, part: Part, *, gallery: int) -> dict[str, Any]:
+    """Metrics of held-out scenes, one caption each: both directions, and twins told apart.
+
+    `twins` is the share (%) of temporal captions nearer to their video than to its twin, a tie
+    counting half; mean pooling cannot do better than 50.
+    """
+    found = scenes(gallery, part=part, split="test", seed=TEST_SEED)
+    return _judged(*_encode(retriever.for_inference("fp32"), found), found)
+
+
+@torch.inference_mode()
+def _encode(ready: Retriever, found: Sequence[Scene]) -> tuple[Matrix, Matrix]:
+    """Features of the first captions (T, D), and of the videos (V, D)."""
+    videos = [
+        ready.encode_videos(
+            torch.stack(
+                [
+                    ready.transform(clip(scene, ready.frames, size=ready.image_size))
+                    for scene in found[first : first + ENCODED_AT_ONCE]
+                ]
+            )
+        )
+        for first in range(0, len(found), ENCODED_AT_ONCE)
+    ]
+    texts = ready.encode_texts([scene.captions[0] for scene in found])
+    return texts.cpu().numpy(), torch.cat(videos).cpu().numpy()
+
+
+def _judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, Any]:
+    matrix = _scores(texts, videos)
+    answer: dict[str, Any] = _expected(matrix)
+    place = {scene.id: number for number, scene in enumerate(found)}
+    twin = [place[scene.twin.id] for scene in found if scene.twin]
+    if twin:
+        own, other = matrix.diagonal(), matrix[range(len(twin)), twin]
+        share_apart = (own > other).mean() + (own == other).mean() / 2
+        answer["twins"] = round(100 * float(share_apart), 2)
+    return answer
+
+
+def _scores(texts: Matrix, videos: Matrix) -> Matrix:
+    return (texts @ videos.T).round(EQUAL_DIGITS)
+
+
+def _expected(matrix: Matrix) -> dict[str, Any]:
+    """Both directions, a tie counting half: mean-pooled twins are equal but for rounding."""
+    kindly, harshly = (both_directions(matrix, ties=t) for t in ("optimistic", "pessimistic"))
+    return {
+        name: {key: (value + bad[key]) / 2 for key, value in good.items()}
+        for name, good, bad in (
+            ("t2v", kindly.t2v.as_dict(), harshly.t2v.as_dict()),
+            ("v2t", kindly.v2t.as_dict(), harshly.v2t.as_dict()),
+        )
+    }
+
+
+def vocabulary(context: int) -> Tokenizer:
+    """The words of the scenes' captions, and no others."""
+    captions = (
+        caption
+        for part in PARTS
+        for split in ("train", "test")
+        for scene in scenes(VOCABULARY_SCENES, part=part, split=split, seed=1)
+        for caption in scene.captions
+    )
+    return Tokenizer.of_words(captions, context=context)

@@ -1,0 +1,181 @@
+"""An experiment file -> values: what is trained, on what, how, and how it is judged.
+
+[system]      name, backbone, frames, weights (a published tag, a saved or shipped retriever, or
+              none); tuning and compression: settings that overrule the row's
+[data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
+              pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
+              for each)
+              name = a published data set, or "folder": annotations, videos, train, validation,
+              test, augment, workers, on_bad ("skip" or "fail")
+[recipe]      fields of `training.Recipe`
+[evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
+              weights are reported (the paper's own protocol is "test")
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tempme.datasets.table import DATASETS, FOLDER
+from tempme.errors import BadSetting, UnknownName
+from tempme.training.recipe import Recipe
+from tempme.zoo import System, system
+
+SCENES = "scenes"
+SELECTIONS = ("last", "validation", "test")
+BAD = ("skip", "fail")
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """The row of the table, and where its weights come from; settings overrule the row's."""
+
+    name: str
+    backbone: str = "scenes-tiny"
+    frames: int = 12
+    weights: str | None = None
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    compression: Mapping[str, Any] = field(default_factory=dict)
+
+    def system(self) -> System:
+        """The system with its overruled settings."""
+        row = system(self.name, backbone=self.backbone, frames=self.frames)
+        try:
+            return replace(
+                row,
+                tuning=replace(row.tuning, **self.tuning),
+                compression=replace(row.compression, **_with_numbers(self.compression)),
+            )
+        except TypeError as reason:
+            raise BadSetting(f"{self.name} has no such setting: {reason}") from reason
+
+
+@dataclass(frozen=True)
+class SceneData:
+    """What a batch of generated scenes is made of."""
+
+    name: str = SCENES
+    static: float = 0.5
+    twins: bool = True
+    lookalikes: int = 0
+    pool: int = 0
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """A data set on disk: annotation files, videos, and which of its splits do what."""
+
+    name: str
+    annotations: str
+    videos: str | None = None
+    train: str = "train"
+    validation: str | None = None
+    test: str = "test"
+    augment: bool = False
+    workers: int | None = None
+    on_bad: str = "skip"
+
+    def __post_init__(self) -> None:
+        if self.on_bad not in BAD:
+            raise BadSetting(f"data.on_bad is {self.on_bad!r}; possible: {', '.join(BAD)}")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Held-out videos that a trained system has to find, and which weights are reported."""
+
+    gallery: int = 500
+    select: str = "last"
+
+    def __post_init__(self) -> None:
+        if self.select not in SELECTIONS:
+            raise BadSetting(
+                f"evaluation.select is {self.select!r}; possible: {', '.join(SELECTIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One file of experiments/."""
+
+    name: str
+    system: SystemSettings
+    data: SceneData | VideoData = SceneData()
+    recipe: Recipe = field(default_factory=Recipe)
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @classmethod
+    def read(cls, path: Path, changes: Sequence[str] = ()) -> Experiment:
+        """The experiment in a TOML file; `changes` are `table.key=value`."""
+        try:
+            table = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as reason:
+            raise BadSetting(f"{path} is no experiment: {reason}") from reason
+        for change in changes:
+            _change(table, change)
+        return cls.of(f"{path.parent.name}/{path.stem}", table, path)
+
+    @classmethod
+    def of(cls, name: str, table: Mapping[str, Any], origin: object) -> Experiment:
+        """The experiment that TOML tables describe."""
+        kinds: dict[str, Any] = {
+            "system": SystemSettings,
+            "data": _kind_of_data(table.get("data", {})),
+            "recipe": Recipe,
+            "evaluation": EvaluationSettings,
+        }
+        unknown = table.keys() - kinds.keys()
+        if unknown or "system" not in table:
+            raise BadSetting(
+                f"{origin} has tables {sorted(table)}; it needs [system] and may have "
+                f"{', '.join(sorted(kinds.keys() - {'system'}))}"
+            )
+        try:
+            parts = {
+                key: kinds[key](**{k: _frozen(v) for k, v in value.items()})
+                for key, value in table.items()
+            }
+        except TypeError as reason:
+            raise BadSetting(f"{origin}: {reason}") from reason
+        return cls(name=name, **parts)
+
+
+def _kind_of_data(table: Mapping[str, Any]) -> type[SceneData] | type[VideoData]:
+    name = table.get("name", SCENES)
+    if name == SCENES:
+        return SceneData
+    if name not in (FOLDER, *DATASETS):
+        raise UnknownName.among("data set", str(name), [SCENES, FOLDER, *DATASETS])
+    return VideoData
+
+
+def _with_numbers(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML keys are strings; those of a table from blocks to numbers are blocks."""
+    return {
+        name: {int(block): value for block, value in setting.items()}
+        if isinstance(setting, Mapping)
+        else _frozen(setting)
+        for name, setting in settings.items()
+    }
+
+
+def _change(table: dict[str, Any], change: str) -> None:
+    """Set one key of a table, or of a table in it, from `table.key=value`, as TOML has it."""
+    where, _, value = change.partition("=")
+    *sections, key = where.strip().split(".")
+    if not sections or not key or not value:
+        raise BadSetting(f"--set {change!r} is not of the form table.key=value")
+    for section in sections:
+        table = table.setdefault(section, {})
+    try:
+        table[key] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[key] = value  # a bare word is a string
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

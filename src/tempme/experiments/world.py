@@ -1,0 +1,31 @@
+"""What an experiment needs of its data, wherever that comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tempme.retriever import Retriever
+from tempme.training import Batches, Recipe
+
+
+class World(Protocol):
+    """Batches to learn from, a question to choose weights by, and the final judgement."""
+
+    def batches(self, retriever: Retriever, recipe: Recipe, seed: int) -> Batches:
+        """What the retriever learns from."""
+
+    def steps(self, recipe: Recipe) -> int:
+        """Steps of the whole run, once its batches are there."""
+
+    def close(self) -> None:
+        """Nothing more is learnt from it."""
+
+    def judge(self, retriever: Retriever) -> dict[str, Any]:
+        """Metrics of held-out videos by part: `{part: {"t2v": ..., "v2t": ...}}`."""
+
+    def validate(self, retriever: Retriever) -> Mapping[str, Any]:
+        """The same of other videos, by which weights may be chosen."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the data is: hashes and counts, and which videos could not be used."""

@@ -1,0 +1,245 @@
+"""A retriever, batches and a recipe -> the retriever, trained: on one device or several."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from tempme.errors import BadSetting, BadWeights, MissingExtra
+from tempme.precision import has_bf16
+from tempme.retriever import Retriever
+from tempme.training.batches import Batches, Stream
+from tempme.training.recipe import Recipe
+from tempme.training.task import ContrastiveTask
+from tempme.training.watchers import SCORE, History, Validation
+
+CHECKPOINT, BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained retriever, ready to encode, with its last weights (or their running mean).
+
+    `history` is that of the whole run, resumed or not. `is_main` is False in all processes but
+    one of a run of several: that one writes what there is to write. `best_score` is None where
+    nothing was validated; `take_best` puts those weights in.
+    """
+
+    retriever: Retriever
+    history: History
+    is_main: bool
+    folder: Path
+    steps: int
+    best_score: float | None = None
+
+    def take_best(self) -> Retriever:
+        """The retriever with the weights that validated best, in place."""
+        path = self.folder / BEST
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+        except OSError as reason:
+            raise BadWeights(f"{path} is missing: nothing was validated in this run") from reason
+        prefix = "retriever."
+        own = {name.removeprefix(prefix): value for name, value in state.items()}
+        self.retriever.load_state_dict(own)
+        return self.retriever
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Where a run takes place: `count` processes of one device each, on the accelerator there is.
+
+    On a cluster (SLURM, torchrun) `nodes` machines of `count` devices each.
+    """
+
+    count: int = 1
+    nodes: int = 1
+    accelerator: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.nodes < 1:
+            raise BadSetting(f"{self.count} devices on {self.nodes} machines; 1 or more of each")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.count * self.nodes
+
+    def strategy(self) -> Any:
+        """One process as it is; several with the mean of their gradients."""
+        if self.processes == 1:
+            return "auto"
+        # Some systems have parameters that their originals left dead (DGL's postfix).
+        return DDPStrategy(find_unused_parameters=True)
+
+
+def fit(
+    retriever: Retriever,
+    batches: Batches,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    seed: int = 0,
+    devices: Devices | None = None,
+    validate: Validation | None = None,
+    show_progress: bool = True,
+) -> Fitted:
+    """Train `retriever` in place.
+
+    Logs and checkpoints go to `folder`; where a checkpoint lies there, the run goes on from it.
+    `validate` is asked every `recipe.validate_every` steps and at the end; the best weights stay.
+    """
+    devices = devices or Devices()
+    if recipe.batch % devices.processes:
+        raise BadSetting(
+            f"recipe.batch is {recipe.batch}, which {devices.processes} processes cannot share "
+            f"equally; use a multiple of {devices.processes}"
+        )
+    lightning.seed_everything(seed, verbose=False)
+    history = History()
+    task = ContrastiveTask(retriever, recipe, validate, history)
+    trainer = _trainer(recipe, devices, folder, history, validate is not None, show_progress)
+    last = folder / CHECKPOINT
+    retriever.train()
+    with _quietly():
+        trainer.fit(
+            task,
+            Stream(batches, recipe.steps, trainer),
+            [0] if validate else None,  # one item: a validation is one question
+            ckpt_path=str(last) if last.exists() else None,
+            weights_only=True,
+        )
+    return Fitted(
+        retriever.eval(),
+        history,
+        is_main=trainer.is_global_zero,
+        folder=folder,
+        steps=trainer.global_step,
+        best_score=_best_score(trainer),
+    )
+
+
+def _trainer(
+    recipe: Recipe,
+    devices: Devices,
+    folder: Path,
+    history: History,
+    is_validated: bool,
+    show_progress: bool,
+) -> lightning.Trainer:
+    every = min(recipe.validate_every or recipe.steps, recipe.steps)
+    return lightning.Trainer(
+        accelerator=devices.accelerator,
+        devices=devices.count,
+        num_nodes=devices.nodes,
+        strategy=devices.strategy(),
+        precision=_precision(recipe.precision, devices.accelerator),
+        max_steps=recipe.steps,
+        max_epochs=1,
+        gradient_clip_val=recipe.clip_norm,
+        val_check_interval=every if is_validated else None,
+        num_sanity_val_steps=0,
+        logger=[_logger(name, folder) for name in recipe.loggers],
+        callbacks=_callbacks(recipe, folder, history, is_validated, show_progress),
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+        inference_mode=False,
+    )
+
+
+def _callbacks(
+    recipe: Recipe, folder: Path, history: History, is_validated: bool, show_progress: bool
+) -> list[Callback]:
+    made: list[Callback] = [history]
+    if recipe.loggers:
+        made.append(LearningRateMonitor("step"))
+    if recipe.average:
+        made.append(EMAWeightAveraging(decay=recipe.average))
+    if is_validated:
+        made += _choosers(recipe, folder)
+    if show_progress:
+        made.append(RichProgressBar())
+    last = ModelCheckpoint(
+        folder, "last", every_n_train_steps=recipe.save_every, enable_version_counter=False
+    )
+    return [*made, last]
+
+
+def _choosers(recipe: Recipe, folder: Path) -> list[Callback]:
+    """Keep the best weights; stop where nothing gets better."""
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        monitor=SCORE,
+        mode="max",
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    if not recipe.patience:
+        return [best]
+    return [
+        best,
+        EarlyStopping(SCORE, mode="max", patience=recipe.patience, check_on_train_epoch_end=False),
+    ]
+
+
+def _logger(name: str, folder: Path) -> Logger:
+    """A logger that starts a new version where a run goes on: earlier logs stay."""
+    if name == "csv":
+        return CSVLogger(folder, name="csv")
+    if name == "tensorboard":
+        return TensorBoardLogger(folder, name="tensorboard")
+    try:
+        return WandbLogger(project="tempme", name=folder.name, save_dir=folder)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(
+            "the logger wandb needs the package of that name: pip install wandb"
+        ) from missing
+
+
+def _precision(asked: str, accelerator: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    if asked == "fp16":
+        if accelerator == "cpu":
+            raise BadSetting(
+                "recipe.precision is 'fp16', which needs a GPU; on a CPU: bf16, fp32 or auto"
+            )
+        return "16-mixed"
+    is_half = asked == "bf16" or (asked == "auto" and has_bf16(accelerator))
+    return "bf16-mixed" if is_half else "32-true"
+
+
+def _best_score(trainer: lightning.Trainer) -> float | None:
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.monitor == SCORE:
+            score = callback.best_model_score
+            return None if score is None else float(score)
+    return None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")  # advice about workers and loggers
+        try:
+            yield
+        except SystemExit as end:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from end

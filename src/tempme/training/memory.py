@@ -1,0 +1,61 @@
+"""Less memory for the same gradients: what is cheap to keep is kept, the rest computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from tempme.clip.model import Clip
+
+
+def in_pieces(encode: Callable[[Any], Tensor], batch: Any, piece: int) -> Tensor:
+    """`encode` over pieces of a batch, each computed again on the way back (GradCache).
+
+    The contrastive loss sees all features at once, so its negatives stay whole; only one piece's
+    activations exist at any time. `batch` is a sequence, a tensor, or a tuple of tensors or None.
+    piece 0 encodes the batch at once.
+    """
+    count = len(batch[0]) if isinstance(batch, tuple) else len(batch)
+    if not 0 < piece < count:
+        return encode(batch)
+    return torch.cat(
+        [
+            checkpoint(encode, _cut(batch, first, first + piece), use_reentrant=False)
+            for first in range(0, count, piece)
+        ]
+    )
+
+
+@contextmanager
+def checkpointed_layers(clip: Clip) -> Iterator[None]:
+    """Meanwhile keep only what enters each block of both towers; blocks run again on the way back.
+
+    Blocks get a `forward` of their own for that time alone: no parameter changes its name, and a
+    copy made at another time knows nothing of it.
+    """
+    layers = [*clip.vision.layers, *clip.text.layers]
+    for layer in layers:
+        layer.forward = _checkpointed(layer.forward)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _checkpointed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*given: Any) -> Any:
+        return checkpoint(forward, *given, use_reentrant=False)
+
+    return run
+
+
+def _cut(batch: Any, first: int, last: int) -> Any:
+    if isinstance(batch, tuple):
+        return tuple(None if part is None else part[first:last] for part in batch)
+    return batch[first:last]

@@ -1,0 +1,87 @@
+"""How to train: one frozen value, checked when it is born."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tempme.errors import BadSetting
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+OPTIMIZERS = ("adamw", "official")
+LOGGERS = ("csv", "tensorboard", "wandb")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults are the official TempMe release's, in steps.
+
+    steps, epochs: how long; epochs, where given, are passes over the pairs of a data set.
+    batch: pairs that are compared with each other, over all processes.
+    warmup is a share of the steps. decay_vectors: weight decay also for biases, norms and
+    positions, as in the official code. optimizer: torch's AdamW, or the official code's.
+    precision: fp32, or bf16 or fp16 products ("auto": bf16 where the machine has instructions for
+    them); weights stay fp32. rates: other learning rates, for parameters whose name holds the key,
+    such as clip_position. paraphrase: weight of a second contrastive loss, between two captions
+    of each video, for texts that have to learn order. same_video_negatives: two captions of one
+    video in a batch count as negatives of each other, as in the published recipes.
+
+    Less memory, the same gradients: micro_batch encodes so many pairs at a time and keeps the
+    batch whole (GradCache, Gao et al., 2021); checkpoint_layers keeps only what enters a block.
+
+    average: decay of a running mean of the weights, which is what is then saved; 0 is off.
+    validate_every: steps between validations, 0 for the end alone; patience: validations without
+    a better R-Sum after which training stops, 0 is never.
+    """
+
+    steps: int = 300
+    epochs: int | None = None
+    batch: int = 128
+    learning_rate: float = 6e-4
+    weight_decay: float = 0.2
+    decay_vectors: bool = True
+    betas: tuple[float, float] = (0.9, 0.999)
+    optimizer: str = "adamw"
+    warmup: float = 0.1
+    clip_norm: float = 1.0
+    precision: str = "auto"
+    rates: Mapping[str, float] = field(default_factory=dict)
+    paraphrase: float = 0.0
+    same_video_negatives: bool = True
+    micro_batch: int = 0
+    checkpoint_layers: bool = False
+    average: float = 0.0
+    validate_every: int = 0
+    patience: int = 0
+    save_every: int = 50
+    loggers: tuple[str, ...] = ("csv", "tensorboard")
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        for name, least, most in (("warmup", 0, 1), ("average", 0, 1)):
+            value = getattr(self, name)
+            if not least <= value < most:
+                raise BadSetting(f"recipe.{name} is {value}; it is a share: 0 up to below 1")
+        for name, value, possible in (
+            ("precision", self.precision, PRECISIONS),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            *(("loggers", logger, LOGGERS) for logger in self.loggers),
+        ):
+            if value not in possible:
+                raise BadSetting(f"recipe.{name} is {value!r}; possible: {', '.join(possible)}")
+        if self.patience and not self.validate_every:
+            raise BadSetting(
+                "recipe.patience counts validations; set recipe.validate_every to some steps too"
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("steps", "epochs", "batch", "save_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadSetting(f"recipe.{name} is {value}; it must be 1 or more")
+        for name in ("micro_batch", "validate_every", "patience"):
+            if getattr(self, name) < 0:
+                raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be above 0")

@@ -1,0 +1,165 @@
+"""From an experiment file to a result: on scenes, and on a folder of real video files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tempme.datasets.scenes import write
+from tempme.errors import BadSetting, UnknownName
+from tempme.experiments import Experiment, run
+from tempme.experiments.settings import SceneData, VideoData
+
+TEMPME = Path(sys.executable).with_name("tempme")
+SYSTEM = """
+[system]
+name = "tempme"
+weights = "scenes-tiny"
+tuning = { vision_from = 8 }
+[system.compression]
+keep_cross = 0.6
+joins = { 8 = 3, 9 = 4 }
+"""
+SCENES = (
+    SYSTEM
+    + """
+[data]
+pool = 8
+[recipe]
+steps = 2
+batch = 4
+validate_every = 1
+[evaluation]
+gallery = 6
+select = "validation"
+"""
+)
+
+
+def saved(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "small.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine videos with captions, and one that is none."""
+    made = tmp_path_factory.mktemp("films")
+    write(4, made / "test", size=64)
+    write(6, made / "train", split="train", size=64)
+    (made / "train" / "broken.mp4").write_bytes(b"no video" * 99)
+    rows = []
+    for split in ("train", "test"):
+        for line in (made / split / "captions.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            rows.append(row | {"file": f"{split}/{row['file']}"})
+    rows.append({"file": "train/broken.mp4", "caption": "a red circle", "split": "train"})
+    (made / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return made
+
+
+def on_folder(folder: Path) -> str:
+    return (
+        SYSTEM
+        + f"""
+[data]
+name = "folder"
+annotations = {json.dumps(str(folder))}
+train = "train"
+test = "test"
+augment = true
+workers = 1
+[recipe]
+epochs = 2
+batch = 2
+"""
+    )
+
+
+def test_compressions_can_be_overruled(tmp_path: Path) -> None:
+    made = Experiment.read(saved(tmp_path, SYSTEM)).system.system()
+    assert [(step.join, step.clips_out) for step in made.plan()][8:10] == [(3, 4), (4, 1)]
+    with pytest.raises(BadSetting, match=r"tempme has no such setting: .*speed"):
+        Experiment.read(saved(tmp_path, SYSTEM), ["system.compression.speed=3"]).system.system()
+
+
+def test_data_are_scenes_or_videos(tmp_path: Path) -> None:
+    path = saved(tmp_path, SCENES)
+    assert isinstance(Experiment.read(path).data, SceneData)
+    videos = Experiment.read(saved(tmp_path / "videos", on_folder(tmp_path))).data
+    assert isinstance(videos, VideoData)
+    with pytest.raises(UnknownName, match="msrvtt"):
+        Experiment.read(path, ["data.name=msrvt"])
+    with pytest.raises(BadSetting, match="select is 'luck'; possible: last, validation, test"):
+        Experiment.read(path, ["evaluation.select=luck"])
+    with pytest.raises(BadSetting, match=r"recipe\.steps rather than recipe\.epochs"):
+        run(Experiment.read(path, ["recipe.epochs=2"]), seed=0, folder=tmp_path / "run")
+
+
+def test_a_run_on_scenes_says_all_of_itself(tmp_path: Path) -> None:
+    experiment = Experiment.read(saved(tmp_path, SCENES))
+    _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)
+    assert result is not None
+    assert result["metrics"].keys() == {"static", "temporal", "both"}
+    assert result["metrics"]["both"]["t2v"]["num_queries"] == 12
+    assert result["selection"]["by"] == "validation"
+    assert result["selection"].keys() >= {"last", "best", "best_score"}
+    assert [told["step"] for told in result["validations"]] == [1, 2]
+    assert [point["step"] for point in result["history"]] == [1, 2]
+    assert result["videos_per_second"] > 0
+    assert result["peak_memory_mb"] > 50
+    again = Experiment.read(tmp_path / "run" / "experiment.toml")
+    assert (again.system, again.data, again.recipe) == (
+        experiment.system,
+        experiment.data,
+        experiment.recipe,
+    )
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert data == result["data"]
+    assert (tmp_path / "run" / "environment.json").exists()
+
+
+def test_weights_chosen_on_the_test_set_are_called_so(tmp_path: Path) -> None:
+    experiment = Experiment.read(saved(tmp_path, SCENES), ["evaluation.select=test"])
+    _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)
+    assert result is not None
+    assert result["selection"]["label"] == "weights chosen on the test set, as in the paper"
+
+
+def test_a_run_on_a_folder_of_videos(tmp_path: Path, folder: Path) -> None:
+    experiment = Experiment.read(saved(tmp_path, on_folder(folder)))
+    _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)
+    assert result is not None
+    assert result["metrics"]["test"]["num_videos"] >= 1
+    assert result["data"]["splits"].keys() == {"train", "test"}
+    assert "broken.mp4" in "".join(result["data"]["failed"])
+    assert result["steps"] >= 2
+    changed = saved(tmp_path, on_folder(folder))
+    unknown = Experiment.read(changed, ["evaluation.select=validation"])
+    with pytest.raises(BadSetting, match=r"data\.validation is not set"):
+        run(unknown, seed=1, folder=tmp_path / "other", show_progress=False)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_reports_once(tmp_path: Path) -> None:
+    path = saved(tmp_path, SCENES)
+    command: list[Any] = [TEMPME, "train", path, "--out", tmp_path / "run", "--json"]
+    answer = subprocess.run(
+        [*command, "--devices", "2"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr[-1000:]
+    assert json.loads(answer.stdout)["steps"] == 2
+    tomllib.loads((tmp_path / "run" / "experiment.toml").read_text())
