@@ -1,20 +1,31 @@
 """One function over many items in worker processes, some of which may die on the way.
 
-A damaged video can crash the decoder, which no `except` catches. Then the items that were in flight
-are run again one by one, each in a process of its own, so that the culprit is named and every other
-item still gets its answer.
+A damaged video can crash the decoder, which no `except` catches, or hang in it, which no clock of
+its own process ends. Each worker is a process with a thread here that hands it one item at a time:
+the item that killed it is known, a new process takes its place, and every other item still gets
+its answer.
+
+A worker is a program of its own rather than a forked or spawned copy of its parent: threads of the
+caller (decoders, BLAS) make forks hang, and spawned copies run the caller's main module. It
+imports only what the function needs and ends with its parent, whose end of the pipe then closes.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
+import signal
+import subprocess
+import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from threading import Event, Thread, Timer, current_thread
+from typing import IO, Any, Generic, TypeVar
 
 from tempme.errors import BadSetting
 
@@ -23,13 +34,67 @@ Answer = TypeVar("Answer")
 
 # Items handed out per process: enough to keep it busy, few enough that answers do not pile up.
 AHEAD = 3
+# A process may die of another's hunger (the system ends one when memory is short), so its item is
+# tried again before it is blamed.
+ATTEMPTS = 2
+PROGRAM = "from tempme.processes import serve; serve()"
 
 
 @dataclass(frozen=True)
 class Crash:
-    """The process that worked on an item died."""
+    """The process that worked on an item died, or was ended because it hung."""
 
     reason: str = "crashed the process that read it"
+
+
+class Workers(Generic[Item, Answer]):
+    """Processes that run `task` until they are closed; `task` is a module's function.
+
+    With `timeout_seconds`, a process that takes longer for an item is ended. `workers` 0 runs the
+    task in this process, when an item is submitted: nothing then survives a crash. Use it in a
+    `with`, or call `close`; processes also end when this is collected, and with this process.
+    """
+
+    def __init__(
+        self,
+        task: Callable[[Item], Answer],
+        *,
+        workers: int,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        if workers < 0:
+            raise BadSetting(f"workers is {workers}; it counts processes: 0 (none) or more")
+        self._task = task
+        self._line: _Line = SimpleQueue()
+        program = pickle.dumps(task, protocol=5)
+        self._crew = [_Worker(program, self._line, timeout_seconds) for _ in range(workers)]
+        self._end = weakref.finalize(self, _close, self._line, self._crew)
+        for worker in self._crew:
+            worker.start()
+
+    def __enter__(self) -> Workers[Item, Answer]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes now; what waits is cancelled, what is in flight gets a `Crash`."""
+        self._end()
+
+    def submit(self, item: Item) -> Future[Answer | Crash]:
+        """The answer to come; what the task raises is raised by the future."""
+        future: Future[Answer | Crash] = Future()
+        if not self._end.alive:
+            raise RuntimeError("the workers are closed")
+        if self._crew:
+            self._line.put((item, future))
+            return future
+        try:
+            future.set_result(self._task(item))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def each_in_processes(
@@ -38,42 +103,213 @@ def each_in_processes(
     """(item, answer) of every item, in the order of completion; `task` is a module's function.
 
     Few answers exist at a time, so they may be large: a slow caller slows the processes down.
-    `workers` None is one per core. Processes are spawned, not forked: threads of the caller
-    (decoders, BLAS) make forks hang.
+    `workers` None is one per core.
     """
     if workers is not None and workers < 1:
         raise BadSetting(f"workers is {workers}; it counts processes, so at least 1")
     most = min(workers or os.cpu_count() or 1, max(1, len(items)))
-    waiting = list(range(len(items)))
-    while waiting:
-        unfinished = dict.fromkeys(waiting)
-        for place, answer in _until_broken(task, [(i, items[i]) for i in waiting], most):
-            del unfinished[place]
-            yield items[place], answer
-        # Items start in their order: those in flight when a process died are the first ones left.
-        suspects, waiting = list(unfinished)[: AHEAD * most], list(unfinished)[AHEAD * most :]
-        for place in suspects:
-            alone = list(_until_broken(task, [(place, items[place])], 1))
-            yield items[place], alone[0][1] if alone else Crash()
+    coming = iter(items)
+    flying: dict[Future[Answer | Crash], Item] = {}
+    with Workers(task, workers=most) as crew:
+        while True:
+            for item in islice(coming, AHEAD * most - len(flying)):
+                flying[crew.submit(item)] = item
+            if not flying:
+                return
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                yield flying.pop(future), future.result()
 
 
-def _until_broken(
-    task: Callable[[Item], Answer], numbered: Sequence[tuple[int, Item]], workers: int
-) -> Iterator[tuple[int, Answer]]:
-    """Answers until all are there or a process has died."""
-    coming = iter(numbered)
-    flying: dict[Future[Answer], int] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+_Line = SimpleQueue[tuple[Any, Future[Any]] | None]
+
+
+def _close(line: _Line, crew: Sequence[_Worker]) -> None:
+    """What `Workers.close` says; knows nothing of the `Workers`, which may be gone."""
+    for worker in crew:
+        worker.stop.set()
+    with suppress(Empty):
+        while True:
+            waiting = line.get_nowait()
+            if waiting is not None:
+                waiting[1].cancel()
+    for worker in crew:
+        line.put(None)
+        worker.kill()
+    for worker in crew:
+        if worker is not current_thread():  # in which the collector may run
+            worker.join(5.0)
+
+
+class _Worker(Thread):
+    """The thread that looks after one process, and after its successors."""
+
+    def __init__(self, program: bytes, line: _Line, timeout_seconds: float | None) -> None:
+        super().__init__(daemon=True)
+        self.stop = Event()
+        self._program, self._line, self._timeout_seconds = program, line, timeout_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._hung = Event()
+
+    def run(self) -> None:
+        """Take items until there are none left."""
+        while (waiting := self._line.get()) is not None:
+            item, future = waiting
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._answer(item))
+            except Exception as error:
+                self._bury()
+                future.set_exception(error)
+        self._bury()
+
+    def kill(self) -> None:
+        """End the process, if there is one."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _answer(self, item: Any) -> Any:
+        body = pickle.dumps(item, protocol=5)
+        crash = Crash("was given up: the workers were closed")
+        for _ in range(ATTEMPTS):
+            if self.stop.is_set():
+                return crash
+            process = self._process or self._begin()
+            try:
+                return self._asked(process, body)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                crash = self._epitaph()
+            if self._hung.is_set():
+                return crash
+        return crash
+
+    def _asked(self, process: subprocess.Popen[bytes], body: bytes) -> Any:
+        """One item there, one answer back."""
+        clock = Timer(self._timeout_seconds or 0.0, self._give_up, (process,))
+        clock.daemon = True
+        self._hung.clear()
+        if self._timeout_seconds is not None:
+            clock.start()
         try:
-            while True:
-                for place, item in islice(coming, AHEAD * workers - len(flying)):
-                    flying[pool.submit(task, item)] = place
-                if not flying:
-                    return
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                    yield flying.pop(future), future.result()
-        except BrokenProcessPool:
-            return
-        except BaseException:  # an interrupt must not wait for what is still queued
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            _write(process, body)
+            return _received(process)
+        finally:
+            clock.cancel()
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        self._hung.set()
+        process.kill()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        self._process = process
+        try:
+            _write(process, self._program)
+            _received(process)
+        except (EOFError, OSError) as error:
+            if self.stop.is_set():
+                raise
+            raise RuntimeError("a worker process ended before it could start its work") from error
+        return process
+
+    def _epitaph(self) -> Crash:
+        """What the process died of."""
+        code = self._bury()
+        if self._hung.is_set():
+            return Crash(f"timeout: its process hung for {self._timeout_seconds:g} s")
+        return Crash(f"{Crash.reason} ({_cause(code)})")
+
+    def _bury(self) -> int:
+        """End the process; give back its exit code and what the system lent for it."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.0 if self.stop.is_set() else 1.0)
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                _pipe(pipe).close()
+        return process.wait()
+
+
+def _write(process: subprocess.Popen[bytes], body: bytes) -> None:
+    pipe = _pipe(process.stdin)
+    pipe.write(body)
+    pipe.flush()
+
+
+def _received(process: subprocess.Popen[bytes]) -> Any:
+    is_well, answer = pickle.load(_pipe(process.stdout))
+    if is_well:
+        return answer
+    raise answer
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise EOFError
+    return pipe
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
+
+
+def serve() -> None:
+    """The program of a worker: read the task, then items on stdin, and write answers on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a library prints must not end up among the answers.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    items: SimpleQueue[Any] = SimpleQueue()
+    try:
+        task: Callable[[Any], Any] = pickle.load(sys.stdin.buffer)
+    except Exception as error:
+        _send(answers, (False, _portable(error)))
+        return
+    _send(answers, (True, None))
+    Thread(target=_listen, args=(items,), daemon=True).start()
+    while True:
+        _send(answers, _done(task, items.get()))
+
+
+def _listen(items: SimpleQueue[Any]) -> None:
+    """Queue items; leave at once when the parent is gone, even while a decoder hangs."""
+    try:
+        while True:
+            items.put(pickle.load(sys.stdin.buffer))
+    finally:
+        os._exit(0)
+
+
+def _done(task: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
+    try:
+        return True, task(item)
+    except Exception as error:
+        return False, _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot travel."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _send(pipe: IO[bytes], message: tuple[bool, Any]) -> None:
+    """Write one message and flush it."""
+    pickle.dump(message, pipe, protocol=5)
+    pipe.flush()
