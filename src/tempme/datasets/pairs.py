@@ -131,13 +131,15 @@ class Located:
     duplicated: dict[Video, tuple[Path, ...]]
 
 
-def locate(videos: Iterable[Video], folder: Path) -> Located:
+def locate(videos: Iterable[Video], folder: Path | None) -> Located:
     """Find each named video anywhere below `folder`; a video that is a path is its own file.
+
+    Without a folder only such paths are found.
 
     A name matches its relative path, else a file of that name, else a video file whose name without
     suffix is the name, or is the name without its own suffix (a set re-encoded to mp4).
     """
-    by_key = _files_by_name(folder)
+    by_key = {} if folder is None else _files_by_name(folder)
     paths: dict[Video, Path] = {}
     duplicated: dict[Video, tuple[Path, ...]] = {}
     missing: list[Video] = []
