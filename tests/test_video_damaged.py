@@ -19,6 +19,7 @@ from tempme.video import (
     Frames,
     VideoWindows,
     decode_many,
+    extent,
     is_video,
     load,
     load_windows,
@@ -28,6 +29,10 @@ from tempme.video import (
 SOUND = {
     "mp4": ("a.mp4", {"options": {"bf": "2", "g": "10"}}),
     "fast.mp4": ("a.mp4", {"options": {"g": "10"}, "container": {"movflags": "faststart"}}),
+    "fragments.mp4": (
+        "a.mp4",
+        {"options": {"g": "10"}, "container": {"movflags": "frag_keyframe+empty_moov"}},
+    ),
     "mkv": ("a.mkv", {"options": {"bf": "2", "g": "10"}}),
     "ts": ("a.ts", {"options": {"g": "10"}}),
     "webm": ("a.webm", {"codec": "libvpx", "options": {"g": "10", "deadline": "realtime"}}),
@@ -79,7 +84,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory, sound: dict[str, bytes]) -> list[Path]:
-    """63 damaged files and those that are no video at all."""
+    """72 damaged files and those that are no video at all."""
     folder = tmp_path_factory.mktemp("broken")
     paths = []
     for kind, data in sound.items():
@@ -144,20 +149,42 @@ def test_workers_answer_for_every_file(broken: list[Path]) -> None:
     assert set(last) == set(broken)
 
 
-@pytest.mark.parametrize("kind", ["fast.mp4", "mkv", "ts", "avi"])
+@pytest.mark.parametrize("percent", [40, 75, 97])
+@pytest.mark.parametrize("kind", ["fast.mp4", "fragments.mp4", "mkv", "webm", "ts", "avi"])
 def test_truncated_files_give_what_is_there(
-    tmp_path: Path, sound: dict[str, bytes], kind: str
+    tmp_path: Path, sound: dict[str, bytes], kind: str, percent: int
 ) -> None:
     path = tmp_path / f"a.{kind}"
-    path.write_bytes(sound[kind][: len(sound[kind]) // 2])
+    content = sound[kind]
+    path.write_bytes(content)
+    whole = load(path, frames=4, size=64)
+    assert isinstance(whole, Frames)
+    assert whole.note == ""
+    path.write_bytes(content[: len(content) * percent // 100 | 1])
     found = load(path, frames=4, size=64)
     assert isinstance(found, Frames), found
-    assert 1.0 < found.info.duration_seconds < 5.0
-    assert max(found.seconds) < 5.0
-    # A transport stream does not say how long it should be, and AVI says so at its end.
-    if kind not in ("ts", "avi"):
-        seconds = found.info.duration_seconds
-        assert f"truncated after {seconds:.1f} s: used what was there" in found.note
+    seconds = found.info.duration_seconds
+    assert 1.0 < seconds <= 6.0
+    assert max(found.seconds) < seconds
+    assert f"truncated after {seconds:.1f} s: used what was there" in found.note
+
+
+@pytest.mark.parametrize("kind", ["mkv", "avi"])
+def test_a_stopped_recording_is_not_called_truncated(
+    tmp_path: Path, sound: dict[str, bytes], kind: str
+) -> None:
+    """A writer that was stopped has not filled in how long the file would be."""
+    content = bytearray(sound[kind])
+    if kind == "avi":
+        content[4:8] = bytes(4)
+    else:
+        place = content.index(extent.SEGMENT) + 4
+        content[place : place + 8] = b"\1" + b"\xff" * 7
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content)
+    found = load(path, frames=4, size=64)
+    assert isinstance(found, Frames)
+    assert found.note == ""
 
 
 @pytest.mark.parametrize(

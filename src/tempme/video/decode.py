@@ -1,12 +1,13 @@
 """Decoding the frames shown at given times, and as little else as possible.
 
-The file is read forward once. Frames depend on each other only within a group of pictures, from
-one keyframe to the next, so a group in which no time falls is passed over without being decoded:
-its packets are read and dropped. This is a seek that cannot land in the wrong place, and it needs
-no index. Within a group decoding goes on until the first frame later
-than the last wanted time has come out, because only then is it known which frame is shown; a time
-that is exactly a frame's is answered by that frame. Frames that no other leans on (most B-frames)
-and that are not wanted are skipped where the decoder can do that.
+The file is gone through forward once. Frames depend on each other only within a group of pictures,
+from one keyframe to the next, so a group in which no time falls is passed over without being
+decoded: its packets are read and dropped, a seek that cannot land in the wrong place and needs no
+index. Where many would be dropped the container is asked for the keyframe, if it can find any; if
+it comes up with another one, the file is read from its start. Within a group decoding goes on
+until the first frame later than the last wanted time has come out, because only then is it known
+which frame is shown; a time that is exactly a frame's is answered by that frame. Frames that no
+other leans on (most B-frames) and that are not wanted are skipped where the decoder can do that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from tempme.video.timeline import Timeline
 # Decoders that can be told, packet by packet, to skip a frame that no other leans on.
 CAN_SKIP_LEAVES = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
 
+# Packets from which on a seek is cheaper than reading them: `benchmarks/decode.py` has figures.
+SEEK_FROM = 50
+
 Shown: TypeAlias = tuple[int, av.VideoFrame]
 
 
@@ -40,6 +44,7 @@ class Decoder:
         self._ready: deque[Shown] = deque()
         self._shown: Shown | None = None
         self._newest_key: int | None = None
+        self._may_seek = bool(timeline.seek_to)
         self._floor = timeline.keys[0]
         self._num_out = 0
         self._wanted: frozenset[int] = frozenset()
@@ -82,21 +87,43 @@ class Decoder:
         is_ahead = self._newest_key is None or key > self._newest_key
         if not is_ahead or len(self._timeline.keys) == 1:
             return self._following()
-        packet = self._skip_to(key)
+        packet = self._skip_to(place)
         if packet is None:
             return iter(())
         self._feed(packet)
         return self._alone() if until == key else self._following()
 
-    def _skip_to(self, key: int) -> av.Packet[av.VideoStream] | None:
+    def _skip_to(self, place: int) -> av.Packet[av.VideoStream] | None:
         """The packet of this keyframe; everything before it stays undecoded."""
         if self._newest_key is not None:
             self._context.flush_buffers()
         self._ready.clear()
-        self._floor = key
+        key = self._floor = self._timeline.keys[place]
+        if self._may_seek and self._timeline.num_shown(self._newest_key, key) >= SEEK_FROM:
+            packet = self._seek(self._timeline.seek_to[place], key)
+            if packet is not None:
+                return packet
+            self._may_seek = False
+            self._begin_again()
         # Discard.nonkey would spare the reading, but MP4 packets then come with wrong times.
         packets = (p for p in self._packets if p.is_keyframe and packet_time(p) >= key)
         return next(packets, None)
+
+    def _seek(self, seek_to: int, key: int) -> av.Packet[av.VideoStream] | None:
+        """The packet of a keyframe by the container's index; None if it leads elsewhere."""
+        try:
+            self._source.container.seek(seek_to, stream=self._source.stream)
+        except av.FFmpegError:
+            return None
+        self._packets = self._demux()
+        keyframes = (p for p in self._packets if p.is_keyframe and packet_time(p) >= key)
+        packet = next(keyframes, None)
+        return packet if packet is not None and packet_time(packet) == key else None
+
+    def _begin_again(self) -> None:
+        self._source.reopen()
+        self._context = self._source.stream.codec_context
+        self._packets = self._demux()
 
     def _alone(self) -> Iterator[Shown]:
         """What comes out of the packets fed so far, without any that follow."""

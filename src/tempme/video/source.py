@@ -77,14 +77,23 @@ class Source(AbstractContextManager["Source"]):
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         check_file(path)
         self.path = path
-        self.container = _open(path)
+        self._threads = threads
+        self._begin()
+
+    def reopen(self) -> None:
+        """Begin again at the start of the file."""
+        self.container.close()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.container = _open(self.path)
         try:
             self.stream = _video_stream(self.container)
         except BaseException:
             self.container.close()
             raise
-        self.stream.codec_context.thread_count = threads
-        self.stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
+        self.stream.codec_context.thread_count = self._threads
+        self.stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         for other in self.container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
