@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench tables model wheel
+.PHONY: help setup check fix test test-all demo bench results tables model wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,8 +41,30 @@ bench: setup  ## measure the encoder and the decoder on this machine
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-tables: setup  ## results/ -> the table in the README
-	$(BIN)/python -m tempme.tables README.md
+# A seed whose file is there is not run again; remove the file to do so. `make results/scenes/tempme.json`
+# makes one row. To try a rule: make quick/scenes/tempme.json RESULTS=quick RUNS=quick/runs SEEDS=0 \
+#   TRAIN='--set recipe.steps=2 --set data.pool=8 --set evaluation.gallery=20'
+SEEDS ?= 0 1 2
+RESULTS ?= results
+RUNS ?= runs
+TRAIN ?=
+EXPERIMENTS := $(filter-out scenes-tiny/%, \
+	$(patsubst experiments/%.toml,%,$(sort $(shell find experiments -name '*.toml'))))
+
+define rule_of_seed
+$(EXPERIMENTS:%=$(RESULTS)/%/seed-$(1).json): $(RESULTS)/%/seed-$(1).json: | experiments/%.toml .venv/ready
+	$(BIN)/tempme train experiments/$$*.toml --seed $(1) --out $(RUNS)/$$*/seed-$(1) --result $$@ $(TRAIN)
+endef
+$(foreach seed,$(SEEDS),$(eval $(call rule_of_seed,$(seed))))
+
+$(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$(RESULTS)/%/seed-$(seed).json)
+	$(BIN)/python -m tempme.results $@
+
+results: $(patsubst %,$(RESULTS)/%.json,$(filter scenes/%,$(EXPERIMENTS)))  ## train what results/scenes lacks
+
+tables: setup  ## results/ -> the tables of README and docs/results.md, and the plots
+	$(BIN)/python -m tempme.plots
+	$(BIN)/python -m tempme.tables
 
 model: setup  ## train scenes-tiny again, from nothing (under an hour on 2 quiet cores)
 	$(BIN)/tempme train experiments/scenes/frames.toml --out runs/frames
