@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from training_material import RECIPE, TINY, CutOff, Drawn, learnt, retriever
 from tempme.checkpoint import build
 from tempme.clip.tokenizer import Tokenizer
 from tempme.datasets.batches import Pool, SceneBatches
-from tempme.errors import BadSetting, BadWeights
+from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.experiments import Experiment, judge
 from tempme.retriever import Retriever
 from tempme.training import CHECKPOINT, Batch, BegunBatches, ContrastiveTask, Devices, Recipe, fit
@@ -324,3 +325,27 @@ def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
             folder=tmp_path,
             devices=Devices(accelerator="cpu"),
         )
+
+
+def test_logs_of_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    recipe = replace(RECIPE, loggers=("csv", "wandb"))
+
+    def train() -> None:
+        fit(retriever(), Drawn(), recipe, folder=tmp_path, show_progress=False)
+
+    if find_spec("wandb") is None:
+        with pytest.raises(MissingExtra, match="pip install wandb"):
+            train()
+        return
+    train()
+    assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
+def test_earlier_logs_stay_where_a_run_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(CutOff):
+        fit(retriever(), Drawn(until=3), RECIPE, folder=tmp_path, show_progress=False)
+    before = losses(tmp_path)
+    fit(retriever(), Drawn(), RECIPE, folder=tmp_path, show_progress=False)
+    assert before == losses(tmp_path)
+    assert (tmp_path / "csv" / "version_1" / "metrics.csv").exists()
