@@ -35,6 +35,7 @@ pool = 8
 [recipe]
 steps = 2
 batch = 4
+save_every = 1
 validate_every = 1
 [evaluation]
 gallery = 6
@@ -123,9 +124,18 @@ def test_a_run_on_scenes_says_all_of_itself(tmp_path: Path) -> None:
         experiment.data,
         experiment.recipe,
     )
+    with pytest.raises(BadSetting, match="holds a run of other settings"):
+        run(experiment, seed=2, folder=tmp_path / "run")
     data = json.loads((tmp_path / "run" / "data.json").read_text())
     assert data == result["data"]
     assert (tmp_path / "run" / "environment.json").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    experiment = Experiment.read(saved(tmp_path, SCENES))
+    with pytest.raises(BadSetting, match=r"cannot write to .*file"):
+        run(experiment, seed=0, folder=tmp_path / "file")
 
 
 def test_weights_chosen_on_the_test_set_are_called_so(tmp_path: Path) -> None:

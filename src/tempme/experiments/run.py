@@ -14,6 +14,7 @@ import tomli_w
 import torch
 
 from tempme.checkpoint import build
+from tempme.errors import BadSetting
 from tempme.experiments.scenes import Scenes, vocabulary
 from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
@@ -21,7 +22,7 @@ from tempme.experiments.world import World
 from tempme.results import environment, write
 from tempme.retriever import Retriever
 from tempme.schedule import total_tokens
-from tempme.training import Devices, Fitted, Validation, fit
+from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
 
 TIMED_VIDEOS, TIMED_ROUNDS = 8, 5
 TEST_LABEL = "weights chosen on the test set, as in the paper"
@@ -45,7 +46,7 @@ def run(
     weights = experiment.system.weights
     tokenizer = None if weights else vocabulary(made.max_words)
     retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
-    note(experiment, folder)
+    note(experiment, seed, folder)
     started = time.perf_counter()
     batches = world.batches(retriever, experiment.recipe, seed)
     try:
@@ -98,13 +99,25 @@ def open_world(experiment: Experiment) -> World:
     return Videos(data)
 
 
-def note(experiment: Experiment, folder: Path) -> None:
-    """Write what the run is before it begins: settings as they were resolved, and the machine."""
-    folder.mkdir(parents=True, exist_ok=True)
+def note(experiment: Experiment, seed: int, folder: Path) -> None:
+    """Write what the run is before it begins: settings as they were resolved, and the machine.
+
+    A folder that holds a run of other settings is refused: the two would be mixed.
+    """
     tables = {name: table for name, table in asdict(experiment).items() if name != "name"}
-    text = tomli_w.dumps(_without_none(tables))
-    (folder / "experiment.toml").write_text(text, "utf-8")
-    write(environment(), folder / "environment.json")
+    text = f"# {experiment.name}, seed {seed}\n" + tomli_w.dumps(_without_none(tables))
+    path = folder / "experiment.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / CHECKPOINT).exists() and path.exists() and path.read_text("utf-8") != text:
+            raise BadSetting(
+                f"{folder} holds a run of other settings (see {path.name} there): give another "
+                "folder, or remove this one"
+            )
+        path.write_text(text, "utf-8")
+        write(environment(), folder / "environment.json")
+    except OSError as reason:
+        raise BadSetting(f"cannot write to {folder}: {reason.strerror or reason}") from reason
 
 
 def rsum(metrics: Mapping[str, Any]) -> float:
