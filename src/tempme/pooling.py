@@ -1,4 +1,8 @@
-"""The class tokens of a video (or what a tuning has in their place) -> one feature."""
+"""The class tokens of a video (or what a tuning has in their place) -> one feature.
+
+CLIP4Clip (Luo et al., 2021, arXiv 2104.08860, section 3.3) calls the mean its parameter-free type.
+Where whole frames merged, a class token counts as often as its frames.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,9 @@ class Pooling(Protocol):
 
 @dataclass(frozen=True)
 class MeanPooling:
-    """The mean of the unit class tokens (CLIP4Clip's parameter-free type).
+    """The mean of the class tokens, each of unit length (CLIP4Clip).
 
-    unit: False takes the class tokens as they are, long or short (PLEVU).
+    unit: whether they are made unit length; PLEVU takes them as they are, long or short.
     """
 
     unit: bool = True

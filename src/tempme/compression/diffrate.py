@@ -1,4 +1,6 @@
-"""DiffRate (Chen et al., ICCV 2023, arXiv 2305.17997): learnt rates of both kinds.
+"""DiffRate: learnt rates of pruning and merging.
+
+Chen et al., ICCV 2023, arXiv 2305.17997 (sections 3.2 and 3.3; code: OpenGVLab/DiffRate 91ae3e3).
 
 Between attention and the MLP of every block, the patches of a frame are ranked by the attention of
 its class token. The `prune` first tokens stay; of these, the ranks from `merge` on are each
@@ -87,10 +89,13 @@ FALLBACK_B32 = Rates(
 
 @dataclass(frozen=True)
 class DiffRate:
-    """`prune`, `merge`: tokens kept in every block by each step, the class token among them.
+    """Both rates of every block, as integers.
 
-    A number above what is there does nothing. None takes the fallback for ViT-B/32, scaled to the
-    tokens and the depth of the model.
+    A number above what is there does nothing. Both None take the fallback for ViT-B/32, scaled to
+    the tokens and the depth of the model.
+
+    prune: tokens kept in every block by the first step, the class token among them.
+    merge: tokens kept in every block by the second step, the class token among them.
     """
 
     prune: tuple[int, ...] | None = None

@@ -1,4 +1,6 @@
-"""EViT (Liang et al., ICLR 2022, arXiv 2202.07800): keep what the class token reads.
+"""EViT: keep what the class token reads.
+
+Liang et al., ICLR 2022, arXiv 2202.07800 (section 3; code: youweiliang/evit 5ca95a7).
 
 In a few blocks, between attention and the MLP, the patches of a frame that its class token attends
 to most stay (`keep` of them, rounded up); the others become one token, their sum weighted by that
@@ -63,8 +65,10 @@ def append(tokens: Tokens, kept: Tokens, left: Tensor, weight: Tensor) -> Tokens
 
 @dataclass(frozen=True)
 class EViT:
-    """`keep`: share of the patches that stay, in each block of `at`; None is quarters of the depth.
+    """Pruning by the attention of the class token.
 
+    keep: share of the patches that stay, each time.
+    at: blocks that prune; None is the quarters of the depth, 3, 6 and 9 of 12.
     fuse: what does not stay becomes one token rather than none.
     """
 

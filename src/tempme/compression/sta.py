@@ -1,4 +1,6 @@
-"""STA (Ding et al., ICCV 2023, arXiv 2308.04549): prune what was seen before.
+"""STA: prune what was seen before.
+
+Ding et al., ICCV 2023, arXiv 2308.04549 (section 3; code at faf10be).
 
 Semantic-aware temporal accumulation walks through the frames after three whole blocks: forward in
 time, backward, forward. In the first frame visited, the even tokens that are most like an odd one
@@ -96,9 +98,10 @@ def _activation(x_VFND: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class STA:
-    """`r`: patches of every frame that leave after each block of `at`; None is thirds of the depth.
+    """Pruning along the frames; every second stage walks backward.
 
-    Every second stage walks backward. At most half of the patches leave at once.
+    r: patches of every frame that leave at each stage; at most half of them do.
+    at: the blocks after which they leave; None is the thirds of the depth, 0, 4 and 8 of 12.
     """
 
     r: tuple[int, ...] = (10, 9, 9)

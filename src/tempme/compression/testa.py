@@ -1,4 +1,6 @@
-"""TESTA (Ren et al., EMNLP Findings 2023, arXiv 2310.19060): merge whole frames too.
+"""TESTA: merge whole frames too.
+
+Ren et al., EMNLP Findings 2023, arXiv 2310.19060 (section 3; code: RenShuhuai-Andy/TESTA 41b9486).
 
 Between attention and the MLP, the patches of every frame merge as in ToMe (`r` of them), and in a
 few blocks whole frames merge: the frames alternate between two sets, every position of an even
@@ -112,11 +114,13 @@ def _frames(x_VND: Tensor, frames: int) -> Tensor:
 
 @dataclass(frozen=True)
 class TESTA:
-    """`r`: patches merged in every frame; `merge_frames`: frames merged of every video.
+    """Merging of patches and of frames; at most half of each find a partner.
 
-    at, frames_at: the blocks where patches and frames merge; None is all blocks, and the quarters
-    of the depth. proportional: attention counts a token as often as its patches. At most half of
-    the patches and half of the frames find a partner.
+    r: patches merged in every frame.
+    merge_frames: frames merged of every video.
+    at: the blocks where patches merge; None is all.
+    frames_at: the blocks where frames merge; None is the quarters of the depth, 3, 6 and 9 of 12.
+    proportional: attention counts a token as often as its patches.
     """
 
     r: int = 2

@@ -1,4 +1,8 @@
-"""Adapter (Houlsby et al., ICML 2019; beside the MLP as in AdaptFormer, Chen et al., NeurIPS 2022).
+"""Adapter: a bottleneck beside every MLP.
+
+After Houlsby et al. (ICML 2019, arXiv 1902.00751); beside the MLP rather than behind it as in
+AdaptFormer (Chen et al., NeurIPS 2022, arXiv 2205.13535), with QuickGELU for its ReLU and without
+its scale of 0.1.
 
 Every block of both towers has a bottleneck beside its MLP: W_up act(W_down h + b_down) + b_up, with
 h the normed input of the MLP and QuickGELU between. W_up starts at zero, so that training starts
@@ -43,7 +47,11 @@ class Adapted(nn.Module):
 
 @dataclass(frozen=True)
 class Adapter(Tuning):
-    """A bottleneck of `width` beside every MLP; its output counts `scale` times."""
+    """A bottleneck beside every MLP of both towers.
+
+    width: numbers in the bottleneck.
+    scale: how much its output counts.
+    """
 
     width: int = 8
     scale: float = 1.0

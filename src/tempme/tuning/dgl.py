@@ -1,4 +1,7 @@
-"""DGL (Yang et al., AAAI 2024): prompts of frames and words from one space, tokens of a video.
+"""DGL: prompts of frames and words from one space, tokens of a video.
+
+Yang et al., AAAI 2024, arXiv 2401.10588 (sections "Local Prompt Generation" and "Global-Local Video
+Attention").
 
 Every frame sees `local_prompts` prompts, new in every block, and the `global_prompts` tokens of
 its video; these see all tokens of all frames, live through the blocks, and the first of them is
@@ -210,7 +213,14 @@ def _tiled(of_clip: Tensor, clips: int) -> Tensor:
 
 @dataclass(frozen=True)
 class DGL(Tuning):
-    """DGL-Linear; `DGLTransformer` differs in where prompts come from."""
+    """DGL-Linear: the prompts of words are one linear map of those of frames.
+
+    Prompts depend on what learnt alone and are made once a model. All frames are seen by batched
+    products; the original makes the keys of frames one after the other.
+
+    local_prompts: prompts that every frame sees in a block, and as many words.
+    global_prompts: tokens of the video.
+    """
 
     local_prompts: int = 4
     global_prompts: int = 4
@@ -283,7 +293,7 @@ class DGL(Tuning):
 
 @dataclass(frozen=True)
 class DGLTransformer(DGL):
-    """DGL-Transformer: prompts of their own for every frame."""
+    """DGL-Transformer: every frame has prompts of its own; one block makes them and the words'."""
 
     of_every_frame: ClassVar[str] = "prompts of its own"
     dead: ClassVar[tuple[str, ...]] = ()

@@ -1,4 +1,12 @@
-"""LoRA (Hu et al., 2022) on the fused query-key-value projection, as the official TempMe has it."""
+"""LoRA (Hu et al., ICLR 2022, arXiv 2106.09685), where the official TempMe has it.
+
+Every attention of both towers has one low-rank pair on its fused query-key-value projection: A is
+shared by queries, keys and values, B is not (491,520 parameters at rank 8 and ViT-B/32). There is
+no division by the rank, no dropout and no bias; A starts Kaiming-uniform and B at zero, so that
+training starts at CLIP, all of which is frozen. For inference B A is added to the projection: it
+costs nothing. Hu et al. adapt queries and values by pairs of their own and scale by alpha / rank.
+Code: LunarShen/TempMe e624930; its recipe is the default one of `training.Recipe`.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +49,12 @@ class LoRALinear(Foldable):
 
 @dataclass(frozen=True)
 class LoRA(Tuning):
-    """One low-rank pair per attention of both towers; A is shared by queries, keys and values.
+    """One low-rank pair per attention of both towers.
 
-    `alpha` divides by the rank in the update; None is the official scale of 1. `vision_from` is the
-    first image block that learns: later ones alone make a training step about twice as fast.
+    rank: numbers between A and B.
+    alpha: the update counts alpha / rank times; None is the official scale of 1.
+    vision_from: the first image block that learns; with later ones alone, a step of training is
+        about twice as fast.
     """
 
     rank: int = 8

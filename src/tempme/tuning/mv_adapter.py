@@ -1,4 +1,7 @@
-"""MV-Adapter (Jin et al., CVPR 2024): bottlenecks behind every MLP, in which frames or words meet.
+"""MV-Adapter: bottlenecks behind every MLP, in which frames or words meet.
+
+Jin et al., CVPR 2024, arXiv 2301.07868 (sections 3.2 and 3.3; its equation 2 leaves out the map of
+the video's token and the 1 that its code adds).
 
 Behind the MLP of every block of both towers: y = x + u + `scale` A(u), with u the MLP's output.
 Frames: class tokens and pooled patches of all frames and one learnt token pass a small transformer
@@ -176,8 +179,12 @@ class Behind(Layer):
 
 @dataclass(frozen=True)
 class MVAdapter(Tuning):
-    """Bottlenecks of `width`, counted `scale` times; the last `tied` blocks share `factor` numbers.
+    """Bottlenecks behind every MLP; the last blocks of both towers share factors.
 
+    width: numbers in a bottleneck.
+    scale: how much its output counts.
+    tied: how many of the last blocks share a factor between the towers.
+    factor: numbers in such a factor.
     tie: whether the factor rescales what comes "in" or what goes "out" of W_down.
     """
 
@@ -187,7 +194,7 @@ class MVAdapter(Tuning):
     factor: int = 32
     tie: Literal["in", "out"] = "in"
 
-    of_every_frame: ClassVar[str] = "a place among the frames, which see each other in every block,"
+    of_every_frame: ClassVar[str] = "a learnt place and a scale of its own"
 
     def __post_init__(self) -> None:
         if self.width < HEADS or self.width % HEADS:

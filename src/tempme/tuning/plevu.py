@@ -1,4 +1,7 @@
-"""PLEVU (Ju et al., ECCV 2022): prompts around the words, a small transformer over the frames.
+"""PLEVU: prompts around the words, a small transformer over the frames.
+
+Ju et al., ECCV 2022, arXiv 2112.04478 ("Prompting Visual-Language Models for Efficient Video
+Understanding", section 3).
 
 Words stand between `prefix` and `postfix` learnt rows of the text encoder's input, which are taken
 from one table by absolute row; positions are added afterwards. The features of the frames, with
@@ -79,8 +82,11 @@ class Temporal(nn.Module):
 
 @dataclass(frozen=True)
 class PLEVU(Tuning):
-    """`prefix` and `postfix` prompts around a text; `blocks` of `heads` heads over the frames.
+    """Prompts around a text, and blocks over the features of the frames.
 
+    prefix, postfix: prompts before and behind the words.
+    blocks: transformer blocks over the frames.
+    heads: heads of each of them; they divide the features.
     temperature: of the similarity, as in the original (0.07); None keeps that of CLIP.
     """
 
@@ -90,7 +96,7 @@ class PLEVU(Tuning):
     heads: int = 8
     temperature: float | None = None
 
-    of_every_frame: ClassVar[str] = "a place among the features, which see each other,"
+    of_every_frame: ClassVar[str] = "a learnt place"
 
     def __post_init__(self) -> None:
         if min(self.prefix, self.postfix) < 0 or min(self.blocks, self.heads) < 1:

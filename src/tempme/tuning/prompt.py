@@ -1,4 +1,7 @@
-"""Prompt: deep prompts in both towers (VPT-deep, Jia et al., ECCV 2022; Khattak et al., CVPR 2023).
+"""Prompt: deep prompts in both towers.
+
+After VPT-deep (Jia et al., ECCV 2022, arXiv 2203.12119) and MaPLe (Khattak et al., CVPR 2023,
+arXiv 2210.03117); here neither tower's prompts are made from the other's.
 
 Every block of both towers sees `tokens` prompts of its own, behind the class token of a frame and
 behind the start of a text; all of CLIP is frozen. Reconstructed: the paper's row has no public
@@ -21,7 +24,10 @@ from tempme.tuning.method import Tuning
 
 @dataclass(frozen=True)
 class Prompt(Tuning):
-    """`tokens` prompts in every block of both towers."""
+    """Prompts in every block of both towers.
+
+    tokens: prompts of a block.
+    """
 
     tokens: int = 5
 

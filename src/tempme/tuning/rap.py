@@ -1,4 +1,6 @@
-"""RAP-style (after Cao et al., ACL Findings 2024): our reconstruction, never "RAP reproduced".
+"""RAP-style: our reconstruction, never "RAP reproduced".
+
+After Cao et al., ACL Findings 2024, arXiv 2405.19465.
 
 Neither code nor the method's section could be had; shapes and rank are guesses. Scales and shifts
 of every frame, each a product of rank `rank` along time, follow attention and MLP of every image
@@ -131,7 +133,15 @@ class Modulated(Layer):
 
 @dataclass(frozen=True)
 class RAP(Tuning):
-    """Low-rank modulation in time, and patches that look elsewhere: a reconstruction."""
+    """Low-rank modulation in time, and patches that look elsewhere: a reconstruction.
+
+    With `warped` 0 it meets every compression that keeps frames.
+
+    rank: of scales and shifts along time.
+    warped: how many of the last image blocks let patches look elsewhere.
+    width: numbers in the bottleneck of what they find.
+    patches: how many patches of a frame look around.
+    """
 
     rank: int = 4
     warped: int = 6

@@ -1,4 +1,6 @@
-"""VoP (Huang et al., CVPR 2023): prompts in both towers; of positions, of context, of whole videos.
+"""VoP: prompts in both towers; of positions, of context, of whole videos.
+
+Huang et al., CVPR 2023, arXiv 2211.12764 (basic: section 3.2; P, C and F: section 3.3).
 
 Basic: 8 prompts in every block of both towers, all of CLIP frozen. P: `positional` of a frame's
 prompts belong to its place in the video. C: `contextual` of them are made from the class tokens of
@@ -187,8 +189,15 @@ class Joint(Layer):
 class VoP(Tuning):
     """Basic VoP by default; `positional`, `contextual` and `joint` make P, C and F.
 
+    Around joint blocks a compression may merge (tome): as many tokens leave the one sequence as
+    would leave all frames, and each can merge with tokens of other frames. Contextual prompts
+    depend on the video and have to be made for each; all others are learnt as they are.
+
     visual: prompts that a frame sees in a block, the positional and contextual ones among them.
     textual: prompts of texts in a block.
+    positional: how many of a frame's prompts belong to its place in the video (P).
+    contextual: how many of them are made from the class tokens of all frames (C).
+    joint: how many of the last blocks see all frames as one sequence (F).
     """
 
     visual: int = 8
