@@ -15,12 +15,13 @@ ROOT = Path(__file__).parents[1] / "src" / "tempme"
 # Rows from the ground up; within a row, what stands left of a bar knows nothing of what stands
 # right of it, nor the reverse. A new module has to be put into its place here.
 ROWS = (
-    "errors tokens schedule precision processes sheet tables results",
+    "errors tokens schedule precision processes sheet results",
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
-    "zoo sources assembly retriever checkpoint tracing | datasets",
-    "training evaluation self_test benchmark experiments models | index",
+    "zoo sources methods assembly retriever checkpoint card publish tables tracing picture figure "
+    "comparison | datasets",
+    "training evaluation self_test benchmark experiments models plots rates | index",
     "demo",
     "cli serving",
 )

@@ -84,6 +84,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEM}")))
 
 
+def is_saved(source: str | Path) -> bool:
+    """Whether `source` names a saved or shipped retriever, which knows its system; else weights."""
+    return _saved_folder(source) is not None
+
+
 def from_official(
     source: str | Path | Mapping[str, Tensor],
     *,
@@ -229,7 +234,12 @@ def from_toml(table: Mapping[str, Any]) -> System:
 
 
 def _table(value: object, kinds: Mapping[str, type]) -> dict[str, Any]:
-    method = next(name for name, kind in kinds.items() if type(value) is kind)
+    method = next((name for name, kind in kinds.items() if type(value) is kind), None)
+    if method is None:
+        raise BadSetting(
+            f"{type(value).__name__} is in no table, so that nobody could load it: give it a name "
+            f"there, as in tempme.compression.COMPRESSIONS['name'] = {type(value).__name__}"
+        )
     settings = {f.name: getattr(value, f.name) for f in fields(value)}  # type: ignore[arg-type]
     return {"method": method} | {
         name: {str(k): v for k, v in item.items()} if isinstance(item, Mapping) else item
