@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
     from tempme.retriever import Retriever
+    from tempme.tracing import Trace, trace
     from tempme.zoo import System, system, systems
 
 _HOME = {
@@ -23,10 +24,12 @@ _HOME = {
     "Retriever": "tempme.retriever",
     "System": "tempme.zoo",
     "TempmeError": "tempme.errors",
+    "Trace": "tempme.tracing",
     "from_official": "tempme.checkpoint",
     "load": "tempme.checkpoint",
     "system": "tempme.zoo",
     "systems": "tempme.zoo",
+    "trace": "tempme.tracing",
 }
 
 __all__ = [
@@ -35,10 +38,12 @@ __all__ = [
     "Retriever",
     "System",
     "TempmeError",
+    "Trace",
     "from_official",
     "load",
     "system",
     "systems",
+    "trace",
 ]
 
 

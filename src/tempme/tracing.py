@@ -46,6 +46,14 @@ class Trace:
         places = self.after_blocks[block]
         return places.view(len(places), self.frames, -1)[:, :, 1:]
 
+    def spans(self, block: int = -1) -> Tensor:
+        """(V, tokens) int64: in how many frames each token has patches after a block."""
+        by_frame = self.by_frame(block)
+        videos, frames = by_frame.shape[:2]
+        seen = by_frame.new_zeros(videos, frames, self.tokens[block] + 1)  # the last: dropped
+        seen.scatter_(2, by_frame.where(by_frame >= 0, self.tokens[block]), 1)
+        return seen[:, :, :-1].sum(dim=1)
+
 
 @torch.no_grad()
 def trace(retriever: Retriever, frames: Tensor) -> Trace:
