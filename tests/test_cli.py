@@ -227,7 +227,7 @@ def test_show_prints_the_paper(run: Terminal) -> None:
     assert (document["tokens_out"], round(document["gflops_paper"], 1)) == (97, 34.8)
     assert document["trainable_parameters"] == 507_648
     keys = ["block", "clips", "join", "cross", "intra", "attended", "tokens_out"]
-    assert [list(step) for step in document["steps"]] == [keys] * 12
+    assert [list(step)[:7] for step in document["steps"]] == [keys] * 12
     table = run("show", "tempme").out
     assert "1 x 168" in table
     assert "34.8 as the paper counts" in table

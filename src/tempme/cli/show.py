@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tempme.cli.options import AsJson, Backbone, Frames
+from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, print_table
+from tempme.errors import BadSetting
 
 if TYPE_CHECKING:
     from tempme.schedule import Step
@@ -16,31 +18,113 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")
+MORE_KEYS = ("merged", "pruned", "fused", "after", "backward", "merged_clips", "clips_out")
+COLUMNS = {
+    "join": "join",
+    "cross": "cross",
+    "intra": "intra",
+    "merged": "merged",
+    "pruned": "pruned",
+    "fused": "fused",
+    "attended": "attended",
+    "after": "after",
+    "backward": "backward",
+    "tokens_out": "tokens out",
+    "merged_clips": "merged clips",
+}
+# Columns that a table has only where a block uses them; what they count is said below it.
+EXPLAINED = {
+    "merged": "of intra, the tokens that merge",
+    "pruned": "tokens that the class token looks at least; intra = merged + pruned - fused",
+    "fused": "what the pruned tokens become",
+    "after": "tokens that leave after the MLP; tokens out = attended - intra - after",
+    "backward": "where that walks from the last frame to the first",
+    "merged clips": "clips that merge into others before the MLP",
+}
 
 
 @app.command()
 def show(
     system: Annotated[str, typer.Argument(help="A name that `tempme systems` lists.")],
-    backbone: Backbone = "ViT-B/32",
-    frames: Frames = 12,
+    backbone: Annotated[
+        str | None, typer.Option(help="A published CLIP, or scenes-tiny (ViT-B/32; the model's).")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a video (12; the model's).")
+    ] = None,
+    video: Annotated[Path | None, typer.Option(help="Draw what merges in this video.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture, a .png.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="A saved model, a hub id, a file of weights (scenes-tiny)."
+        ),
+    ] = None,
+    block: Annotated[
+        int | None, typer.Option(min=0, help="Draw what has merged after this block (the last).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the schedule of SYSTEM: clips and tokens of every block, and the cost of a video."""
+    """Print the schedule of SYSTEM and the cost of a video; or draw what merges in a video.
+
+    The picture shows SYSTEM next to ToMe, on the weights of the same model: patches that end in
+    one token have one colour and outline in all frames.
+    """
+    if video is None:
+        _refuse_without_video(out=out, model=model, block=block)
+        show_schedule(system, backbone or "ViT-B/32", frames or 12, as_json=as_json)
+        return
+    if out is None:
+        raise BadSetting("--video needs a place for the picture: add --out merged.png")
+    from tempme.cli.show_video import show_video
+
+    show_video(
+        system,
+        video,
+        out,
+        model=model,
+        backbone=backbone,
+        frames=frames,
+        block=block,
+        as_json=as_json,
+    )
+
+
+def show_schedule(name: str, backbone: str, frames: int, *, as_json: bool) -> None:
+    """The table of blocks, what its rarer columns count, and the cost."""
     from tempme.zoo import system as row_of
 
-    found = row_of(system, backbone=backbone, frames=frames)
-    if as_json:
-        print_json(_document(found, backbone))
-        return
-    rows = [_row(block, step) for block, step in enumerate(found.plan())]
-    head = ("block", "clips x tokens", "join", "cross", "intra", "attended", "tokens out")
-    print_table(head, rows, right=range(len(head)))
+    found = row_of(name, backbone=backbone, frames=frames)
     facts = _document(found, backbone)
+    if as_json:
+        print_json(facts)
+        return
+    head, rows = table(found.plan())
+    print_table(head, rows, right=range(len(head)))
+    for name in head:
+        if name in EXPLAINED:
+            print_line(f"{name}: {EXPLAINED[name]}")
     print_line(
         f"{facts['clips_out']} x {facts['tokens_out'] // facts['clips_out']} tokens out; "
         f"{facts['gmacs']:.1f} G multiply-adds ({facts['gflops_paper']:.1f} as the paper counts); "
         f"{facts['trainable_parameters']:,} parameters learn"
     )
+
+
+def table(plan: tuple[Step, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows, one a block; the rarer columns only where some block uses them."""
+    shown = [key for key in COLUMNS if COLUMNS[key] not in EXPLAINED or _is_used(key, plan)]
+    head = ("block", "clips x tokens", *(COLUMNS[key] for key in shown))
+    return head, [_row(block, step, shown) for block, step in enumerate(plan)]
+
+
+def steps(plan: tuple[Step, ...]) -> list[dict[str, int | bool]]:
+    """What the document says of every block."""
+    keys = (*STEP_KEYS, *MORE_KEYS)
+    return [
+        {"block": block} | {key: getattr(step, key) for key in keys}
+        for block, step in enumerate(plan)
+    ]
 
 
 def _document(system: System, backbone: str) -> dict[str, Any]:
@@ -56,24 +140,32 @@ def _document(system: System, backbone: str) -> dict[str, Any]:
         "gmacs": round(cost.gmacs, 3),
         "gflops_paper": round(cost.gflops_paper, 3),
         "trainable_parameters": system.trainable_parameters(),
-        "steps": [_step(block, step) for block, step in enumerate(plan)],
+        "steps": steps(plan),
     }
 
 
-def _step(block: int, step: Step) -> dict[str, int]:
-    fields = asdict(step)
-    return {"block": block, **{key: fields[key] for key in STEP_KEYS}}
+def _is_used(key: str, plan: tuple[Step, ...]) -> bool:
+    if key == "merged" and not _is_used("pruned", plan):
+        return False  # all of intra merges, and that column is there
+    return any(getattr(step, key) for step in plan)
 
 
-def _row(block: int, step: Step) -> tuple[str, ...]:
-    before = step.attended + step.cross
-    join = f"x{step.join}" if step.join > 1 else "."
-    counts = (str(n) if n else "." for n in (step.cross, step.intra))
-    return (
-        str(block),
-        f"{step.clips} x {before}",
-        join,
-        *counts,
-        str(step.attended),
-        str(step.tokens_out),
-    )
+def _row(block: int, step: Step, columns: Sequence[str]) -> tuple[str, ...]:
+    cells = (_cell(key, getattr(step, key)) for key in columns)
+    return (str(block), f"{step.clips} x {step.attended + step.cross}", *cells)
+
+
+def _cell(key: str, value: int | bool) -> str:
+    if key == "join":
+        return f"x{value}" if value > 1 else "."
+    if key == "backward":
+        return "yes" if value else "."
+    return str(value) if value else "."
+
+
+def _refuse_without_video(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise BadSetting(
+                f"--{name} is for a picture, and there is no video to draw: add --video FILE"
+            )

@@ -1,0 +1,100 @@
+"""The picture of `tempme show --video`: what ToMe and a system merge, on one model's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tempme.cli.output import print_json, print_line, say, shown_path
+
+if TYPE_CHECKING:
+    from tempme.comparison import Model, Side
+    from tempme.figure import Panel
+    from tempme.video import Frames
+
+BESIDE = "tome"  # what every system is drawn next to
+
+
+def show_video(
+    name: str,
+    video: Path,
+    out: Path,
+    *,
+    model: str | None,
+    backbone: str | None,
+    frames: int | None,
+    block: int | None,
+    as_json: bool,
+) -> None:
+    """Draw what merges, and say where and what."""
+    from tempme.comparison import read_model
+    from tempme.figure import Panel, checked, draw, save
+    from tempme.tracing import trace
+
+    checked(out)
+    given = read_model(model, backbone=backbone)
+    pair = _sides(name, given, frames)
+    sample = _read(video, frames=pair[-1].retriever.frames, size=pair[-1].retriever.image_size)
+    panels = [
+        Panel.of(
+            trace(side.retriever, side.retriever.transform(sample.pixels)[None]),
+            name=side.name,
+            note=side.note,
+            block=block,
+        )
+        for side in pair
+    ]
+    title = f"What merges in {video.name}: {len(sample.pixels)} frames, model {given.source}"
+    save(draw(sample.pixels, panels, title=title, seconds=sample.seconds), out)
+    if as_json:
+        print_json(_document(video, out, given.source, sample, panels))
+        return
+    for panel in panels:
+        print_line(f"{panel.name} ({panel.note}): {panel.told()}")
+    print_line(f"picture: {shown_path(out)}")
+
+
+def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
+    """ToMe and the system; a tuning that changed its backbone leaves none for ToMe."""
+    from tempme.comparison import sides
+    from tempme.errors import BadWeights
+
+    try:
+        return sides((BESIDE, name), model=model, frames=frames)
+    except BadWeights as reason:
+        alone = sides((name,), model=model, frames=frames)
+        say(f"without {BESIDE}: {reason}")
+        return alone
+
+
+def _read(video: Path, *, frames: int, size: int) -> Frames:
+    from tempme.errors import BadVideo
+    from tempme.video import Failure, load
+
+    read = load(video, frames=frames, size=size, sampling="exact")
+    if isinstance(read, Failure):
+        raise BadVideo(f"{video}: {read.reason}; give --video another file")
+    if read.note:
+        say(f"{video}: {read.note}")
+    return read
+
+
+def _document(
+    video: Path, out: Path, model: str, sample: Frames, panels: list[Panel]
+) -> dict[str, Any]:
+    return {
+        "video": str(video),
+        "picture": str(out),
+        "model": model,
+        "seconds": list(sample.seconds),
+        "block": panels[-1].block,
+        "systems": [
+            {
+                "system": panel.name,
+                "weights": panel.note,
+                "tokens": list(panel.tokens),
+                "assignment": panel.places.tolist(),
+            }
+            for panel in panels
+        ],
+    }
