@@ -23,6 +23,7 @@ from tempme.clip.model import Clip
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
+from tempme.tuning.layers import blocks_of
 from tempme.tuning.method import Tuning
 
 
@@ -65,8 +66,8 @@ class Adapter(Tuning):
         clip.requires_grad_(False)
         towers = ((clip.vision, clip.config.width), (clip.text, clip.config.text_width))
         for tower, tokens in towers:
-            for layer in tower.layers:
-                layer.mlp = Adapted(layer.mlp, tokens, self.width, self.scale)
+            for layer in blocks_of(tower):
+                layer.add_module("mlp", Adapted(layer.mlp, tokens, self.width, self.scale))
         return clip
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:

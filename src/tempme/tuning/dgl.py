@@ -31,7 +31,7 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens, spread
-from tempme.tuning.layers import Borrowed, Prompted, Prompts
+from tempme.tuning.layers import Borrowed, Prompted, Prompts, blocks_of, layers_of
 from tempme.tuning.method import Tuning
 
 # Shape letters: L blocks, V videos, F frames, C clips, M local prompts, G global prompts, D width.
@@ -255,11 +255,11 @@ class DGL(Tuning):
         first = Prompts(_uniform(clip.config, self.global_prompts))
         clip.vision.layers = nn.ModuleList(
             GlobalLocal(layer, FromSpace(space, i, textual=False), None if i else first)
-            for i, layer in enumerate(clip.vision.layers)
+            for i, layer in enumerate(blocks_of(clip.vision))
         )
         clip.text.layers = nn.ModuleList(
             Prompted(layer, FromSpace(space, i, textual=True))
-            for i, layer in enumerate(clip.text.layers)
+            for i, layer in enumerate(layers_of(clip.text))
         )
         return clip
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.layers import Cues, Layer
+from tempme.clip.layers import Block, Cues, Layer
+from tempme.clip.text import TextTower
+from tempme.clip.vision import VisionTower
 from tempme.tokens import Tokens
 
 M = TypeVar("M", bound=nn.Module)
 
 # Shape letters: M prompts, D width.
+
+
+def layers_of(tower: VisionTower | TextTower) -> list[Layer]:
+    """The layers of a tower, as what they are: torch knows only modules."""
+    return cast("list[Layer]", list(tower.layers))
+
+
+def blocks_of(tower: VisionTower | TextTower) -> list[Block]:
+    """The layers of a tower that nothing has wrapped."""
+    return cast("list[Block]", list(tower.layers))
 
 
 class Prompts(nn.Module):

@@ -32,7 +32,7 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens
-from tempme.tuning.layers import Borrowed
+from tempme.tuning.layers import Borrowed, blocks_of
 from tempme.tuning.method import Tuning
 
 # Shape letters: V videos, F frames, C clips, N tokens, T texts, W words, D width, M bottleneck.
@@ -220,21 +220,21 @@ class MVAdapter(Tuning):
         clip.requires_grad_(False)
         for name, parameter in clip.named_parameters():
             parameter.requires_grad_(name.endswith("bias"))
-        factors = nn.ModuleList(Factor(self.factor) for _ in range(self.tied))
-        clip.add_module("factors", factors)
+        factors = [Factor(self.factor) for _ in range(self.tied)]
+        clip.add_module("factors", nn.ModuleList(factors))
         images, texts = (nn.ModuleList() for _ in range(2))
-        for i, layer in enumerate(clip.vision.layers):
+        for i, layer in enumerate(blocks_of(clip.vision)):
             down = self._down(clip.config.width, factors, len(clip.vision.layers) - 1 - i)
             adapter = VideoAdapter(clip.config.width, self.width, frames, down)
             images.append(Behind(layer, adapter, self.scale, of_video=True))
-        for i, layer in enumerate(clip.text.layers):
+        for i, layer in enumerate(blocks_of(clip.text)):
             down = self._down(clip.config.text_width, factors, len(clip.text.layers) - 1 - i)
             word_adapter = WordAdapter(clip.config.text_width, self.width, words, down)
             texts.append(Behind(layer, word_adapter, self.scale, of_video=False))
         clip.vision.layers, clip.text.layers = images, texts
         return clip
 
-    def _down(self, width: int, factors: nn.ModuleList, from_end: int) -> nn.Module:
+    def _down(self, width: int, factors: list[Factor], from_end: int) -> nn.Module:
         base = nn.Linear(width, self.width)
         nn.init.kaiming_uniform_(base.weight, a=math.sqrt(5))
         nn.init.zeros_(base.bias)
@@ -262,7 +262,8 @@ def _block(middle: int, width: int) -> Block:
     """A block as narrow as the bottleneck, that starts as narrow as a block of CLIP would."""
     block = Block(middle, HEADS, "quick_gelu")
     nn.init.normal_(block.attn.qkv.weight, std=width**-0.5)
-    for linear in (block.attn.out, block.mlp.c_fc, block.mlp.c_proj):
+    mlp = (part for part in block.mlp if isinstance(part, nn.Linear))
+    for linear in (block.attn.out, *mlp):
         nn.init.normal_(linear.weight, std=(2 * width) ** -0.5)
     nn.init.zeros_(block.attn.qkv.bias)
     nn.init.zeros_(block.attn.out.bias)

@@ -66,8 +66,9 @@ class Temporal(nn.Module):
     def __init__(self, frames: int, width: int, *, heads: int, blocks: int) -> None:
         super().__init__()
         self.position = nn.Parameter(0.01 * torch.randn(frames, width))
-        self.blocks = nn.ModuleList(Block(width, heads, "quick_gelu") for _ in range(blocks))
-        for block in self.blocks:  # as torch's own attention starts
+        made = [Block(width, heads, "quick_gelu") for _ in range(blocks)]
+        self.blocks = nn.ModuleList(made)
+        for block in made:  # as torch's own attention starts
             nn.init.xavier_uniform_(block.attn.qkv.weight)
             nn.init.zeros_(block.attn.qkv.bias)
             nn.init.zeros_(block.attn.out.bias)

@@ -18,7 +18,7 @@ from tempme.clip.model import Clip
 from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step
-from tempme.tuning.layers import prompted
+from tempme.tuning.layers import layers_of, prompted
 from tempme.tuning.method import Tuning
 
 
@@ -39,8 +39,8 @@ class Prompt(Tuning):
         """Let every layer see prompts; nothing of CLIP learns."""
         clip.requires_grad_(False)
         config = clip.config
-        clip.vision.layers = prompted(clip.vision.layers, self.tokens, config.width)
-        clip.text.layers = prompted(clip.text.layers, self.tokens, config.text_width)
+        clip.vision.layers = prompted(layers_of(clip.vision), self.tokens, config.width)
+        clip.text.layers = prompted(layers_of(clip.text), self.tokens, config.text_width)
         return clip
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:

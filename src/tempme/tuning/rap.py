@@ -28,6 +28,7 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens
+from tempme.tuning.layers import layers_of
 from tempme.tuning.method import Tuning
 
 # Shape letters: V videos, F frames, C = V F, N tokens, K chosen patches, D width.
@@ -189,7 +190,7 @@ class RAP(Tuning):
             return [Modulation(count, self.rank, width) for _ in range(2)]
 
         images = nn.ModuleList()
-        for i, layer in enumerate(clip.vision.layers):
+        for i, layer in enumerate(layers_of(clip.vision)):
             before: nn.Module = nn.Identity()
             if i >= config.layers - self.warped:
                 before = Warp(config.width, self.width, self.patches, config.grid)
@@ -198,7 +199,7 @@ class RAP(Tuning):
         clip.vision.layers = images
         clip.text.layers = nn.ModuleList(
             Modulated(layer, halves(None, config.text_width), before=nn.Identity(), alone=True)
-            for layer in clip.text.layers
+            for layer in layers_of(clip.text)
         )
         return clip
 

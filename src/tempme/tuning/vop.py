@@ -30,7 +30,7 @@ from tempme.errors import BadSetting
 from tempme.merging import join_clips
 from tempme.schedule import Step
 from tempme.tokens import Tokens
-from tempme.tuning.layers import Borrowed, Prompted, Prompts
+from tempme.tuning.layers import Borrowed, Prompted, Prompts, layers_of
 from tempme.tuning.method import Tuning
 
 # Shape letters: V videos, F frames, C clips, M prompts of a frame, T texts, W words, D width.
@@ -274,14 +274,14 @@ class VoP(Tuning):
             self._image_layer(layer, i, frames=frames, config=config, context=context)
             if i < deep
             else self._deep_layer(layer, i == deep, frames=frames, config=config)
-            for i, layer in enumerate(vision.layers)
+            for i, layer in enumerate(layers_of(vision))
         )
         if deep:
             vision.entrance = FirstPrompts(Prompts.at_random(self.shared, config.width))
         text.line = ShiftedLine(Prompts.at_random(self.textual, config.text_width))
         text.layers = nn.ModuleList(
             Prompted(layer, Prompts.at_random(self.textual, config.text_width)) if i else layer
-            for i, layer in enumerate(text.layers)
+            for i, layer in enumerate(layers_of(text))
         )
         return clip
 
