@@ -174,6 +174,7 @@ def peak_memory(job: Job) -> dict[str, float]:
 
 def memory_of(encode: Encoding) -> dict[str, float]:
     """MB that this process holds before it encodes, and at most while it does."""
+    encode()  # so that weights that the system has put away are back
     # What was freed goes back, and the mark starts anew (Linux alone can).
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
