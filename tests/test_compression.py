@@ -293,8 +293,9 @@ def test_any_size_has_a_plan(tokens: int, frames: int, depth: int, method: Compr
 # Inside a retriever
 
 
-def build(method: Compression, frames: int = 4) -> Retriever:
-    return System("x", LoRA(rank=2), method, backbone=TINY, frames=frames, max_words=8).build(
+def build(method: Compression, frames: int = 4, *, layers: int = 12) -> Retriever:
+    backbone = replace(TINY, layers=layers)
+    return System("x", LoRA(rank=2), method, backbone=backbone, frames=frames, max_words=8).build(
         seed=1
     )
 
@@ -398,7 +399,7 @@ def test_a_mask_follows_merged_frames() -> None:
 @torch.no_grad()
 def test_one_graph_compiles(method: Compression) -> None:
     torch.compiler.reset()
-    retriever, frames = build(method), pictures(2, 4)
+    retriever, frames = build(method, layers=4), pictures(2, 4)  # every kind of stage, once
     vision = retriever.clip.vision
     compiled = torch.compile(vision.encode, fullgraph=True, backend="eager")
     tokens = vision.embed(frames)
