@@ -6,7 +6,7 @@ python -m tempme.plots    draws docs/pictures/; the same results give the same b
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "tempme",  # names inside an SVG are else drawn at random
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -113,7 +113,7 @@ def draw(root: Path = Path()) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _style() -> Iterator[Any]:
+def _style() -> Iterator[Callable[[float, float], Figure]]:
     """What makes figures of a width and height in inches, in our style."""
     try:
         import matplotlib

@@ -29,9 +29,10 @@ def place_labels(axes: Axes, marks: Mapping[str, tuple[float, float, float]]) ->
     boxes: list[Box] = []
     for name in sorted(marks, key=lambda name: (-marks[name][1], marks[name][0])):
         x, y, _ = marks[name]
-        here, size = axes.transData.transform((x, y)), _size(axes, name)
+        (across, up), size = axes.transData.transform((x, y)), _size(axes, name)
         candidates = [
-            _beside(here, direction, _pixels(axes, radius), size) for direction, radius in PLACES
+            _beside((across, up), direction, _pixels(axes, radius), size)
+            for direction, radius in PLACES
         ]
         others = [*taken, *boxes]
         best = min(candidates, key=lambda box: _covered(box, others, whole))
@@ -83,7 +84,10 @@ def _mark_box(axes: Axes, x: float, y: float, spread: float) -> Box:
 
 
 def _beside(
-    mark: Sequence[float], direction: tuple[float, float], radius: float, size: tuple[float, float]
+    mark: tuple[float, float],
+    direction: tuple[float, float],
+    radius: float,
+    size: tuple[float, float],
 ) -> Box:
     """A label of a size whose nearest edge or corner is at a distance from its mark."""
     (x, y), (dx, dy), (width, height) = mark, direction, size

@@ -52,9 +52,7 @@ def render(root: Path = Path()) -> dict[Path, str]:
         README: {"scenes": short_table(found["scenes"])},
         RESULTS: {
             "results": "\n\n".join(
-                _data_set(
-                    name, found[name], every_seed(experiments[name], list(found[name])), paper
-                )
+                _data_set(name, found[name], experiments[name], paper, root / PICTURES)
                 for name in sorted(found)
             ),
             "paper": "\n\n".join(_quoted(place, rows) for place, rows in paper.items()),
