@@ -9,7 +9,8 @@ TempmeError
 |-- BadIndex              a folder that is no index, or is damaged
 |   `-- WrongModel        an index made by another model
 |-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
-|-- NoNetwork             something has to be fetched, and cannot be
+|-- NoNetwork             something has to be fetched or pushed, and cannot be
+|-- HubRefused            a hub that does not take what is pushed: no token, or no right to write
 `-- MissingExtra          an optional dependency is not installed
 """
 
@@ -65,6 +66,10 @@ class FailedSelfTest(TempmeError):
 
 class NoNetwork(TempmeError):
     """Something has to be fetched, and cannot be."""
+
+
+class HubRefused(TempmeError):
+    """A hub that does not take what is pushed: no token, or no right to write."""
 
 
 class MissingExtra(TempmeError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -190,6 +191,24 @@ class Retriever(nn.Module):
         from tempme.checkpoint import save
 
         return save(self, Path(folder), whole=whole, half=half)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        result: str | Path | Mapping[str, Any] | None = None,
+        private: bool = False,
+        token: str | None = None,
+        license: str | None = None,
+    ) -> str:
+        """Push what `save` writes to a hub, with a model card; returns the address of its page.
+
+        result: what `tempme train` wrote, for the card: a file, a folder of seeds, or its content.
+        token: None is the one of the hub's login or HF_TOKEN. `tempme.load(repo_id)` reads it.
+        """
+        from tempme.publish import push
+
+        return push(self, repo_id, result=result, private=private, token=token, license=license)
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
         related = self.clip.vision.relate(projected)

@@ -24,6 +24,7 @@ VERBS = (
     "data",
     "train",
     "eval",
+    "push",
     "demo",
 )
 
