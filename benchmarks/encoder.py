@@ -34,6 +34,10 @@ NOTES = {
     "share_of_peak": "multiply-adds done per second / those of plain matrix products in the same "
     "precision; the last block, which asks for class tokens alone, counts as if it were whole",
     "encoding_mb": "memory that encoding takes at most, beside the weights",
+    "below_the_goal": "vop-c and vop-fc make prompts by a recurrent layer, which reads all of its "
+    "weights for one frame of each video at a time: it waits for memory, in batches less. "
+    "Adapters have products of 8 columns, far below the peak. token-reduction merges twice in each "
+    "of three blocks; moving tokens is no multiply-add",
     "clock": "processor: seconds that the one thread was at work, on a machine that others use too",
     "prompts": "`made` in every call, or `given` as constants, as the paper counts them; null: the "
     "system makes none. Those of vop-c and vop-fc depend on the video and have to be made for "
