@@ -77,8 +77,9 @@ def test_every_token_may_be_dropped() -> None:
 def test_hues_are_all_different() -> None:
     assert len({tuple(colour) for colour in hues(400).tolist()}) > 390
     assert hues(0).shape == (0, 3)
-    near = hues(60).astype(int)
-    assert np.abs(np.diff(near, axis=0)).sum(axis=1).min() > 150
+    near = hues(100).astype(int)
+    apart = [np.abs(near[later:] - near[:-later]).sum(axis=1).min() for later in range(1, 25)]
+    assert min(apart) >= 75
 
 
 @pytest.mark.parametrize(("num_frames", "grid"), [(1, 6), (12, 7), (12, 14), (7, 16), (30, 6)])

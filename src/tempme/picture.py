@@ -21,7 +21,9 @@ Places: TypeAlias = NDArray[np.int64]
 
 EDGE = (150, 150, 150)
 TINT = 0.3  # means alone would show all tokens of a sky alike
-GOLDEN_ANGLE = 0.381966  # of a turn: hues in succession are far apart, and none comes twice
+# Of a turn; no hue comes twice. Searched, with the two patterns in `hues`, for the greatest least
+# distance of a colour to the 24 after it.
+HUE_STEP = 5**0.5 - 2
 
 
 def merged_frames(pixels: Pixels, places_FP: Places) -> Pixels:
@@ -51,9 +53,9 @@ def enlarged(pixels: Pixels, side: int) -> Pixels:
 
 
 def hues(number: int) -> Pixels:
-    """(number, 3): bright colours, each unlike the one before it."""
+    """(number, 3): colours of which none is near those that come soon after it."""
     made = [
-        colorsys.hsv_to_rgb(i * GOLDEN_ANGLE % 1, (1.0, 0.65)[i // 2 % 2], (1.0, 0.8)[i % 2])
+        colorsys.hsv_to_rgb(i * HUE_STEP % 1, (1.0, 0.55)[i % 2], (1.0, 0.75, 0.55)[i // 2 % 3])
         for i in range(number)
     ]
     return np.round(np.array(made).reshape(-1, 3) * 255).astype(np.uint8)
