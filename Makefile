@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench results tables model wheel
+.PHONY: help setup check fix test test-all demo bench docs results tables model wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: setup  ## measure the encoder and the decoder on this machine
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/decode.py
 
+docs: setup  ## docstrings -> docs/methods.md
+	$(BIN)/python -m tempme.methods docs/methods.md
+
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -66,10 +69,10 @@ tables: setup  ## results/ -> the tables of README and docs/results.md, and the 
 	$(BIN)/python -m tempme.plots
 	$(BIN)/python -m tempme.tables
 
-model: setup  ## train scenes-tiny again, from nothing (under an hour on 2 quiet cores)
-	$(BIN)/tempme train experiments/scenes/frames.toml --out runs/frames
-	$(BIN)/tempme train experiments/scenes/frames-hard.toml --out runs/frames-hard
-	$(BIN)/tempme train experiments/scenes/frames-order.toml --out runs/frames-order
-	$(BIN)/python -m tempme.models runs/frames-order/retriever "experiments/scenes/frames-order.toml"
-	$(BIN)/tempme train experiments/scenes/tempme.toml --out runs/tempme-0 --result results/scenes/tempme/seed-0.json
-	$(BIN)/python -m tempme.models runs/tempme-0/retriever "experiments/scenes/tempme.toml, seed 0"
+STAGES := frames frames-hard frames-order videos
+model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet cores)
+	for stage in $(STAGES); do \
+	  $(BIN)/tempme train experiments/scenes-tiny/$$stage.toml --out runs/$$stage \
+	    --result results/scenes-tiny/$$stage/seed-0.json || exit 1; \
+	done
+	$(BIN)/python -m tempme.models runs/videos/retriever "experiments/scenes-tiny/videos.toml, seed 0"

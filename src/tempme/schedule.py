@@ -72,7 +72,8 @@ def schedule(
 
     Blocks before the first join merge `r` tokens in every frame. A block in `joins` concatenates
     that many clips (1 leaves them apart) and keeps `keep_cross` of the tokens before attention;
-    from there on every block keeps `keep_intra` after attention. At most half of the free tokens find a partner.
+    from there on every block keeps `keep_intra` after attention. At most half of the free tokens
+    find a partner.
     """
     joins = dict(joins or {})
     check_joins(joins, frames=frames, depth=depth)
