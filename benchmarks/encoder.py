@@ -33,7 +33,7 @@ NOTES = {
     "share_of_ratio": f"speed_up / macs_ratio; {GOAL} or more is the goal of compressions",
     "share_of_peak": "multiply-adds done per second / those of plain matrix products in the same "
     "precision; the last block, which asks for class tokens alone, counts as if it were whole",
-    "encoding_mb": "memory that encoding takes at most, beside the weights",
+    "peak_mb": "what a process of its own holds at most, of which before_mb before it encodes",
     "below_the_goal": "vop-c and vop-fc make prompts by a recurrent layer, which reads all of its "
     "weights for one frame of each video at a time: it waits for memory, in batches less. "
     "Adapters have products of 8 columns, far below the peak. token-reduction merges twice in each "
@@ -67,7 +67,7 @@ def measure(jobs: dict[str, Job], models: dict[str, Retriever], *, rounds: int) 
     for name, job in jobs.items():
         rates = benchmark.summary(seconds[name], videos=job.batch)
         faster = benchmark.ratio(seconds[DENSE], seconds[name])
-        due, memory = some.gmacs / job.gmacs, benchmark.memory_of(ready[name])
+        due = some.gmacs / job.gmacs
         rows.append(
             {"system": job.system, "prompts": job.kind_of_prompts, "backbone": job.backbone}
             | {"frames": job.frames, "batch": job.batch, "precision": job.precision}
@@ -75,7 +75,6 @@ def measure(jobs: dict[str, Job], models: dict[str, Retriever], *, rounds: int) 
             | {"gmacs": round(job.gmacs, 2), "speed_up": round(faster, 3)}
             | {"macs_ratio": round(due, 3), "share_of_ratio": round(faster / due, 3)}
             | {"share_of_peak": round(rates["videos_per_second"] * job.gmacs / peak, 3)}
-            | {"encoding_mb": round(memory["peak_mb"] - memory["before_mb"], 1)}
         )
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
@@ -104,7 +103,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--memory", action="store_true", help="also in processes of their own")
+    parser.add_argument("--memory", action="store_true", help="also peaks of memory")
+    parser.add_argument("--memory-alone", action="store_true", help="of rows that the file has")
     parser.add_argument("--extend", action="store_true", help="keep rows that the file has")
     parser.add_argument("--name", default="encoder", help="what the file is called")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
@@ -144,10 +144,23 @@ def together(old: list[Any], new: list[Any]) -> list[Any]:
     return sorted(found.values(), key=lambda row: [str(row[k]).rjust(9) for k in KEY[2:]])
 
 
+def add_memory(target: Path) -> None:
+    """Peaks of memory of the rows that have none yet, written one by one."""
+    document = json.loads(target.read_text("utf-8"))
+    names = ("system", "backbone", "frames", "batch", "precision", "prompts")
+    for row in document["rows"]:
+        if "peak_mb" not in row:
+            row |= benchmark.peak_memory(Job(**{name: row[name] for name in names}))
+            results.write(document, target)
+
+
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
     target = options.out / f"{options.name}-{results.machine()}.json"
+    if options.memory_alone:
+        add_memory(target)
+        return
     known = before(target) if options.extend else []
     report: dict[str, Any] = {"notes": NOTES, **results.environment(), **benchmark.conditions()}
     report["same_as"] = same_as()

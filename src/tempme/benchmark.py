@@ -6,7 +6,6 @@ what is compared runs in turns within one process, and ratios are those of neigh
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -172,18 +171,6 @@ def peak_memory(job: Job) -> dict[str, float]:
         return pool.submit(_memory_of, job, torch.get_num_threads()).result()
 
 
-def memory_of(encode: Encoding) -> dict[str, float]:
-    """MB that this process holds before it encodes, and at most while it does."""
-    encode()  # so that weights that the system has put away are back
-    # What was freed goes back, and the mark starts anew (Linux alone can).
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-        _CLEAR.write_text("5")
-    before = _status_mb("VmRSS")
-    encode()
-    return {"before_mb": before, "peak_mb": _status_mb("VmHWM")}
-
-
 def conditions() -> dict[str, Any]:
     """What a measurement depends on, besides the machine."""
     return {
@@ -224,7 +211,13 @@ def _give_prompts(ready: Retriever, frames: int) -> None:
 
 def _memory_of(job: Job, threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
-    return memory_of(job.encoding(job.model()))
+    encode = job.encoding(job.model())
+    # Building the model held more than encoding may: the mark starts anew (Linux alone can).
+    with suppress(OSError):
+        _CLEAR.write_text("5")
+    before = _status_mb("VmRSS")
+    encode()
+    return {"before_mb": before, "peak_mb": _status_mb("VmHWM")}
 
 
 def _status_mb(key: str) -> float:

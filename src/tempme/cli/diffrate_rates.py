@@ -28,6 +28,9 @@ def diffrate_rates(
     steps: Annotated[int, typer.Option(min=1, help="Updates of the rates.")] = 300,
     batch: Annotated[int, typer.Option(min=1, help="Videos of an update.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="Of the rates.")] = 0.05,
+    weight: Annotated[
+        float, typer.Option(min=0, help="Of the distance to the target, beside the task's loss.")
+    ] = 50.0,
     granularity: Annotated[int, typer.Option(min=1, help="Tokens between candidates.")] = 1,
     seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the settings (TOML) here.")] = None,
@@ -35,7 +38,7 @@ def diffrate_rates(
 ) -> None:
     """Learn how many tokens DiffRate prunes and merges in every block; no weight changes.
 
-    What it prints is the [system] table of an experiment, with the rates as integers.
+    What it prints is the system table of an experiment, with the rates as integers.
     """
     from tempme.rates import Learning, learn
 
@@ -45,6 +48,7 @@ def diffrate_rates(
         batch=batch,
         learning_rate=learning_rate,
         granularity=granularity,
+        weight=weight,
         seed=seed,
     )
     found = learn(model, settings, videos=videos)
@@ -57,4 +61,4 @@ def diffrate_rates(
         print_line(found.toml().rstrip())
     say(f"{found.share:.3f} of the multiply-adds of the dense model, by DiffRate's formula")
     if abs(found.share - target) > FAR:
-        say(f"that is not yet the target of {target}: take more --steps")
+        say(f"that is not yet the target of {target}: take more --steps, or more --weight")
