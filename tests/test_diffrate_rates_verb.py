@@ -11,7 +11,7 @@ from drawn_videos import draw
 from typer.testing import CliRunner
 
 from tempme import rates, zoo
-from tempme.cli.diffrate_rates import app
+from tempme.cli import app
 from tempme.compression import DiffRate
 from tempme.errors import BadSetting
 
@@ -19,7 +19,7 @@ FEW = ("--steps", "3", "--batch", "2", "--learning-rate", "0.3")
 
 
 def asked(*words: str) -> str:
-    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    done = CliRunner().invoke(app, ["train", "diffrate-rates", *words], catch_exceptions=False)
     assert done.exit_code == 0
     return done.stdout
 

@@ -28,6 +28,9 @@ VERBS = (
     "demo",
 )
 
+# Verbs of two words: the module of each. The first alone is a verb with an argument of its own.
+OF_TWO_WORDS = {("train", "diffrate-rates"): "diffrate_rates"}
+
 INTERRUPTED = 130
 
 
@@ -43,10 +46,21 @@ class Verbs(TyperGroup):
         """The command of a verb, or None."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"tempme.cli.{cmd_name}")
-        command = get_command(module.app)
-        command.name = cmd_name
-        return command
+        return _command(cmd_name, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word, or the first two, name; and what follows them."""
+        words = (args[0], args[1] if len(args) > 1 else "")
+        if words in OF_TWO_WORDS:
+            name = " ".join(words)
+            return name, _command(OF_TWO_WORDS[words], name), args[2:]
+        return super().resolve_command(ctx, args)
+
+
+def _command(module: str, name: str) -> Any:
+    command = get_command(importlib.import_module(f"tempme.cli.{module}").app)
+    command.name = name
+    return command
 
 
 app = typer.Typer(

@@ -30,7 +30,10 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster job.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Train the system of EXPERIMENT and judge it; a run that was cut off goes on."""
+    """Train the system of EXPERIMENT and judge it; a run that was cut off goes on.
+
+    `tempme train diffrate-rates` learns what DiffRate prunes and merges.
+    """
     from tempme.experiments import Experiment, run
     from tempme.results import write
     from tempme.training import Devices
