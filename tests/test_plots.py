@@ -86,6 +86,8 @@ def test_a_label_stands_near_its_mark_where_there_is_room() -> None:
 
 def test_what_has_nothing_to_show_has_no_plot() -> None:
     assert accuracy_plot(summaries(many(1)), "scenes") is None
+    alike = {"keep-1": [run("tempme", 0)], "keep-2": [run("tempme", 0)]}
+    assert accuracy_plot(summaries(alike), "scenes") is None  # all points above one another
     assert loss_plot({"tempme": [run("tempme", 0, history=None)]}, "scenes") is None
 
 

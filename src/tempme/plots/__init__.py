@@ -52,10 +52,13 @@ POINTS_OF_A_LINE = 60  # a curve is the mean of so many groups of steps
 def accuracy_plot(found: Mapping[str, Summary], title: str) -> Figure | None:
     """R@1 against multiply-adds, one point per experiment, one panel per part of the data.
 
-    None where there is nothing to compare: fewer than two experiments with an accuracy and a cost.
+    None where there is nothing to compare: no two experiments that cost something else.
     """
     parts = dict.fromkeys(part for one in found.values() for part in one["metrics"])
-    panels = {part: points for part in parts if len(points := _points(found, part)) > 1}
+    every = {part: _points(found, part) for part in parts}
+    panels = {
+        part: points for part, points in every.items() if len({x for x, *_ in points.values()}) > 1
+    }
     if not panels:
         return None
     with _style() as figure_of:
