@@ -38,7 +38,8 @@ NOTES = {
     "weights for one frame of each video at a time: it waits for memory, in batches less. "
     "Adapters have products of 8 columns, far below the peak. token-reduction merges twice in each "
     "of three blocks; moving tokens is no multiply-add",
-    "clock": "processor: seconds that the one thread was at work, on a machine that others use too",
+    "clock": "with one thread, seconds that it was at work, as others use the machine, too; with "
+    "more threads, seconds that passed",
     "prompts": "`made` in every call, or `given` as constants, as the paper counts them; null: the "
     "system makes none. Those of vop-c and vop-fc depend on the video and have to be made for "
     "each; those of dgl and dgl-transformer depend on what learnt alone and are made once a model",
