@@ -50,6 +50,7 @@ class ColourRetriever:
     frames = 4
     image_size = 32
     features = 32
+    origin = "colours"
 
     def __init__(self, name: str = "colours") -> None:
         self.fingerprint = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -69,6 +70,9 @@ class ColourRetriever:
     def encode_texts(self, texts: list[str]) -> Tensor:
         shares = torch.tensor([[float(name in text) for name in COLOURS] for text in texts])
         return self._unit(shares)
+
+    def unread(self, text: str) -> str:
+        return "" if any(name in text for name in COLOURS) else "no colour is named"
 
     def for_inference(self) -> ColourRetriever:
         return self

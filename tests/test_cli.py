@@ -136,12 +136,33 @@ def test_a_search_answers_in_lines(run: Terminal, index: Path) -> None:
     assert lines[0].split() == ["score", "from", "to", "path"]
     assert len(lines) == 4
     assert "3 hits: the index holds no more that fit" in done.err
+    assert done.err.count("model: ") == 1
     assert run("search", "red", "--index", index, "--min-score", 0.9999).out == ""
+
+
+def test_a_search_says_what_the_model_does_not_read(
+    run: Terminal, films: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a.tempme"
+    done = run("index", films, "--index", folder, "--model", "scenes-tiny")
+    assert "model: scenes-tiny" in done.err
+    known = run("search", "a red circle", "--index", folder, "--json")
+    assert "warning" not in known.err
+    part = run("search", "a red hippopotamus and a blue unicycle", "--index", folder, "--json")
+    (line,) = [line for line in part.err.splitlines() if line.startswith("warning: ")]
+    assert line.endswith("leaves out words it does not know: hippopotamus, unicycle")
+    assert len(part.document["hits"]) == 3
+    none = run("search", "hippopotamus", "--index", folder)
+    assert "warning: the model knows none of these words" in none.err
+    long = run("search", "a red circle " * 30, "--index", folder)
+    assert "warning: the text is longer than the model reads" in long.err
 
 
 def test_similar_finds_the_film_itself(run: Terminal, index: Path, films: Path) -> None:
     film = films / "blue \N{CLAPPER BOARD}.mp4"
-    hits = run("similar", film, "--index", index, "--json").document["hits"]
+    done = run("similar", film, "--index", index, "--json")
+    assert done.err.count("model: ") == 1
+    hits = done.document["hits"]
     assert Path(hits[0]["path"]) == film
     assert hits[0]["score"] == pytest.approx(1, abs=5e-3)
 

@@ -162,6 +162,18 @@ class Retriever(nn.Module):
         with numbers.context(self.precision, self.device):
             return normalize(self.clip.text(ids).float(), dim=-1)
 
+    def unread(self, text: str) -> str:
+        """What of a text this model does not take in, for a person; empty if it takes in all."""
+        words = self.tokenizer.unknown(text)
+        notes = []
+        if words and not self.tokenizer.encode(text):
+            notes.append("the model knows none of these words")
+        elif words:
+            notes.append(f"the model leaves out words it does not know: {', '.join(words)}")
+        if self.tokenizer.is_cut(text, max_words=self.system.max_words):
+            notes.append("the text is longer than the model reads, its end is left out")
+        return "; ".join(notes)
+
     def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
         """Unit features (T, D) and (V, D) -> logits (T, V): cosines times the temperature."""
         with torch.autocast(self.device.type, enabled=False):  # half a product cannot rank

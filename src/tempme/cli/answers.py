@@ -6,18 +6,27 @@ from collections.abc import Mapping, Sequence
 
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
 from tempme.index import Hit, Index
+from tempme.index.model import MODEL_FOLDER
 
 
 def answer(
     index: Index, hits: Sequence[Hit], *, asked: Mapping[str, str], k: int, as_json: bool
 ) -> None:
-    """Hits as a table or a JSON document, and on stderr why there are fewer than asked for."""
+    """Hits as a table or a JSON document; on stderr the model, and why there are few of them."""
     if as_json:
         print_json({**asked, "index": str(index.path), "hits": [hit.as_dict() for hit in hits]})
     elif hits:
         print_table(("score", "from", "to", "path"), [_row(hit) for hit in hits], right=(1, 2))
+    if index.num_moments():
+        say(model_line(index))
     if len(hits) < k:
         say(_shortfall(index, len(hits)))
+
+
+def model_line(index: Index) -> str:
+    """The name of an index's model, and where its weights are from."""
+    source, origin = index.header.source, index.retriever.origin
+    return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
 
 
 def _row(hit: Hit) -> tuple[str, ...]:

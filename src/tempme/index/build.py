@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.index.encode import Encoder, encode_windows, join_batches
+from tempme.index.encode import Encoder, encode_windows, join_batches, why_unusable
 from tempme.index.header import Cutting
 from tempme.index.identify import Identified, identify, keep_videos
 from tempme.index.ledger import Ledger, failed_row, row_for
@@ -28,7 +28,7 @@ from tempme.index.store import Store
 from tempme.index.writer import Writer
 from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
 
-NO_FEATURE = "the model gave no usable feature (NaN) for it"
+NO_FEATURE = "the model gave no usable feature ({}) for it"
 
 Answer = tuple[Path, VideoWindows | Failure]
 OnProgress = Callable[[Progress], None]
@@ -179,8 +179,8 @@ class Build:
     def _finish(self, path: Path, last: VideoWindows) -> None:
         item, pieces = self._in_flight[path], self._pieces[path]
         features = join_batches(pieces.features)
-        if not np.isfinite(features).all():
-            self._fail(path, NO_FEATURE)
+        if problem := why_unusable(features):
+            self._fail(path, NO_FEATURE.format(problem))
             return
         spans = np.concatenate(pieces.spans)
         self.writer.add_moments(Moments(item.digest, spans, features))

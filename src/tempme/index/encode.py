@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Frames that one call of the model sees at most: 96 frames of 224 px are 58 MB as float32.
 FRAMES_PER_CALL = 96
+# Features are of length 1 but for rounding; what is shorter points nowhere.
+SHORTEST = 0.5
 
 
 class Encoder(Protocol):
@@ -39,6 +41,11 @@ class Encoder(Protocol):
         """Names the weights and the system: equal models have equal ones."""
         ...
 
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, for a person."""
+        ...
+
     def transform(self, frames: Any) -> Tensor:
         """Uint8 (..., H, W, 3) -> normalised float (..., 3, H, W)."""
         ...
@@ -49,6 +56,10 @@ class Encoder(Protocol):
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """Texts -> unit features (T, D)."""
+        ...
+
+    def unread(self, text: str) -> str:
+        """What of a text the model does not take in; empty if it takes in all."""
         ...
 
     def for_inference(self) -> Encoder:
@@ -83,6 +94,16 @@ def encode_query(retriever: Encoder, query: str) -> NDArray[np.float32]:
     with torch.inference_mode():
         features: NDArray[np.float32] = retriever.encode_texts([query]).float().cpu().numpy()
     return features
+
+
+def why_unusable(features: NDArray[np.float16] | NDArray[np.float32]) -> str:
+    """What is wrong with features (N, D) that have to be of unit length; empty if nothing."""
+    if not len(features):
+        return "none"
+    if not np.isfinite(features).all():
+        return "NaN"
+    lengths = np.linalg.norm(features.astype(np.float32), axis=1)
+    return "zero" if lengths.min() < SHORTEST else ""
 
 
 def _batches(windows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

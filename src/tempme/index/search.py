@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
+from tempme.index.encode import why_unusable
 from tempme.index.moments import Gallery, Hit
 from tempme.index.store import Store
 
@@ -105,8 +106,10 @@ def search_approximately(store: Store, queries: NDArray[np.float32], request: Re
 
 def check_queries(queries: NDArray[np.float32]) -> None:
     """BadSetting if the model gave nothing that can be compared."""
-    if not len(queries) or not np.isfinite(queries).all():
-        raise BadSetting("the model gave no usable feature (NaN) for this query; try another")
+    if problem := why_unusable(queries):
+        raise BadSetting(
+            f"the model gave no usable feature ({problem}) for this query; try another"
+        )
 
 
 def _contents_under(store: Store, folder: Path) -> Sequence[str]:
