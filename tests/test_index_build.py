@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from index_material import ColourRetriever, write_video
 from torch import Tensor
 
 from tempme.errors import BadIndex, BadSetting, WrongModel
-from tempme.index import Counts, Index, Progress
+from tempme.index import Counts, Index, Progress, build
 from tempme.index.encode import FRAMES_PER_CALL, encode_windows
-from tempme.video import VideoWindows, load_windows
+from tempme.video import VideoWindows, decode_many, load_windows
 
 
 class CountingRetriever(ColourRetriever):
@@ -169,15 +170,26 @@ def test_what_vanished_goes_with_prune_only_and_below_the_paths_only(
     assert index._store.num_moments() == 3
 
 
-def test_failures_are_remembered_and_tried_again_on_demand(tmp_path: Path, films: Path) -> None:
+def test_failures_are_remembered_and_tried_again_on_demand(
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index = new_index(tmp_path)
     index.add(films)
+    opened: list[Path] = []
+
+    def noted(paths: Iterator[Path]) -> Iterator[Path]:
+        for path in paths:
+            opened.append(path)
+            yield path
+
+    monkeypatch.setattr(build, "decode_many", lambda p, **how: decode_many(noted(p), **how))
     again = index.add(films)
     assert [video.reason for video in again.failures] == [
         video.reason for video in index.videos() if video.status == "failed"
     ]
-    assert again.decode_seconds < 0.01  # not opened again
+    assert not opened
     tried = index.add(films, retry_failed=True)
+    assert opened == [films / "bad.mp4"]
     assert tried.videos == Counts(unchanged=3, failed=1)
     write_video(films / "bad.mp4", ["white"])
     assert index.add(films).videos == Counts(indexed=1, unchanged=3)
@@ -185,20 +197,34 @@ def test_failures_are_remembered_and_tried_again_on_demand(tmp_path: Path, films
 
 
 class UnsureRetriever(ColourRetriever):
-    """Overflows on dark frames, as half precision can."""
+    """Gives something else than a feature on dark frames: NaN, as half precision can overflow."""
+
+    instead = torch.nan
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         features = super().encode_windows(frames, windows)
         dark = frames[windows].mean(dim=(1, 2, 3, 4)) < 0.2
-        return torch.where(dark[:, None], torch.nan, features)
+        return torch.where(dark[:, None], self.instead, features)
 
 
-def test_a_feature_that_is_no_number_is_a_failure(tmp_path: Path, films: Path) -> None:
+@pytest.mark.parametrize(
+    ("instead", "problem"), [(torch.nan, "NaN"), (torch.inf, "NaN"), (0.0, "zero"), (1e-6, "zero")]
+)
+def test_what_points_nowhere_never_gets_into_an_index(
+    tmp_path: Path, films: Path, instead: float, problem: str
+) -> None:
     write_video(films / "night.mp4", ["black"])
-    report = new_index(tmp_path, UnsureRetriever()).add(films)
+    model = UnsureRetriever()
+    model.instead = instead
+    index = new_index(tmp_path, model)
+    report = index.add(films)
     reasons = {video.path.name: video.reason for video in report.failures}
-    assert "NaN" in reasons["night.mp4"]
+    assert reasons["night.mp4"] == f"the model gave no usable feature ({problem}) for it"
     assert report.videos == Counts(indexed=3, failed=2)
+    lengths = np.linalg.norm(index._store.gallery().features.astype(np.float32), axis=1)
+    assert lengths == pytest.approx(np.ones(4), abs=1e-2)
+    with pytest.raises(BadSetting, match=rf"no usable feature \({problem}\) for this query"):
+        index.similar(films / "night.mp4")
 
 
 def test_a_long_video_comes_in_pieces(tmp_path: Path) -> None:
@@ -256,6 +282,22 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
     undisturbed = Index.create(tmp_path / "other.tempme", ColourRetriever())
     undisturbed.add(films)
     assert index.videos() == undisturbed.videos()
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
+    tmp_path: Path, films: Path, after: int
+) -> None:
+    index = new_index(tmp_path)
+
+    def remove(progress: Progress) -> None:
+        if progress.done >= after:
+            shutil.rmtree(index.path, ignore_errors=True)
+
+    with pytest.raises(BadIndex, match="is gone: it was removed or moved"):
+        index.add(films, workers=1, on_progress=remove)
+    assert not index.path.exists()
+    assert new_index(tmp_path).add(films).videos == Counts(indexed=3, failed=1)
 
 
 def test_another_model_is_refused_by_name(tmp_path: Path, films: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempme.cli.answers import model_line
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
 
@@ -20,7 +21,9 @@ MODEL_HELP = "A saved model, a hub id, a file of weights, or scenes-tiny (publis
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Videos, and folders of videos.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Videos, and folders of videos.", readable=False)
+    ],
     index: IndexFolder = DEFAULT_INDEX,
     model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP)] = None,
     prune: Annotated[
@@ -72,6 +75,7 @@ def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
 
 
 def _summary(opened: Index, report: Report) -> None:
+    say(model_line(opened))
     for video in report.failures[:FAILURES_SHOWN]:
         say(f"failed: {shown_path(video.path)}: {video.reason}")
     if len(report.failures) > FAILURES_SHOWN:

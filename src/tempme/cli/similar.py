@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def similar(
-    file: Annotated[Path, typer.Argument(help="A video or picture, in the index or not.")],
+    file: Annotated[
+        Path, typer.Argument(help="A video or picture, in the index or not.", readable=False)
+    ],
     index: IndexFolder = DEFAULT_INDEX,
     k: NumHits = 10,
     min_score: MinScore = None,

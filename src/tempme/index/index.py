@@ -270,7 +270,7 @@ class Index:
             return encode_windows(model, video.pixels, windows=video.windows)
         picture = read_image(file, model.image_size)
         if isinstance(picture, Failure):
-            raise BadVideo(f"{file} is no video, and {picture.reason}")
+            raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
         return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
 

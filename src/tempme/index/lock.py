@@ -21,7 +21,8 @@ def writing(folder: Path) -> Iterator[None]:
     """Hold the write lock of the index at `folder`; BadIndex if another process has it."""
     path = folder / "lock"
     try:
-        file = path.open("a+", encoding="utf-8")
+        # Unbuffered: what a full disk does not take must not come up again when the file closes.
+        file = path.open("ab+", buffering=0)
     except OSError as error:
         raise BadIndex(f"cannot write to the index {folder}: {error.strerror}") from error
     with file:
@@ -61,8 +62,7 @@ def _sign(file: IO[Any]) -> None:
     owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%H:%M:%S")}
     with contextlib.suppress(OSError):
         file.truncate(0)
-        file.write(json.dumps(owner))
-        file.flush()
+        file.write(json.dumps(owner).encode())
 
 
 def _owner(path: Path) -> str:

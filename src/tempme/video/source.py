@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -154,6 +155,8 @@ def check_file(path: Path) -> None:
         raise Unreadable("not an ordinary file")
     if about.st_size == 0:
         raise Unreadable("empty file")
+    if not os.access(path, os.R_OK):
+        raise Unreadable("permission denied")
 
 
 def _strerror(error: Exception) -> str:
@@ -170,8 +173,6 @@ def _open(path: Path) -> av.container.InputContainer:
             metadata_errors="replace",
             timeout=OPEN_SECONDS,
         )
-    except PermissionError as error:
-        raise Unreadable("permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise Unreadable(_not_a_video(path)) from error
     names = container.format.name.split(",")

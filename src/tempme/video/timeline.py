@@ -227,8 +227,8 @@ def _seek_to(
     if source.formats & SEEK_BY_SHOWING:
         return tuple(keys)
     if source.formats & SEEK_BY_DECODING:
-        decoded = dict(zip(times, packets.dts, strict=True))
-        return tuple(key if decoded[key] is None else decoded[key] for key in keys)
+        decoded = {t: t if d is None else d for t, d in zip(times, packets.dts, strict=True)}
+        return tuple(decoded[key] for key in keys)
     return ()
 
 

@@ -32,7 +32,8 @@ Answer: TypeAlias = tuple[Path, VideoWindows | Failure]
 
 # A worker notices by itself that a file takes too long; it is killed if it is this much later.
 GRACE_SECONDS = 5.0
-START_SECONDS = 60.0
+# Half a second of work, but a machine may be busy, and a file must not be blamed for that.
+START_SECONDS = 600.0
 PACKAGE_ROOT = Path(__file__).parents[2]
 
 
