@@ -128,7 +128,7 @@ PAPER: dict[str, System] = {
     # The paper's ablations (Tables 8 and 9).
     "imgme-only": System("imgme-only", LoRA(), ToMe()),
     # The paper does not say how it reduces frames that stay apart: the same shares, no joins.
-    "token-reduction": System("token-reduction", LoRA(), TempMe(joins={8: 1, 9: 1, 10: 1})),
+    "token-reduction": System("token-reduction", LoRA(), TempMe(apart=True)),
     "temporal-modelling": System(
         "temporal-modelling", LoRA(), TempMe(r=0, keep_cross=1, keep_intra=1)
     ),

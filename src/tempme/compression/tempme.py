@@ -72,6 +72,8 @@ class TempMe:
     keep_intra: share of tokens kept inside a clip (R_I).
     proportional: attention counts a token as often as its patches.
     positions: clips that are joined learn where they stand.
+    apart: clips stay apart in the blocks of the joins, and what would merge across them merges
+        inside each: reduction alone.
     always_place: add positions even in a block where nothing merges. The official code skips
         them there, so that temporal modelling alone never sees an order; off for parity.
     """
@@ -83,6 +85,7 @@ class TempMe:
     proportional: bool = True
     positions: bool = True
     always_place: bool = False
+    apart: bool = False
 
     drops_patches: ClassVar[bool] = False
 
@@ -99,6 +102,8 @@ class TempMe:
     def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
         """A Step per block."""
         joins = default_joins(frames, depth=depth) if self.joins is None else self.joins
+        if self.apart:
+            joins = dict.fromkeys(joins, 1)
         return schedule(
             tokens=tokens,
             frames=frames,
