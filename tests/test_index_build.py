@@ -284,6 +284,20 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
     assert index.videos() == undisturbed.videos()
 
 
+def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
+    tmp_path: Path, films: Path
+) -> None:
+    index = new_index(tmp_path)
+    index.add(films)
+    path = index.path / "index.json"
+    path.write_text(path.read_text().replace(index.header.fingerprint, "colours-before"))
+    reader = Index.open(index.path)
+    reader._load = ColourRetriever  # type: ignore[method-assign]
+    with pytest.raises(WrongModel, match="no longer the one that made") as caught:
+        reader.search("red")
+    assert "colours-before then" in str(caught.value)
+
+
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
     tmp_path: Path, films: Path, after: int
@@ -296,7 +310,7 @@ def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
 
     with pytest.raises(BadIndex, match="is gone: it was removed or moved"):
         index.add(films, workers=1, on_progress=remove)
-    assert not index.path.exists()
+    assert not list(index.path.rglob("*.lance"))
     assert new_index(tmp_path).add(films).videos == Counts(indexed=3, failed=1)
 
 

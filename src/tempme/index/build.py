@@ -55,7 +55,10 @@ class _Pieces:
 
 
 class Build:
-    """One run over the files of an order; the caller holds the index's write lock."""
+    """One run over the files of an order; the caller holds the index's write lock.
+
+    `check` raises when nothing may be written any more.
+    """
 
     def __init__(
         self,
@@ -64,12 +67,13 @@ class Build:
         *,
         cutting: Cutting,
         order: Order,
+        check: Callable[[], None] = lambda: None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self.store, self.retriever, self.cutting, self.order = store, retriever, cutting, order
-        self.on_progress = on_progress
+        self.check, self.on_progress = check, on_progress
         self.ledger = Ledger(store.videos())
-        self.writer = Writer(store)
+        self.writer = Writer(store, check=check)
         self.counts: Counter[str] = Counter()
         self.failures: list[Video] = []
         self._in_flight: dict[Path, Identified] = {}
@@ -94,6 +98,7 @@ class Build:
         finally:
             with self._lock:
                 self.writer.flush()
+        self.check()
         self.store.sweep()
         if self.writer.num_writes or self.counts["removed"]:
             self.store.tidy()

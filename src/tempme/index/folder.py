@@ -25,6 +25,15 @@ def make_folder(folder: Path) -> None:
         )
 
 
+def check_present(folder: Path) -> None:
+    """BadIndex if the index has been removed; whoever writes on would make half of a new one."""
+    if not (folder / NAME).exists():
+        raise BadIndex(
+            f"the index {folder} is gone: it was removed or moved away during the run; put it "
+            "back, or remove what is left of it and run the same command again"
+        )
+
+
 def _strangers(folder: Path) -> Sequence[str]:
     """What a run that was killed while it made the index cannot have left."""
     ours = ("lock", MODEL_FOLDER, NAME)

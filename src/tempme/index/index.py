@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting, BadVideo
 from tempme.index.encode import Encoder, encode_query, encode_windows
-from tempme.index.folder import make_folder
+from tempme.index.folder import check_present, make_folder
 from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
 from tempme.index.lance import LanceStore
 from tempme.index.lock import writing
@@ -24,6 +25,7 @@ from tempme.index.model import (
     checked,
     load_default_model,
     load_model,
+    loaded_again,
     save_model,
 )
 from tempme.index.moments import Hit, Video
@@ -130,7 +132,7 @@ class Index:
     def retriever(self) -> Encoder:
         """The model of this index, ready to encode; loaded at the first use."""
         if self._ready is None:
-            given = self._retriever or checked(self._load(), self.header, self.path)
+            given = self._retriever or loaded_again(self._load(), self.header, self.path)
             self._ready = given.for_inference()
         return self._ready
 
@@ -170,6 +172,7 @@ class Index:
                 self.retriever,
                 cutting=self.header.cutting,
                 order=order,
+                check=partial(check_present, self.path),
                 on_progress=on_progress,
             )
             return build.run()

@@ -264,11 +264,6 @@ def _gallery_from(rows: Any, paths: dict[str, list[Path]], *, width: int) -> Gal
 
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    if not folder.is_dir():  # LanceDB would make it anew, without what says whose it is
-        raise BadIndex(
-            f"the index {folder} is gone: it was removed or moved away during the run; "
-            "put it back, or run the same command again to make a new one"
-        )
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:

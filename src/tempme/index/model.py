@@ -53,3 +53,13 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
             f"this one is {retriever.fingerprint}: leave --model out, or make another index"
         )
     return retriever
+
+
+def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
+    """The model that an index names, if it still is the one that made it."""
+    if retriever.fingerprint != header.fingerprint:
+        raise WrongModel(
+            f"the model {header.source} is no longer the one that made the index {folder} "
+            f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"
+        )
+    return retriever

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tempme.index.moments import Moments, Video
@@ -20,10 +20,13 @@ WRITES_BEFORE_TIDYING = 256
 
 
 class Writer:
-    """Writes a video's moments before its row, and removes an old name after the new one."""
+    """Writes a video's moments before its row, and removes an old name after the new one.
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    `check` is called before anything is written and raises where that must not be.
+    """
+
+    def __init__(self, store: Store, *, check: Callable[[], None] = lambda: None) -> None:
+        self.store, self._check = store, check
         self.num_writes = 0
         self._videos: dict[Path, Video] = {}
         self._moments: list[Moments] = []
@@ -52,6 +55,7 @@ class Writer:
 
     def flush(self) -> None:
         """Write everything taken so far."""
+        self._check()
         # Taken out first: after a failed write nothing is written a second time.
         videos, self._videos = tuple(self._videos.values()), {}
         moments, self._moments = tuple(self._moments), []
