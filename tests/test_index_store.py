@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tempme.errors import BadIndex
+from tempme.index.intact import whole_or_undone
 from tempme.index.lance import LanceStore
 from tempme.index.lock import writing
 from tempme.index.moments import Moments, Video
@@ -212,3 +213,26 @@ def test_one_writer_at_a_time_and_a_killed_one_blocks_nobody(tmp_path: Path) -> 
         holder.wait()
     with writing(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_version_that_the_disk_took_half_of_is_taken_back(tmp_path: Path) -> None:
+    """As LanceDB leaves it on a disk that is full: committed, and its newest file cut short."""
+    store = store_in(tmp_path / "a.tempme")
+    table = store.folder / "videos.lance"
+    store.put([video("a.mp4", "d1")], [moments_of("d1")])
+    before = set((table / "data").iterdir())
+
+    def put_half() -> None:
+        with whole_or_undone(table):
+            store.put([video("b.mp4", "d2")], [moments_of("d2")])
+            (new,) = set((table / "data").iterdir()) - before
+            new.write_bytes(new.read_bytes()[:-100])
+
+    with pytest.raises(OSError, match="cut short"):
+        put_half()
+    assert [row.path.name for row in store.videos()] == ["a.mp4"]
+    store.put([video("c.mp4", "d3")], [moments_of("d3")])
+    assert [row.path.name for row in store.videos()] == ["a.mp4", "c.mp4"]
+    assert store.sweep() == 1
+    store.tidy()
+    assert store.gallery().contents == ("d1", "d3")

@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadIndex
+from tempme.index.intact import whole_or_undone
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.snapshot import path_to_text, read_snapshot, text_to_path, write_snapshot
 
 TABLES = ("videos", "moments")
 # Readers take seconds at most; versions older than this are nobody's any more.
 KEEP_VERSIONS = timedelta(minutes=10)
+FOREVER = timedelta(days=36500)
 NAMES_PER_STATEMENT = 500
 
 
@@ -46,11 +48,12 @@ class LanceStore:
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         """Add the moments, then insert or replace the rows of these paths."""
-        with _writing(self.folder):
-            if moments:
-                self._table("moments").add(self._moment_rows(moments))
-            if videos:
-                merge = self._table("videos").merge_insert("path")
+        if moments:
+            with self._committing("moments") as table:
+                table.add(self._moment_rows(moments))
+        if videos:
+            with self._committing("videos") as table:
+                merge = table.merge_insert("path")
                 merge = merge.when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(_video_rows(videos))
 
@@ -71,12 +74,16 @@ class LanceStore:
 
     def tidy(self) -> None:
         """Compact what many small writes left, index the features of a large store, snapshot."""
-        with _writing(self.folder):
-            for name in filter(self._exists, TABLES):
-                self._table(name).optimize(cleanup_older_than=KEEP_VERSIONS)
-            if self.num_moments() >= self.index_from:
+        for name in filter(self._exists, TABLES):
+            # What is old goes only once what is new is known to be whole.
+            with self._committing(name) as table:
+                table.optimize(cleanup_older_than=FOREVER)
+            with self._committing(name) as table:
+                table.optimize(cleanup_older_than=KEEP_VERSIONS)
+        if self.num_moments() >= self.index_from:
+            with _writing(self.folder):
                 self._build_index()
-                return
+            return
         self._write_snapshot(self._read_gallery(None))
 
     def num_moments(self) -> int:
@@ -171,9 +178,15 @@ class LanceStore:
     def _delete(self, name: str, column: str, values: Collection[str]) -> None:
         if not values or not self._exists(name):
             return
-        with _writing(self.folder):
+        with self._committing(name) as table:
             for names in _statements(sorted(values)):
-                self._table(name).delete(f"{column} IN ({names})")
+                table.delete(f"{column} IN ({names})")
+
+    @contextlib.contextmanager
+    def _committing(self, name: str) -> Iterator[Any]:
+        """A table to write to; what the disk takes only half of is an error and taken back."""
+        with _writing(self.folder), whole_or_undone(self.folder / f"{name}.lance"):
+            yield self._table(name)
 
     def _moment_rows(self, moments: Sequence[Moments]) -> Any:
         import pyarrow as pa
