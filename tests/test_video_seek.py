@@ -207,5 +207,5 @@ def test_real_clips_by_seeking_and_by_reading(
         by_seeking, by_reading = both_ways(path, times, monkeypatch)
         assert by_seeking.seconds == by_reading.seconds, path
         np.testing.assert_array_equal(by_seeking.pixels, by_reading.pixels, err_msg=str(path))
-    assert watched.seeks > len(clips)
+    assert watched.seeks > 50
     assert not watched.failed
