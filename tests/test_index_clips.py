@@ -32,6 +32,8 @@ def altered_copy(path: Path, copy: Path, *, scale: float = 0.6, trim: float = 0.
         stream.width = max(2, round(kept[0].width * scale) // 2 * 2)
         stream.height = max(2, round(kept[0].height * scale) // 2 * 2)
         stream.pix_fmt = "yuv420p"
+        stream.set_display_rotation(kept[0].rotation)
+        stream.codec_context.sample_aspect_ratio = source.streams.video[0].sample_aspect_ratio or 1
         stream.codec_context.time_base = Fraction(1, 1000)
         for number, frame in enumerate(kept):
             small = frame.reformat(stream.width, stream.height, "yuv420p")

@@ -103,7 +103,8 @@ def test_a_full_disk_from_the_first_byte(films: Path, model: Path, tmp_path: Pat
     words = ("index", films, "--index", index, "--model", model)
     assert f"cannot write the index {index}: " in error_of(start(*words, before=limit_to(0)))
     run = start(*words)
-    assert run.wait(timeout=600) == 0, run.communicate()
+    _, err = run.communicate(timeout=600)
+    assert run.returncode == 0, err
     assert names(index) == ["blue.mp4", "green.mp4", "red.mp4"]
 
 
