@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
+from golden_files import GOLDEN
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import layer_norm
@@ -21,7 +21,7 @@ from tempme.clip.layers import Block, Cues, Layer
 from tempme.compression import Compression
 from tempme.tokens import Tokens
 
-FOLDER = Path(__file__).parent / "golden" / "compression"
+FOLDER = GOLDEN / "compression"
 WIDTH, HEADS, DEPTH, TOKENS = 64, 2, 12, 50
 Case = dict[str, Any]
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
-
+from golden_files import GOLDEN, GoldenFiles
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -15,7 +10,6 @@ import tempme
 from tempme.compression import Compression, Keep, TempMe, ToMe
 from tempme.retriever import Retriever
 
-GOLDEN = Path(__file__).parent / "golden"
 JOINS = {8: 2, 9: 2, 10: 3}
 COMPRESSIONS: dict[str, Compression] = {
     "A": TempMe(joins=JOINS),
@@ -27,20 +21,8 @@ COMPRESSIONS: dict[str, Compression] = {
 }
 
 
-@dataclass(frozen=True)
-class Golden:
-    """One configuration; nothing is read before it is asked for."""
-
-    name: str
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads((GOLDEN / f"{self.name}.json").read_text())
-        return facts
-
-    @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        return load_file(GOLDEN / f"{self.name}.safetensors")
+class Golden(GoldenFiles):
+    """One configuration of the official TempMe."""
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -55,8 +37,7 @@ class Golden:
     @property
     def frames(self) -> Tensor:
         """(V, 12, 3, 224, 224)."""
-        small = load_file(GOLDEN / "videos.safetensors")[self.facts["video"]][: self.num_videos]
-        return small.float().repeat_interleave(4, -1).repeat_interleave(4, -2)
+        return self.frames_of(self.facts["video"])[: self.num_videos]
 
     @property
     def ids(self) -> Tensor:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
+from golden_files import GOLDEN, GoldenFiles
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -22,47 +19,35 @@ from tempme.retriever import Retriever
 from tempme.tuning import Tuning
 from tempme.zoo import System
 
-GOLDEN = Path(__file__).parent / "golden" / "tuning"
 IN_ATTENTION = (("attn.in_proj_", "attn.qkv."), ("attn.out_proj.", "attn.out."))
 
 
-@dataclass(frozen=True)
-class Golden:
-    """One configuration of one official code; nothing is read before it is asked for."""
+class Golden(GoldenFiles):
+    """One configuration of one official code."""
 
-    name: str
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads((GOLDEN / f"{self.name}.json").read_text())
-        return facts
-
-    @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        return load_file(GOLDEN / f"{self.name}.safetensors")
+    folder = GOLDEN / "tuning"
 
     @cached_property
     def learnt(self) -> dict[str, Tensor]:
         """What the method adds to CLIP, under the official names."""
-        path = GOLDEN / f"{self.name}_params.safetensors"
+        path = self.folder / f"{self.name}_params.safetensors"
         state = load_file(path) if path.exists() else {}
         return {name: value.float() for name, value in state.items()}
 
     @property
     def frames(self) -> Tensor:
         """(3, 12, 3, 224, 224)."""
-        small = load_file(GOLDEN / "videos.safetensors")["video"]
-        return small.float().repeat_interleave(4, -1).repeat_interleave(4, -2)
+        return self.frames_of("video")
 
     @property
     def mask(self) -> Tensor:
         """(3, 12): the second video has 7 frames."""
-        return load_file(GOLDEN / "videos.safetensors")["video_mask"]
+        return load_file(self.folder / "videos.safetensors")["video_mask"]
 
     @property
     def ids(self) -> Tensor:
         own = self.tensors.get("text_ids")
-        return load_file(GOLDEN / "texts.safetensors")["text_ids"] if own is None else own
+        return load_file(self.folder / "texts.safetensors")["text_ids"] if own is None else own
 
     def build(
         self,
@@ -73,7 +58,7 @@ class Golden:
         words: int = 32,
     ) -> Retriever:
         """The method on the golden backbone, with the golden parameters under our names."""
-        base = load_file(GOLDEN / "base.safetensors")
+        base = load_file(self.folder / "base.safetensors")
         config = read_weights(base, activation="quick_gelu").config
         system = System(
             self.name, tuning, Keep(), pooling or MeanPooling(), config, frames=12, max_words=words

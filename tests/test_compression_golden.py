@@ -17,6 +17,7 @@ from golden_compression import (
     named,
     of_case,
 )
+from golden_files import FEATURES
 from torch import Tensor
 
 from tempme.clip.layers import Block
@@ -26,11 +27,12 @@ from tempme.compression.testa import match_frames, merge_frames
 from tempme.tokens import Tokens
 
 # Class tokens are equal to 2e-6, whole blocks (numbers up to 5) a little less.
-CLASS, BLOCK, GRADIENT = 2e-6, 4e-6, 3e-6
+CLASS, BLOCK, GRADIENT = FEATURES["atol"], 4e-6, 3e-6
+ROUNDING = FEATURES["rtol"]
 
 
 def equal(a: Tensor, b: Tensor, *, within: float) -> None:
-    torch.testing.assert_close(a, b.view_as(a), atol=within, rtol=0)
+    torch.testing.assert_close(a, b.view_as(a), atol=within, rtol=ROUNDING)
 
 
 def check_ends(run: Run, expected: dict[str, Tensor]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_models import COMPRESSIONS, GOLDEN, JOINS, Golden
+from golden_files import BLOCKS, FEATURES, GOLDEN
+from golden_models import COMPRESSIONS, JOINS, Golden
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -20,9 +21,7 @@ from tempme.losses import contrastive_loss
 from tempme.retriever import Retriever
 from tempme.tracing import Trace, trace
 
-FEATURES = {"atol": 2e-6, "rtol": 0}
 LOGITS = {"atol": 1e-5, "rtol": 1.2e-7}  # and the rounding of the logit itself
-BLOCKS = {"atol": 1.5e-5, "rtol": 0}  # values up to 5; the reference is as far from its own fp64
 GRADIENTS = 1e-5  # of the norm of the gradient
 
 all_configurations = pytest.mark.parametrize("name", COMPRESSIONS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import reference
 import torch
-from golden_models import GOLDEN
+from golden_files import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file

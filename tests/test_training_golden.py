@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_models import GOLDEN, Golden
+from golden_files import GOLDEN
+from golden_models import Golden
 from safetensors.torch import load_file
 
 import tempme
