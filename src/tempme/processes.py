@@ -223,42 +223,48 @@ class _Worker(Thread):
         code = self._bury()
         if self._hung.is_set():
             return Crash(f"timeout: its process hung for {self._timeout_seconds:g} s")
-        return Crash(f"{Crash.reason} ({_cause(code)})")
+        return Crash(f"{Crash.reason} ({cause_of_end(code)})")
 
     def _bury(self) -> int:
-        """End the process; give back its exit code and what the system lent for it."""
         process, self._process = self._process, None
         if process is None:
             return 0
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.0 if self.stop.is_set() else 1.0)
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):
-                _pipe(pipe).close()
-        return process.wait()
+        return bury(process, patience_seconds=0.0 if self.stop.is_set() else 1.0)
 
 
 def _write(process: subprocess.Popen[bytes], body: bytes) -> None:
-    pipe = _pipe(process.stdin)
+    pipe = pipe_of(process.stdin)
     pipe.write(body)
     pipe.flush()
 
 
 def _received(process: subprocess.Popen[bytes]) -> Any:
-    is_well, answer = pickle.load(_pipe(process.stdout))
+    is_well, answer = pickle.load(pipe_of(process.stdout))
     if is_well:
         return answer
     raise answer
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def pipe_of(pipe: IO[bytes] | None) -> IO[bytes]:
+    """A pipe of a process that was started with it; EOFError where there is none."""
     if pipe is None:
         raise EOFError
     return pipe
 
 
-def _cause(code: int) -> str:
+def bury(process: subprocess.Popen[bytes], *, patience_seconds: float) -> int:
+    """Wait for the end of a process, then end it; its exit code, once its pipes are closed too."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience_seconds)
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            pipe_of(pipe).close()
+    return process.wait()
+
+
+def cause_of_end(code: int) -> str:
+    """An exit code in words: -11 -> "SIGSEGV", 3 -> "exit status 3"."""
     if code >= 0:
         return f"exit status {code}"
     with suppress(ValueError):

@@ -11,18 +11,17 @@ holds at most `piece_windows` windows (64 of them at 12 frames, half overlapping
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from tempme.errors import BadSetting
+from tempme.processes import bury, cause_of_end, pipe_of
 from tempme.video.sampling import windows
 from tempme.video.source import TOTAL_SECONDS
 from tempme.video.values import SAMPLINGS, Failure, Sampling, VideoWindows
@@ -188,7 +187,7 @@ class _Worker(Thread):
             self._process = _start()
             self._receive(START_SECONDS)
         task = Task(path, self._recipe)
-        send(_pipe(self._process.stdin), task)
+        send(pipe_of(self._process.stdin), task)
         limit = self._recipe.timeout_seconds + GRACE_SECONDS
         while not isinstance(answer := self._receive(limit), Ready):
             self._line.put((path, answer))
@@ -201,7 +200,7 @@ class _Worker(Thread):
             while True:
                 self._late_at = time.monotonic() + limit_seconds
                 answer: VideoWindows | Failure | Ready | Alive
-                answer = receive(_pipe(self._process.stdout))
+                answer = receive(pipe_of(self._process.stdout))
                 if not isinstance(answer, Alive):
                     return answer
         finally:
@@ -215,20 +214,14 @@ class _Worker(Thread):
             return "no worker process could be started"
         if was_late:
             return f"timeout: the decoder hung for {self._recipe.timeout_seconds:g} s"
-        return f"the decoder crashed on this file ({_cause(code)})"
+        return f"the decoder crashed on this file ({cause_of_end(code)})"
 
     def _bury(self) -> int | None:
-        """End the process and give back its exit code and what the system lent for it."""
+        """End the process and give back its exit code; None where there was none."""
         process, self._process = self._process, None
         if process is None:
             return None
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.0 if self._line.stop.is_set() else 1.0)
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):
-                _pipe(pipe).close()
-        return process.wait()
+        return bury(process, patience_seconds=0.0 if self._line.stop.is_set() else 1.0)
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -240,18 +233,3 @@ def _start() -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
     )
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    if pipe is None:
-        raise EOFError
-    return pipe
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
