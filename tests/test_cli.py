@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from index_material import write_video
 from PIL import Image
+from terminals import Terminal
 
 import tempme
-from tempme import cli
 from tempme.clip.config import ClipConfig
 from tempme.index.lock import writing
 
 SMALL = ClipConfig(
     image_size=32, patch=16, width=32, heads=2, text_width=32, text_heads=2, embed=16
 )
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-class Terminal:
-    """Runs the command line in this process, as a shell would call it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capfd = monkeypatch, capfd
-
-    def __call__(self, *words: object) -> Ended:
-        self.monkeypatch.setattr(sys, "argv", ["tempme", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = self.capfd.readouterr()
-        return Ended(int(end.value.code or 0), out, err)
 
 
 @pytest.fixture
@@ -199,30 +171,22 @@ def test_an_empty_index_says_how_to_fill_it(run: Terminal, model: Path, tmp_path
     assert "holds no videos yet; fill it with `tempme index PATH" in done.err
 
 
-def refused(ended: Ended) -> str:
-    assert ended.code == 1
-    assert ended.out == ""
-    (line,) = ended.err.splitlines()
-    assert line.startswith("error: ")
-    return line
-
-
 def test_errors_are_one_line(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
-    assert "the query is empty" in refused(run("search", " ", "--index", index))
-    assert "is no index" in refused(run("search", "red", "--index", tmp_path / "a\nb"))
-    assert "no such file" in refused(run("index", tmp_path / "nowhere", "--index", index))
-    assert "other things in it" in refused(
-        run("index", films, "--index", films, "--model", index / "model")
+    assert "the query is empty" in run("search", " ", "--index", index).refusal
+    assert "is no index" in run("search", "red", "--index", tmp_path / "a\nb").refusal
+    assert "no such file" in run("index", tmp_path / "nowhere", "--index", index).refusal
+    assert "other things in it" in (
+        run("index", films, "--index", films, "--model", index / "model").refusal
     )
-    assert "is no video" in refused(run("similar", index / "index.json", "--index", index))
-    assert "'tempmee'" in refused(run("show", "tempmee"))
-    assert "made with 1.0" in refused(run("index", films, "--index", index, "--every-seconds", 2))
+    assert "is no video" in run("similar", index / "index.json", "--index", index).refusal
+    assert "'tempmee'" in run("show", "tempmee").refusal
+    assert "made with 1.0" in run("index", films, "--index", index, "--every-seconds", 2).refusal
 
 
 def test_another_model_is_refused(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
     other = tempme.system("tempme", backbone=SMALL).build(weights=None, seed=1)
     other.save(tmp_path / "other", whole=True)
-    line = refused(run("index", films, "--index", index, "--model", tmp_path / "other"))
+    line = run("index", films, "--index", index, "--model", tmp_path / "other").refusal
     assert other.fingerprint in line
     assert tempme.Index.open(index).header.fingerprint in line
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from index_material import write_video
 from PIL import Image
+from terminals import Terminal
 
 import tempme
-from tempme import cli, zoo
+from tempme import zoo
 from tempme.cli.show import EXPLAINED, steps, table
 from tempme.clip.config import ClipConfig
 from tempme.comparison import read_model, sides
@@ -28,42 +26,9 @@ BOTH = pytest.mark.parametrize("backbone", ["ViT-B/32", "ViT-B/16"])
 every_system = pytest.mark.parametrize("name", zoo.SYSTEMS)
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def refusal(self) -> str:
-        """The one line that says what is wrong."""
-        (line,) = self.err.splitlines()
-        assert self.code == 1, self.err
-        assert self.out == ""
-        return line.removeprefix("error: ")
-
-
-class Shown:
-    """Runs `tempme show` in this process, as a shell would call it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capfd = monkeypatch, capfd
-
-    def __call__(self, *words: object) -> Ended:
-        self.monkeypatch.setattr(sys, "argv", ["tempme", "show", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = self.capfd.readouterr()
-        return Ended(int(end.value.code or 0), out, err)
-
-
 @pytest.fixture
-def show(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shown:
-    return Shown(monkeypatch, capfd)
+def show(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capfd, "show")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +83,7 @@ def _number(cell: str) -> int:
         ("testa", {"merged clips"}),
     ],
 )
-def test_columns_come_where_a_block_uses_them(show: Shown, name: str, extra: set[str]) -> None:
+def test_columns_come_where_a_block_uses_them(show: Terminal, name: str, extra: set[str]) -> None:
     head, _ = table(zoo.system(name).plan())
     assert set(head) & set(EXPLAINED) == extra
     lines = show(name).out.splitlines()
@@ -126,7 +91,7 @@ def test_columns_come_where_a_block_uses_them(show: Shown, name: str, extra: set
     assert lines[0].split() == " ".join(head).split()
 
 
-def test_the_document_says_more_of_every_block(show: Shown) -> None:
+def test_the_document_says_more_of_every_block(show: Terminal) -> None:
     document = show("evit", "--backbone", "ViT-B/32", "--json").document
     assert document["steps"][3] == {
         "block": 3,
@@ -146,7 +111,7 @@ def test_the_document_says_more_of_every_block(show: Shown) -> None:
     }
 
 
-def test_a_picture_of_the_shipped_model(show: Shown, film: Path, tmp_path: Path) -> None:
+def test_a_picture_of_the_shipped_model(show: Terminal, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "merged.png"
     ended = show("tempme", "--video", film, "--out", out)
     assert ended.code == 0, ended.err
@@ -160,7 +125,7 @@ def test_a_picture_of_the_shipped_model(show: Shown, film: Path, tmp_path: Path)
 
 
 def test_the_document_of_a_picture_holds_the_assignment(
-    show: Shown, film: Path, tmp_path: Path
+    show: Terminal, film: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "merged.png"
     document = show("tempme", "--video", film, "--out", out, "--json").document
@@ -177,7 +142,7 @@ def test_the_document_of_a_picture_holds_the_assignment(
 
 
 def test_a_saved_model_is_drawn_as_it_was_trained(
-    show: Shown, film: Path, trained: Path, tmp_path: Path
+    show: Terminal, film: Path, trained: Path, tmp_path: Path
 ) -> None:
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", trained, "--json")
     tome, ours = show("tempme", *words).document["systems"]
@@ -193,7 +158,7 @@ def test_a_saved_model_is_drawn_as_it_was_trained(
 
 @pytest.mark.parametrize("name", ["clip4clip", "evit", "sta", "diffrate", "testa", "vop-f", "dgl"])
 def test_systems_of_all_kinds_are_drawn(
-    show: Shown, film: Path, trained: Path, tmp_path: Path, name: str
+    show: Terminal, film: Path, trained: Path, tmp_path: Path, name: str
 ) -> None:
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", trained, "--json")
     *_, shown = show(name, *words).document["systems"]
@@ -205,12 +170,16 @@ def test_systems_of_all_kinds_are_drawn(
         assert len(np.unique(patches)) == patches.size
 
 
-def test_tome_alone_is_drawn_once(show: Shown, film: Path, trained: Path, tmp_path: Path) -> None:
+def test_tome_alone_is_drawn_once(
+    show: Terminal, film: Path, trained: Path, tmp_path: Path
+) -> None:
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", trained, "--json")
     assert [one["system"] for one in show("tome-full", *words).document["systems"]] == ["tome-full"]
 
 
-def test_a_changed_backbone_is_drawn_without_tome(show: Shown, film: Path, tmp_path: Path) -> None:
+def test_a_changed_backbone_is_drawn_without_tome(
+    show: Terminal, film: Path, tmp_path: Path
+) -> None:
     made = zoo.system("adapter-tempme", backbone=SMALL, frames=6).build(seed=0)
     made.save(tmp_path / "model", whole=True)
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", tmp_path / "model")
@@ -255,7 +224,7 @@ def refusals() -> list[tuple[tuple[str, ...], str]]:
 
 @pytest.mark.parametrize(("words", "told"), refusals())
 def test_what_cannot_be_drawn_is_refused_in_one_line(
-    show: Shown, film: Path, trained: Path, tmp_path: Path, words: tuple[str, ...], told: str
+    show: Terminal, film: Path, trained: Path, tmp_path: Path, words: tuple[str, ...], told: str
 ) -> None:
     (tmp_path / "notes.mp4").write_text("no video, no weights")
     stands_for = {
@@ -271,7 +240,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_refused(
-    show: Shown, film: Path, trained: Path, tmp_path: Path
+    show: Terminal, film: Path, trained: Path, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o500)
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", trained)
