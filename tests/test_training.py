@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -268,6 +270,31 @@ def test_less_memory_is_held_until_the_way_back(saving: dict[str, Any]) -> None:
         return sum(sizes.values())
 
     assert held(replace(RECIPE, **saving)) < 0.6 * held(RECIPE)
+
+
+PAGES_OF_TENSORS = """
+import resource, torch
+from tempme.training.memory import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        torch.ones(10_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+asked = faults()
+can = keep_freed_memory()
+faults()
+print(can, asked, faults())
+"""
+
+
+def test_freed_memory_is_there_for_the_next_step() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PAGES_OF_TENSORS], capture_output=True, text=True, check=True
+    )
+    can, before, after = ended.stdout.split()
+    if can == "False":
+        pytest.skip("this C library has no mallopt")
+    assert int(after) < int(before) / 8
 
 
 def test_the_saved_weights_can_be_a_running_mean(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.precision import has_bf16
 from tempme.retriever import Retriever
 from tempme.training.batches import Batches, Stream
+from tempme.training.memory import keep_freed_memory
 from tempme.training.recipe import Recipe
 from tempme.training.task import ContrastiveTask
 from tempme.training.watchers import SCORE, History, Validation
@@ -112,6 +113,8 @@ def fit(
             f"recipe.batch is {recipe.batch}, which {devices.processes} processes cannot share "
             f"equally; use a multiple of {devices.processes}"
         )
+    if devices.accelerator == "cpu":
+        keep_freed_memory()
     lightning.seed_everything(seed, verbose=False)
     history = History()
     task = ContrastiveTask(retriever, recipe, validate, history)

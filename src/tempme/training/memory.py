@@ -1,7 +1,11 @@
-"""Less memory for the same gradients: what is cheap to keep is kept, the rest computed twice."""
+"""Memory of a training step: what is cheap to keep is kept, the rest computed twice.
+
+And what one step gave back is there for the next, which needs as much again.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +15,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tempme.clip.model import Clip
+
+# Of mallopt(3): no mapping of their own for large blocks; give nothing back from the heap's end.
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+_KEEP = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def in_pieces(encode: Callable[[Any], Tensor], batch: Any, piece: int) -> Tensor:
@@ -29,6 +37,19 @@ def in_pieces(encode: Callable[[Any], Tensor], batch: Any, piece: int) -> Tensor
             for first in range(0, count, piece)
         ]
     )
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep what its tensors gave back; whether its C library can (glibc).
+
+    Otherwise large tensors go back to the system at once, and it has to clear new pages for those
+    of the next step: a fifth to a third of a step on a CPU (docs/training.md).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # other C libraries; Windows has no such handle
+        return False
+    return all(mallopt(*option) for option in _KEEP)
 
 
 @contextmanager
