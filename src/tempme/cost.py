@@ -30,13 +30,14 @@ class Extra:
     """What a tuning adds to the multiply-adds of a video.
 
     products: as this program computes it. paper: as its original computes it, on top of the paper's
-    count, with `paper_prompts` more tokens in every clip of every block. making: of prompts, once
-    a video where they are made from it, else once a model (they fold into constants).
+    count, with `paper_prompts` more tokens in every clip from block `prompts_from` on. making: of
+    prompts, once a video where they are made from it, else once a model (they fold into constants).
     """
 
     products: int = 0
     paper: int = 0
     paper_prompts: int = 0
+    prompts_from: int = 0
     making: int = 0
 
 
@@ -50,7 +51,7 @@ def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Co
     products = sum(_block(step, config) for step in plan) + _projection(plan, config)
     matching = sum(_matching(step, config) for step in plan)
     counted = min(frames, FRAMES_IN_PAPER_PATCHES)
-    longer = with_tokens(plan, extra.paper_prompts)
+    longer = with_tokens(plan, extra.paper_prompts, first=extra.prompts_from)
     paper = sum(_block(step, config) for step in longer) + _projection(plan, config)
     elementwise = _elementwise(longer, config, frames)
     return Cost(
@@ -60,12 +61,13 @@ def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Co
     )
 
 
-def with_tokens(plan: Sequence[Step], more: int) -> tuple[Step, ...]:
-    """The plan of clips that hold `more` tokens in every block."""
-    return tuple(
+def with_tokens(plan: Sequence[Step], more: int, *, first: int = 0) -> tuple[Step, ...]:
+    """The plan of clips that hold `more` tokens in every block from `first` on."""
+    longer = (
         replace(step, attended=step.attended + more, tokens_out=step.tokens_out + more)
-        for step in plan
+        for step in plan[first:]
     )
+    return (*plan[:first], *longer)
 
 
 def seeing(step: Step, config: ClipConfig, prompts: int, *, parts: int = 1) -> int:

@@ -151,7 +151,8 @@ def _methods(kinds: Mapping[str, type]) -> Iterator[str]:
         )
         text, meanings = explained(kind)
         yield _linked(text) + "\n"
-        settings = fields(kind)
+        # What a method shares with others comes last.
+        settings = sorted(fields(kind), key=lambda f: f.kw_only is True)
         if settings:
             rows = ((f"`{f.name}`", f"`{_default(f)!r}`", meanings[f.name]) for f in settings)
             yield _table(("setting", "default", "meaning"), rows) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class Retriever(nn.Module):
     def frozen_layers(self) -> int:
         """Leading image blocks that see one frame at a time and do not learn."""
         vision = self.clip.vision
-        if any(p.requires_grad for p in (vision.class_embedding, *vision.entrance.parameters())):
+        if self._embedding_learns:
             return 0
         for i, layer in enumerate(vision.layers[: vision.frame_layers]):
             if any(p.requires_grad for p in layer.parameters()):
@@ -112,6 +113,12 @@ class Retriever(nn.Module):
         Training that shows a video more than once has to compute them only once.
         """
         self._check(frames, dims=5)
+        if self._embedding_learns:
+            raise BadSetting(
+                f"in {self.system.name} something learns before the first image block, so that "
+                f"nothing can be computed once: tune images from a later block on "
+                f"(vision_from = 1 or more), or learn without a pool (data.pool = 0)"
+            )
         vision = self.clip.vision
         with numbers.context(self.precision, self.device):
             tokens = vision.embed(self._cast(frames))
@@ -222,6 +229,14 @@ class Retriever(nn.Module):
 
         return push(self, repo_id, result=result, private=private, token=token, license=license)
 
+    @property
+    def _embedding_learns(self) -> bool:
+        """Whether anything before the first image block requires gradients."""
+        vision = self.clip.vision
+        modules = (vision.patch_embedding, vision.ln_pre, vision.entrance)
+        own = (vision.class_embedding, vision.position_embedding)
+        return any(p.requires_grad for p in (*own, *(p for m in modules for p in m.parameters())))
+
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
         related = self.clip.vision.relate(projected)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
@@ -248,11 +263,18 @@ class Retriever(nn.Module):
 
 def _fingerprint(system: System, clip: Clip) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    settings = (system.tuning, system.compression, system.pooling, system.frames)
-    digest.update(repr(settings).encode())
+    parts = (system.tuning, system.compression, system.pooling)
+    digest.update(f"({', '.join(map(_spelled, parts))}, {system.frames})".encode())
     for name, value in sorted(clip.state_dict().items()):
         flat = value.detach().flatten()
         stride = max(1, flat.numel() // FINGERPRINT_SAMPLES)
         digest.update(f"{name} {tuple(value.shape)}".encode())
         digest.update(flat[::stride].float().cpu().numpy().tobytes())
     return f"{system.name}-{digest.hexdigest()}"
+
+
+def _spelled(settings: Any) -> str:
+    """As `repr`, with inherited settings last: where they came when each class had its own."""
+    known = sorted(fields(settings), key=lambda f: f.kw_only is True)
+    values = ", ".join(f"{f.name}={getattr(settings, f.name)!r}" for f in known)
+    return f"{type(settings).__name__}({values})"

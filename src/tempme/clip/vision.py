@@ -64,7 +64,10 @@ class VisionTower(nn.Module):
 
     def encode(self, tokens: Tokens, layers: Iterable[nn.Module] | None = None) -> Tokens:
         """All layers (or the given ones), the last for the protected tokens alone."""
-        *body, last = cast("Iterable[Layer]", self.layers if layers is None else layers)
+        some = list(cast("Iterable[Layer]", self.layers if layers is None else layers))
+        if not some:
+            return tokens.protected()
+        *body, last = some
         for layer in body:
             tokens = layer(tokens)
         return last.finish(tokens)

@@ -6,7 +6,7 @@ from tempme.tuning.adapter import Adapter
 from tempme.tuning.dgl import DGL, DGLTransformer
 from tempme.tuning.full import Full
 from tempme.tuning.lora import LoRA
-from tempme.tuning.method import Tuning
+from tempme.tuning.method import DeepTuning, Tuning
 from tempme.tuning.mv_adapter import MVAdapter
 from tempme.tuning.plevu import PLEVU
 from tempme.tuning.prompt import Prompt
@@ -33,6 +33,7 @@ __all__ = [
     "TUNINGS",
     "Adapter",
     "DGLTransformer",
+    "DeepTuning",
     "Full",
     "LoRA",
     "MVAdapter",

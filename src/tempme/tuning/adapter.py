@@ -24,7 +24,7 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tuning.layers import blocks_of
-from tempme.tuning.method import Tuning
+from tempme.tuning.method import DeepTuning
 
 
 class Adapted(nn.Module):
@@ -47,7 +47,7 @@ class Adapted(nn.Module):
 
 
 @dataclass(frozen=True)
-class Adapter(Tuning):
+class Adapter(DeepTuning):
     """A bottleneck beside every MLP of both towers.
 
     width: numbers in the bottleneck.
@@ -64,13 +64,15 @@ class Adapter(Tuning):
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Put a bottleneck beside every MLP; nothing of CLIP learns."""
         clip.requires_grad_(False)
-        towers = ((clip.vision, clip.config.width), (clip.text, clip.config.text_width))
-        for tower, tokens in towers:
-            for layer in blocks_of(tower):
+        images, texts = blocks_of(clip.vision)[self.vision_from :], blocks_of(clip.text)
+        towers = ((images, clip.config.width), (texts, clip.config.text_width))
+        for blocks, tokens in towers:
+            for layer in blocks:
                 layer.add_module("mlp", Adapted(layer.mlp, tokens, self.width, self.scale))
         return clip
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
         """Two thin products for every token that an MLP sees."""
-        products = sum(2 * s.clips_out * s.fed * config.width * self.width for s in plan)
+        tuned = plan[self.vision_from :]
+        products = sum(2 * s.clips_out * s.fed * config.width * self.width for s in tuned)
         return Extra(products, paper=products)

@@ -31,8 +31,8 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens, spread
-from tempme.tuning.layers import Borrowed, Prompted, Prompts, blocks_of, layers_of
-from tempme.tuning.method import Tuning
+from tempme.tuning.layers import Borrowed, Prompted, Prompts, blocks_of, layers_of, wrapped
+from tempme.tuning.method import DeepTuning
 
 # Shape letters: L blocks, V videos, F frames, C clips, M local prompts, G global prompts, D width.
 
@@ -123,7 +123,7 @@ class GlobalLocal(Layer):
     def __init__(self, layer: Block, local: nn.Module, born: Prompts | None) -> None:
         super().__init__()
         self.layer, self.local = layer, local
-        self.born = born  # the video's tokens before the first block
+        self.born = born  # the video's tokens before the first tuned block
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """All tokens after attention; cues of the frames' tokens."""
@@ -212,7 +212,7 @@ def _tiled(of_clip: Tensor, clips: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class DGL(Tuning):
+class DGL(DeepTuning):
     """DGL-Linear: the prompts of words are one linear map of those of frames.
 
     Prompts depend on what learnt alone and are made once a model. All frames are seen by batched
@@ -246,20 +246,28 @@ class DGL(Tuning):
                 f"{config.text_layers} for texts and {config.layers} for images: choose a backbone "
                 f"with at most as many for texts"
             )
+        if self.vision_from == config.layers:
+            raise BadSetting(
+                f"dgl.vision_from is {self.vision_from}: no image block is left in which the "
+                f"tokens of a video, which are its feature, see the frames: set it to "
+                f"{config.layers - 1} or less"
+            )
 
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Put every block among prompts; nothing of CLIP learns."""
         clip.requires_grad_(False)
         space = self.space(clip.config, frames)
         clip.add_module("space", space)
-        first = Prompts(_uniform(clip.config, self.global_prompts))
-        clip.vision.layers = nn.ModuleList(
-            GlobalLocal(layer, FromSpace(space, i, textual=False), None if i else first)
-            for i, layer in enumerate(blocks_of(clip.vision))
-        )
-        clip.text.layers = nn.ModuleList(
-            Prompted(layer, FromSpace(space, i, textual=True))
-            for i, layer in enumerate(layers_of(clip.text))
+        video, first = Prompts(_uniform(clip.config, self.global_prompts)), self.vision_from
+
+        def tuned(i: int, layer: Block) -> Layer:
+            local = FromSpace(space, i, textual=False)
+            return GlobalLocal(layer, local, video if i == first else None)
+
+        clip.vision.layers = wrapped(blocks_of(clip.vision), tuned, first=first)
+        clip.text.layers = wrapped(
+            layers_of(clip.text),
+            lambda i, layer: Prompted(layer, FromSpace(space, i, textual=True)),
         )
         return clip
 
@@ -280,7 +288,7 @@ class DGL(Tuning):
         frames = plan[0].clips * plan[0].join
         d, m, g = config.width, self.local_prompts, self.global_prompts
         products = paper = 0
-        for step in plan:
+        for step in plan[self.vision_from :]:
             all_tokens = g + step.clips * (step.attended + m)
             own = 10 * g * d * d + 2 * g * all_tokens * d
             products += own + 2 * g * d * d + 2 * step.clips * step.attended * (g + m) * d
@@ -288,7 +296,13 @@ class DGL(Tuning):
             # The original projects the video's keys for every frame, and all keys for the video.
             paper += own + 2 * all_tokens * d * d
             paper += step.clips * (2 * g * d * d + 2 * (step.attended + m) * g * d)
-        return Extra(products, paper, paper_prompts=m, making=self.making(config, frames))
+        return Extra(
+            products,
+            paper,
+            paper_prompts=m,
+            prompts_from=self.vision_from,
+            making=self.making(config, frames),
+        )
 
 
 @dataclass(frozen=True)
@@ -311,7 +325,8 @@ class DGLTransformer(DGL):
         d, rows = config.width, TEXT_PROMPTS + frames * self.local_prompts
         block = 12 * rows * d * d + 2 * rows * rows * d
         words = TEXT_PROMPTS // 2 * 2 * d * (d + config.text_width)
-        return config.layers * block + config.text_layers * words
+        made = config.layers - self.vision_from + min(self.vision_from, config.text_layers)
+        return made * block + config.text_layers * words
 
 
 def _uniform(config: ClipConfig, *shape: int) -> Tensor:

@@ -13,19 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tempme.clip.model import Clip
-from tempme.tuning.method import Tuning
+from tempme.tuning.method import DeepTuning
 
 
 @dataclass(frozen=True)
-class Full(Tuning):
+class Full(DeepTuning):
     """CLIP itself learns.
 
     embeddings: whether patches, words, positions and the first norm learn, too.
-    vision_from: the first image block that learns.
     """
 
     embeddings: bool = False
-    vision_from: int = 0
 
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Set what requires gradients; nothing is added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -13,6 +13,7 @@ from tempme.clip.text import TextTower
 from tempme.clip.vision import VisionTower
 from tempme.tokens import Tokens
 
+L = TypeVar("L", bound=Layer)
 M = TypeVar("M", bound=nn.Module)
 
 # Shape letters: M prompts, D width.
@@ -71,9 +72,18 @@ class Prompted(Layer):
         return self.layer.finish(tokens.seeing(self.prompts()))
 
 
-def prompted(layers: Sequence[Layer], prompts: int, width: int) -> nn.ModuleList:
-    """Every layer with `prompts` prompts of its own."""
-    return nn.ModuleList(Prompted(layer, Prompts.at_random(prompts, width)) for layer in layers)
+def wrapped(
+    layers: Sequence[L], wrap: Callable[[int, L], nn.Module], *, first: int = 0
+) -> nn.ModuleList:
+    """The layers, what `wrap` makes of number and layer in the place of those from `first` on."""
+    return nn.ModuleList(wrap(i, layer) if i >= first else layer for i, layer in enumerate(layers))
+
+
+def prompted(layers: Sequence[Layer], prompts: int, width: int, *, first: int = 0) -> nn.ModuleList:
+    """Every layer from `first` on with `prompts` prompts of its own."""
+    return wrapped(
+        layers, lambda _, layer: Prompted(layer, Prompts.at_random(prompts, width)), first=first
+    )
 
 
 class Borrowed(Generic[M]):

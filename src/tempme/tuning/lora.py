@@ -20,7 +20,7 @@ from torch.nn.functional import linear
 from tempme.clip.layers import Foldable
 from tempme.clip.model import Clip
 from tempme.errors import BadSetting
-from tempme.tuning.method import Tuning
+from tempme.tuning.method import DeepTuning
 
 
 class LoRALinear(Foldable):
@@ -48,18 +48,15 @@ class LoRALinear(Foldable):
 
 
 @dataclass(frozen=True)
-class LoRA(Tuning):
+class LoRA(DeepTuning):
     """One low-rank pair per attention of both towers.
 
     rank: numbers between A and B.
     alpha: the update counts alpha / rank times; None is the official scale of 1.
-    vision_from: the first image block that learns; with later ones alone, a step of training is
-        about twice as fast.
     """
 
     rank: int = 8
     alpha: float | None = None
-    vision_from: int = 0
 
     def __post_init__(self) -> None:
         if self.rank < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tempme.clip.config import ClipConfig
@@ -67,3 +67,24 @@ class Tuning:
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:  # noqa: ARG002
         """What it adds to the cost of a video; nothing where it folds away."""
         return Extra()
+
+
+@dataclass(frozen=True)
+class DeepTuning(Tuning):
+    """Settings of a tuning that sits in image blocks; texts are tuned in all of their blocks.
+
+    vision_from: the first image block that is tuned; blocks before it stay those of CLIP, and a
+        training run over a pool computes them once.
+    """
+
+    vision_from: int = field(default=0, kw_only=True)
+
+    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+        """Raise BadSetting where there is no such image block, too."""
+        super().check(frames=frames, words=words, config=config)
+        if not 0 <= self.vision_from <= config.layers:
+            raise BadSetting(
+                f"{type(self).__name__} is to tune images from block {self.vision_from} on, but "
+                f"the backbone has {config.layers} image blocks: set vision_from to 0 (all of "
+                f"them) up to {config.layers} (none: texts alone)"
+            )

@@ -32,8 +32,8 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens
-from tempme.tuning.layers import Borrowed, blocks_of
-from tempme.tuning.method import Tuning
+from tempme.tuning.layers import Borrowed, blocks_of, wrapped
+from tempme.tuning.method import DeepTuning
 
 # Shape letters: V videos, F frames, C clips, N tokens, T texts, W words, D width, M bottleneck.
 
@@ -178,7 +178,7 @@ class Behind(Layer):
 
 
 @dataclass(frozen=True)
-class MVAdapter(Tuning):
+class MVAdapter(DeepTuning):
     """Bottlenecks behind every MLP; the last blocks of both towers share factors.
 
     width: numbers in a bottleneck.
@@ -214,24 +214,38 @@ class MVAdapter(Tuning):
         most = min(config.layers, config.text_layers)
         if self.tied > most:
             raise BadSetting(f"mv-adapter.tied is {self.tied}, but both towers have only {most}")
+        if config.layers - self.tied < self.vision_from:
+            raise BadSetting(
+                f"mv-adapter.tied is {self.tied}, but only "
+                f"{config.layers - self.vision_from} image blocks from mv-adapter.vision_from, "
+                f"{self.vision_from}, on have an adapter to tie: set tied to so many or less, or "
+                f"vision_from to {config.layers - self.tied} or less"
+            )
 
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
         """Put adapters behind all MLPs; beside them CLIP's biases learn."""
         clip.requires_grad_(False)
         for name, parameter in clip.named_parameters():
             parameter.requires_grad_(name.endswith("bias"))
+        if self.vision_from:
+            for module in (clip.vision.ln_pre, *clip.vision.layers[: self.vision_from]):
+                module.requires_grad_(False)
         factors = [Factor(self.factor) for _ in range(self.tied)]
         clip.add_module("factors", nn.ModuleList(factors))
-        images, texts = (nn.ModuleList() for _ in range(2))
-        for i, layer in enumerate(blocks_of(clip.vision)):
-            down = self._down(clip.config.width, factors, len(clip.vision.layers) - 1 - i)
-            adapter = VideoAdapter(clip.config.width, self.width, frames, down)
-            images.append(Behind(layer, adapter, self.scale, of_video=True))
-        for i, layer in enumerate(blocks_of(clip.text)):
-            down = self._down(clip.config.text_width, factors, len(clip.text.layers) - 1 - i)
-            word_adapter = WordAdapter(clip.config.text_width, self.width, words, down)
-            texts.append(Behind(layer, word_adapter, self.scale, of_video=False))
-        clip.vision.layers, clip.text.layers = images, texts
+        config = clip.config
+
+        def image(i: int, layer: Block) -> Layer:
+            down = self._down(config.width, factors, config.layers - 1 - i)
+            adapter = VideoAdapter(config.width, self.width, frames, down)
+            return Behind(layer, adapter, self.scale, of_video=True)
+
+        def text(i: int, layer: Block) -> Layer:
+            down = self._down(config.text_width, factors, config.text_layers - 1 - i)
+            adapter = WordAdapter(config.text_width, self.width, words, down)
+            return Behind(layer, adapter, self.scale, of_video=False)
+
+        clip.vision.layers = wrapped(blocks_of(clip.vision), image, first=self.vision_from)
+        clip.text.layers = wrapped(blocks_of(clip.text), text)
         return clip
 
     def _down(self, width: int, factors: list[Factor], from_end: int) -> nn.Module:
@@ -247,7 +261,8 @@ class MVAdapter(Tuning):
         frames, m = plan[0].clips * plan[0].join, self.width
         meeting = 2 * frames + 1
         inside = 12 * meeting * m * m + 2 * meeting**2 * m + m * m + frames * 3 * m * HIDDEN
-        products = sum(2 * s.clips_out * s.fed * config.width * m + inside for s in plan)
+        tuned = plan[self.vision_from :]
+        products = sum(2 * s.clips_out * s.fed * config.width * m + inside for s in tuned)
         return Extra(products, paper=products)
 
 

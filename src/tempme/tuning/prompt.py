@@ -19,11 +19,11 @@ from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tuning.layers import layers_of, prompted
-from tempme.tuning.method import Tuning
+from tempme.tuning.method import DeepTuning
 
 
 @dataclass(frozen=True)
-class Prompt(Tuning):
+class Prompt(DeepTuning):
     """Prompts in every block of both towers.
 
     tokens: prompts of a block.
@@ -39,11 +39,12 @@ class Prompt(Tuning):
         """Let every layer see prompts; nothing of CLIP learns."""
         clip.requires_grad_(False)
         config = clip.config
-        clip.vision.layers = prompted(layers_of(clip.vision), self.tokens, config.width)
+        images, first = layers_of(clip.vision), self.vision_from
+        clip.vision.layers = prompted(images, self.tokens, config.width, first=first)
         clip.text.layers = prompted(layers_of(clip.text), self.tokens, config.text_width)
         return clip
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
         """Keys and values of the prompts; the original sends them through the whole block."""
-        products = sum(seeing(step, config, self.tokens) for step in plan)
-        return Extra(products, paper_prompts=self.tokens)
+        products = sum(seeing(step, config, self.tokens) for step in plan[self.vision_from :])
+        return Extra(products, paper_prompts=self.tokens, prompts_from=self.vision_from)

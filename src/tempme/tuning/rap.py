@@ -28,8 +28,8 @@ from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
 from tempme.tokens import Tokens
-from tempme.tuning.layers import layers_of
-from tempme.tuning.method import Tuning
+from tempme.tuning.layers import layers_of, wrapped
+from tempme.tuning.method import DeepTuning
 
 # Shape letters: V videos, F frames, C = V F, N tokens, K chosen patches, D width.
 
@@ -133,7 +133,7 @@ class Modulated(Layer):
 
 
 @dataclass(frozen=True)
-class RAP(Tuning):
+class RAP(DeepTuning):
     """Low-rank modulation in time, and patches that look elsewhere: a reconstruction.
 
     With `warped` 0 it meets every compression that keeps frames.
@@ -176,6 +176,14 @@ class RAP(Tuning):
         super().check(frames=frames, words=words, config=config)
         if self.patches > config.grid**2:
             raise BadSetting(f"rap.patches is {self.patches}; a frame has {config.grid**2}")
+        start = max(config.layers - self.warped, 0)
+        if start < self.vision_from:
+            raise BadSetting(
+                f"rap.warped is {self.warped}: patches look elsewhere from block {start} on, but "
+                f"blocks before rap.vision_from, {self.vision_from}, stay those of CLIP: set "
+                f"rap.warped to {max(config.layers - self.vision_from, 0)} or less, or "
+                f"rap.vision_from to {start} or less"
+            )
 
     def fitted(self, config: ClipConfig) -> RAP:
         """Small frames have few patches."""
@@ -189,24 +197,24 @@ class RAP(Tuning):
         def halves(count: int | None, width: int) -> list[nn.Module]:
             return [Modulation(count, self.rank, width) for _ in range(2)]
 
-        images = nn.ModuleList()
-        for i, layer in enumerate(layers_of(clip.vision)):
+        def image(i: int, layer: Layer) -> Layer:
             before: nn.Module = nn.Identity()
             if i >= config.layers - self.warped:
                 before = Warp(config.width, self.width, self.patches, config.grid)
-            own = halves(frames, config.width)
-            images.append(Modulated(layer, own, before=before, alone=False))
-        clip.vision.layers = images
-        clip.text.layers = nn.ModuleList(
-            Modulated(layer, halves(None, config.text_width), before=nn.Identity(), alone=True)
-            for layer in layers_of(clip.text)
-        )
+            return Modulated(layer, halves(frames, config.width), before=before, alone=False)
+
+        def text(_: int, layer: Layer) -> Layer:
+            own = halves(None, config.text_width)
+            return Modulated(layer, own, before=nn.Identity(), alone=True)
+
+        clip.vision.layers = wrapped(layers_of(clip.vision), image, first=self.vision_from)
+        clip.text.layers = wrapped(layers_of(clip.text), text)
         return clip
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
         """The warped patches; modulation has no products beside its small ones."""
         frames, d = plan[0].clips, config.width
-        modulation = len(plan) * 4 * frames * self.rank * d
+        modulation = len(plan[self.vision_from :]) * 4 * frames * self.rank * d
         warp = self.warped * frames * self.patches * (3 * d + 2 * d * self.width)
         return Extra(modulation + warp, paper=modulation + warp)
 

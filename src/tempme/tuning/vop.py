@@ -30,8 +30,8 @@ from tempme.errors import BadSetting
 from tempme.merging import join_clips
 from tempme.schedule import Step
 from tempme.tokens import Tokens
-from tempme.tuning.layers import Borrowed, Prompted, Prompts, layers_of
-from tempme.tuning.method import Tuning
+from tempme.tuning.layers import Borrowed, Prompted, Prompts, layers_of, wrapped
+from tempme.tuning.method import DeepTuning
 
 # Shape letters: V videos, F frames, C clips, M prompts of a frame, T texts, W words, D width.
 
@@ -186,7 +186,7 @@ class Joint(Layer):
 
 
 @dataclass(frozen=True)
-class VoP(Tuning):
+class VoP(DeepTuning):
     """Basic VoP by default; `positional`, `contextual` and `joint` make P, C and F.
 
     Around joint blocks a compression may merge (tome): as many tokens leave the one sequence as
@@ -262,6 +262,25 @@ class VoP(Tuning):
                 "set vop.positional to 0, or choose one that keeps frames (tome, tempme)"
             )
 
+    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+        """Joint blocks are tuned ones, and prompts of frames have a block that is not joint."""
+        super().check(frames=frames, words=words, config=config)
+        start, first = config.layers - self.joint, self.vision_from
+        if start < first:
+            raise BadSetting(
+                f"vop.joint is {self.joint}: all frames are one sequence from block {start} on, "
+                f"but blocks before vop.vision_from, {first}, stay those of CLIP, which see one "
+                f"frame: set vop.joint to {config.layers - first} or less, or vop.vision_from to "
+                f"{start} or less"
+            )
+        of_frames = self.positional + self.contextual
+        if of_frames and start == first:
+            raise BadSetting(
+                f"vop.positional is {self.positional} and vop.contextual {self.contextual}, but "
+                f"with vop.vision_from {first} and vop.joint {self.joint} frames are apart in no "
+                f"tuned block: set vop.joint or vop.vision_from lower, or those prompts to 0"
+            )
+
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Let every layer see prompts; nothing of CLIP learns."""
         clip.requires_grad_(False)
@@ -270,13 +289,14 @@ class VoP(Tuning):
         if context is not None:
             clip.add_module("context", context)
         deep = config.layers - self.joint
-        vision.layers = nn.ModuleList(
-            self._image_layer(layer, i, frames=frames, config=config, context=context)
-            if i < deep
-            else self._deep_layer(layer, i == deep, frames=frames, config=config)
-            for i, layer in enumerate(layers_of(vision))
-        )
-        if deep:
+
+        def tuned(i: int, layer: Layer) -> Layer:
+            if i < deep:
+                return self._image_layer(layer, i, frames=frames, config=config, context=context)
+            return self._deep_layer(layer, i == deep, frames=frames, config=config)
+
+        vision.layers = wrapped(layers_of(vision), tuned, first=self.vision_from)
+        if deep and not self.vision_from:
             vision.entrance = FirstPrompts(Prompts.at_random(self.shared, config.width))
         text.line = ShiftedLine(Prompts.at_random(self.textual, config.text_width))
         text.layers = nn.ModuleList(
@@ -306,12 +326,17 @@ class VoP(Tuning):
         frames = plan[0].clips * plan[0].join
         deep, d = len(plan) - self.joint, config.width
         products = sum(seeing(step, config, self.visual) for step in plan[deep:])
-        for step in plan[:deep]:
+        for step in plan[self.vision_from : deep]:
             own = (self.positional + self.contextual) * frames // step.clips
             products += seeing(step, config, self.shared)
             products += seeing(step, config, own, parts=step.clips)
         made = frames * (16 * d * d + 2 * d * self.contextual * d) if self.contextual else 0
-        return Extra(products, paper_prompts=self.visual, making=deep * made)
+        return Extra(
+            products,
+            paper_prompts=self.visual,
+            prompts_from=self.vision_from,
+            making=(deep - self.vision_from) * made,
+        )
 
 
 def _of_whole_video(step: Step) -> Step:
