@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from tempme import precision as numbers
+from tempme.results import peak_memory_bytes
 from tempme.retriever import Retriever
 from tempme.tuning.layers import Borrowed
 from tempme.tuning.vop import Context, Contextual
@@ -225,7 +225,6 @@ def _status_mb(key: str) -> float:
     try:
         lines = _STATUS.read_text("utf-8").splitlines()
     except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes, on macOS
-        return round(most / 1e6, 1)
+        return round(peak_memory_bytes() / 1e6, 1)
     kib = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
     return round(int(kib) * 1024 / 1e6, 1)

@@ -49,6 +49,14 @@ def environment() -> dict[str, Any]:
     }
 
 
+def peak_memory_bytes() -> int:
+    """The most memory this process has held."""
+    import resource  # not there on every system
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 2**10 * most
+
+
 def write(result: dict[str, Any], path: Path) -> Path:
     """Write a result where it will be read as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,7 +17,7 @@ from tempme.experiments.scenes import Scenes, vocabulary
 from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
 from tempme.experiments.world import World
-from tempme.results import environment, write
+from tempme.results import environment, peak_memory_bytes, write
 from tempme.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
@@ -142,10 +141,7 @@ def peak_memory_mb() -> int:
     """The most memory this process has held: of the GPU where there is one."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**20)
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(most / (2**20 if sys.platform == "darwin" else 2**10))
+    return round(peak_memory_bytes() / 2**20)
 
 
 def _validation(experiment: Experiment, world: World) -> Validation | None:
