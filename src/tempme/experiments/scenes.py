@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from tempme.datasets.scenes import PARTS, Part, Scene, clip, scenes
 from tempme.datasets.scenes.world import Split
 from tempme.errors import BadSetting
 from tempme.experiments.settings import SceneData
+from tempme.experiments.world import hash_of
 from tempme.metrics import both_directions
 from tempme.retriever import Retriever
 from tempme.training import Batch, Batches, BegunBatches, Recipe
@@ -76,11 +76,12 @@ class Scenes:
 
     def facts(self) -> dict[str, Any]:
         """A hash over captions of the test scenes: equal only where the grammar is."""
-        digest = hashlib.blake2b(digest_size=8)
-        for part in PARTS:
-            for scene in scenes(self.gallery, part=part, split="test", seed=TEST_SEED):
-                digest.update("\n".join((scene.id, *scene.captions)).encode())
-        return {"name": self.data.name, "test": digest.hexdigest(), "gallery": self.gallery}
+        test = hash_of(
+            "\n".join((scene.id, *scene.captions))
+            for part in PARTS
+            for scene in scenes(self.gallery, part=part, split="test", seed=TEST_SEED)
+        )
+        return {"name": self.data.name, "test": test, "gallery": self.gallery}
 
 
 class FreshScenes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from tempme.datasets.table import FOLDER, open_split
 from tempme.errors import BadSetting
 from tempme.evaluation import evaluate
 from tempme.experiments.settings import VideoData
+from tempme.experiments.world import hash_of
 from tempme.retriever import Retriever
 from tempme.training import Batch, Batches, Recipe
 
@@ -114,8 +114,8 @@ class ClipsAsBatches:
 
 
 def _hash(split: Split) -> dict[str, Any]:
-    digest = hashlib.blake2b(digest_size=8)
-    for pair in split.pairs:
-        line = f"{pair.video}\t{pair.start_seconds}\t{pair.end_seconds}\t{pair.caption}\n"
-        digest.update(line.encode())
-    return {"pairs": len(split), "videos": len(split.videos), "hash": digest.hexdigest()}
+    pairs = hash_of(
+        f"{pair.video}\t{pair.start_seconds}\t{pair.end_seconds}\t{pair.caption}\n"
+        for pair in split.pairs
+    )
+    return {"pairs": len(split), "videos": len(split.videos), "hash": pairs}
