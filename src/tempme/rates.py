@@ -6,10 +6,10 @@ The weights stay as they are; what is learnt are the numbers of tokens that ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,8 @@ from tempme.zoo import system
 WEIGHED_AT_GMACS = 4.41
 
 
-class Source(Protocol):
-    """Batches by number."""
-
-    def part(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
-        """Frames uint8 (V, F, S, S, 3), and a caption per video."""
+# The frames, uint8 (V, F, S, S, 3), and captions of the batch of a number.
+Source = Callable[[int], tuple[npt.NDArray[np.uint8], list[str]]]
 
 
 @dataclass(frozen=True)
@@ -116,9 +113,10 @@ def dense_model(source: str | Path) -> Retriever:
 def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> Found:
     """Learn rates for `model` (what `tempme.load` reads) on scenes, or on a folder of videos."""
     retriever = dense_model(model)
-    source: Source = _Scenes(retriever, settings)
-    if videos is not None:
-        source = _Folder(retriever, settings, videos)
+    if videos is None:
+        source = _scenes(retriever, settings)
+    else:
+        source = _folder(retriever, settings, videos)
     dense = dense_gmacs(retriever)
     epochs = min(settings.epochs, settings.steps)
     rates = learn_rates(
@@ -158,35 +156,25 @@ def _name_of(config: ClipConfig) -> str | None:
     return next(alike, None)
 
 
-class _Scenes:
+def _scenes(retriever: Retriever, settings: Learning) -> Source:
     """New scenes in every batch."""
-
-    def __init__(self, retriever: Retriever, settings: Learning) -> None:
-        size, frames = retriever.image_size, retriever.frames
-        self.made = SceneBatches(settings.batch, frames, size, seed=settings.seed)
-
-    def part(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
-        frames, captions, _ = self.made[step]
-        return frames, captions
+    size, frames = retriever.image_size, retriever.frames
+    made = SceneBatches(settings.batch, frames, size, seed=settings.seed)
+    return lambda step: made[step][:2]
 
 
-class _Folder:
+def _folder(retriever: Retriever, settings: Learning, videos: Path) -> Source:
     """Videos of a person's folder, all of its captions."""
-
-    def __init__(self, retriever: Retriever, settings: Learning, videos: Path) -> None:
-        split = Split(videos.name, load_folder(videos))
-        self.clips = ClipBatches(
-            split,
-            frames=retriever.frames,
-            size=retriever.image_size,
-            batch=min(settings.batch, len(split.videos)),
-            seed=settings.seed,
-            workers=0,
-        )
-
-    def part(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
-        clips = self.clips.part(step, 0, 1)
-        return clips.frames, clips.captions
+    split = Split(videos.name, load_folder(videos))
+    clips = ClipBatches(
+        split,
+        frames=retriever.frames,
+        size=retriever.image_size,
+        batch=min(settings.batch, len(split.videos)),
+        seed=settings.seed,
+        workers=0,
+    )
+    return lambda step: clips.part(step, 0, 1)[:2]
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ class _Epoch:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(self.steps):
-            frames, captions = self.source.part(step)
+            frames, captions = self.source(step)
             with torch.no_grad():
                 texts = self.retriever.encode_texts(captions)
             yield self.retriever.transform(frames), texts
