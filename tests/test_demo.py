@@ -118,6 +118,7 @@ def test_the_verb_tells_where_everything_is(
     left = tmp_path / "demo" / "videos" / "left.mp4"  # by an earlier demo
     left.parent.mkdir(parents=True)
     left.touch()
+    (tmp_path / "demo" / ".tempme-demo").touch()
     monkeypatch.setattr(sys, "argv", ["tempme", "demo", "--out", "demo"])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -129,3 +130,18 @@ def test_the_verb_tells_where_everything_is(
     assert not left.exists()
     with Image.open(tmp_path / "demo" / "hits.png") as picture:
         picture.verify()
+
+
+def test_folders_of_others_are_left_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "videos" / "of the family.mp4"
+    own.parent.mkdir()
+    own.touch()
+    for out, said in ((tmp_path, "no demo made"), (own, "cannot write")):
+        monkeypatch.setattr(sys, "argv", ["tempme", "demo", "--out", str(out)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 1
+        assert said in capfd.readouterr().err
+    assert own.exists()

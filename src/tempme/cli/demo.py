@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 VIDEOS, INDEX, SHEET = "videos", "demo.tempme", "hits.png"
+MARK = ".tempme-demo"  # says that what lies beside it may go
 
 
 @app.command()
@@ -26,9 +28,7 @@ def demo(
     from tempme.demo import ask, build_index, draw_sheet, make_videos
     from tempme.index import Index
 
-    videos, index = out / VIDEOS, out / INDEX
-    for old in (videos, index):  # made by an earlier demo
-        shutil.rmtree(old, ignore_errors=True)
+    videos, index = _cleared(out)
     say("1/3  generating videos (h264, h265, mpeg4 and vp9; 4 to 30 s)")
     told = make_videos(videos, _say_tenths)
     say("2/3  indexing them with scenes-tiny")
@@ -45,7 +45,24 @@ def demo(
     right = sum(search.rank == 1 for search in searches)
     print_line(f"{right} of {len(searches)} searches have the right video first")
     print_line(f"contact sheet of the hits: {shown_path(draw_sheet(searches, out / SHEET))}")
-    print_line(f'ask more: tempme search "a red circle above a blue star" --index {index}')
+    where = quote(str(index))
+    print_line(f'ask more: tempme search "a red circle above a blue star" --index {where}')
+
+
+def _cleared(out: Path) -> tuple[Path, Path]:
+    """Where videos and index go, without those of an earlier demo; files of others are safe."""
+    from tempme.errors import BadSetting
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / MARK).exists() and any(out.iterdir()):
+            raise BadSetting(f"{out} holds files that no demo made: give --out a new folder")
+        (out / MARK).touch()
+    except OSError as reason:
+        raise BadSetting(f"cannot write to {out}: {reason.strerror or reason}") from reason
+    for old in (out / VIDEOS, out / INDEX):
+        shutil.rmtree(old, ignore_errors=True)
+    return out / VIDEOS, out / INDEX
 
 
 def _show(search: Search) -> None:

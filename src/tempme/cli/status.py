@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
-from tempme.cli.output import counted, print_json, print_line, print_table, shown_path
+from tempme.cli.output import counted, print_json, print_line, print_table, shown_path, shown_time
 
 app = typer.Typer(add_completion=False)
 
@@ -19,18 +19,20 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say what an index holds, which model made it, and what failed."""
+    from rich.filesize import decimal
+
     from tempme.index import Index
 
     found = Index.open(index).status()
     if as_json:
         print_json(found.as_dict())
     elif not failed:
-        hours = found.duration_seconds / 3600
         bad = f", {found.num_failed} failed (see --failed)" if found.num_failed else ""
         print_line(f"{found.path}: {counted(found.num_videos, 'video')}{bad}")
-        print_line(f"  {counted(found.num_moments, 'moment')} in {hours:.1f} hours of video")
+        length = shown_time(found.duration_seconds)
+        print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")
         print_line(f"  model {found.model} ({found.fingerprint})")
-        print_line(f"  {found.size_bytes / 1e6:.1f} MB")
+        print_line(f"  {decimal(found.size_bytes)}")
         print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
     else:
         rows = [(video.reason, shown_path(video.path)) for video in found.failed]
