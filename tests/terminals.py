@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,12 @@ class Terminal:
 
     def __call__(self, *words: object) -> Ended:
         self.monkeypatch.setattr(sys, "argv", ["tempme", *self.first, *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
+        self.monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGINT, handler)
         out, err = self.capfd.readouterr()
         return Ended(int(end.value.code or 0), out, err)

@@ -11,7 +11,7 @@ from drawn_videos import draw
 from typer.testing import CliRunner
 
 from tempme import rates, zoo
-from tempme.cli import app
+from tempme.cli.verbs import app
 from tempme.compression import DiffRate
 from tempme.errors import BadSetting
 

@@ -11,7 +11,8 @@ TempmeError
 |-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
 |-- NoNetwork             something has to be fetched or pushed, and cannot be
 |-- HubRefused            a hub that does not take what is pushed: no token, or no right to write
-`-- MissingExtra          an optional dependency is not installed
+|-- MissingExtra          an optional dependency is not installed
+`-- Stopped               work that was interrupted, and what it leaves
 """
 
 from __future__ import annotations
@@ -74,3 +75,7 @@ class HubRefused(TempmeError):
 
 class MissingExtra(TempmeError):
     """An optional dependency is not installed."""
+
+
+class Stopped(TempmeError):
+    """Work that was interrupted, and what it leaves."""

@@ -1,127 +1,50 @@
-"""The command line: `tempme VERB`. Verbs load when they are used; torch when a verb needs it."""
+"""The command line: `tempme VERB`.
+
+What takes time to load is loaded within `main`, so that Ctrl-C ends the start like the work.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import _thread
+import signal
 import sys
-from typing import Any
+import time
+from typing import TYPE_CHECKING
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
-
-from tempme.errors import TempmeError
-
-# In the order in which a person meets them.
-VERBS = (
-    "index",
-    "search",
-    "similar",
-    "status",
-    "show",
-    "systems",
-    "data",
-    "train",
-    "eval",
-    "push",
-    "demo",
-)
-
-# Verbs of two words: the module of each. The first alone is a verb with an argument of its own.
-OF_TWO_WORDS = {("train", "diffrate-rates"): "diffrate_rates"}
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 INTERRUPTED = 130
-
-
-class Verbs(TyperGroup):
-    """One module for every verb, with a Typer app of that name in it, imported when asked for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """All verbs, whatever has been imported."""
-        del ctx  # the verbs are the same everywhere
-        return [name for name in VERBS if _has_module(name)]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a verb, or None."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        return _command(cmd_name, cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first word, or the first two, name; and what follows them."""
-        words = (args[0], args[1] if len(args) > 1 else "")
-        if words in OF_TWO_WORDS:
-            name = " ".join(words)
-            return name, _command(OF_TWO_WORDS[words], name), args[2:]
-        return super().resolve_command(ctx, args)
-
-
-def _command(module: str, name: str) -> Any:
-    command = get_command(importlib.import_module(f"tempme.cli.{module}").app)
-    command.name = name
-    return command
-
-
-app = typer.Typer(
-    cls=Verbs,
-    name="tempme",
-    help="Find the moment you describe: index folders of videos, then search them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(version("tempme"))
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _: bool = typer.Option(
-        False, "--version", help="Print the version.", is_eager=True, callback=_version
-    ),
-) -> None:
-    pass
+AGAIN_SECONDS = 0.01
 
 
 def main() -> None:
     """Run the command line: exit 0, 1 with one line on stderr, 2 for usage, 130 for Ctrl-C."""
-    sys.exit(_run())
+    sys.unraisablehook = _not_lost
+    code = _run()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: while it ends, Ctrl-C just ends it
+    sys.exit(code)
 
 
 def _run() -> int | str | None:
     try:
-        app()
-    except TempmeError as error:
-        return _fail(str(error))
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`): nothing more to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        from tempme.cli.verbs import run
+
+        return run()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         print("stopped", file=sys.stderr)
         return INTERRUPTED
-    except SystemExit as end:
-        return end.code
-    except Exception as error:
-        if os.environ.get("TEMPME_TRACEBACK"):
-            raise
-        kind = type(error).__name__
-        return _fail(f"{kind}: {error} (set TEMPME_TRACEBACK=1 to see where)")
-    return 0
 
 
-def _fail(message: str) -> int:
-    text = " ".join(message.split())
-    print(f"error: {text}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
-    return 1
+def _not_lost(error: UnraisableHookArgs) -> None:
+    """Ctrl-C in a finalizer, of which an import has many, would be printed and forgotten."""
+    if error.exc_type is KeyboardInterrupt:
+        _thread.start_new_thread(_interrupt_again, (_thread.get_ident(),))
+    else:
+        sys.__unraisablehook__(error)
 
 
-def _has_module(name: str) -> bool:
-    return importlib.util.find_spec(f"tempme.cli.{name}") is not None
+def _interrupt_again(thread: int) -> None:
+    time.sleep(AGAIN_SECONDS)
+    signal.pthread_kill(thread, signal.SIGINT)

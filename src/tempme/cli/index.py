@@ -10,6 +10,7 @@ import typer
 from tempme.cli.answers import model_line
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
+from tempme.errors import Stopped
 
 if TYPE_CHECKING:
     from tempme.index import Index, Report
@@ -60,8 +61,9 @@ def index(
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:
-        say("stopped; what was finished is kept: run the same command again to go on")
-        raise
+        raise Stopped(
+            "stopped; what was finished is kept: run the same command again to go on"
+        ) from None
     if as_json:
         print_json({"index": str(opened.path), **report.as_dict()})
     else:

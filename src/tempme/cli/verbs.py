@@ -1,0 +1,137 @@
+"""The verbs, and how they end. Each loads when it is used; torch when a verb needs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from tempme.cli import INTERRUPTED
+from tempme.cli.output import say
+from tempme.errors import Stopped, TempmeError
+
+# In the order in which a person meets them.
+VERBS = (
+    "index",
+    "search",
+    "similar",
+    "status",
+    "show",
+    "systems",
+    "data",
+    "train",
+    "eval",
+    "push",
+    "demo",
+)
+
+# Verbs of two words: the module of each. The first alone is a verb with an argument of its own.
+OF_TWO_WORDS = {("train", "diffrate-rates"): "diffrate_rates"}
+
+
+class Verbs(TyperGroup):
+    """One module for every verb, with a Typer app of that name in it, imported when asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs, whatever has been imported."""
+        del ctx  # the verbs are the same everywhere
+        return [name for name in VERBS if _has_module(name)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a verb, or None."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return _command(cmd_name, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word, or the first two, name; and what follows them."""
+        words = (args[0], args[1] if len(args) > 1 else "")
+        if words in OF_TWO_WORDS:
+            name = " ".join(words)
+            return name, _command(OF_TWO_WORDS[words], name), args[2:]
+        return super().resolve_command(ctx, args)
+
+
+def _command(module: str, name: str) -> Any:
+    command = get_command(importlib.import_module(f"tempme.cli.{module}").app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="tempme",
+    help="Find the moment you describe: index folders of videos, then search them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("tempme"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_version
+    ),
+) -> None:
+    pass
+
+
+def run() -> int | str | None:
+    """Do what the arguments say; the exit code. KeyboardInterrupt where Ctrl-C cut it short."""
+    try:
+        app()
+    except Stopped as told:
+        say(str(told))
+        return INTERRUPTED
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt from end
+        return end.code
+    except Exception as error:
+        if _is_of_ctrl_c(error):
+            raise KeyboardInterrupt from error
+        return _failed(error)
+    return 0
+
+
+def _is_of_ctrl_c(error: BaseException) -> bool:
+    """Whether an error hides Ctrl-C: Python itself wraps what hits it while it makes a class."""
+    earlier = error.__cause__ or error.__context__
+    return earlier is not None and (
+        isinstance(earlier, KeyboardInterrupt) or _is_of_ctrl_c(earlier)
+    )
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, TempmeError):
+        return _fail(str(error))
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has left (`| head`): nothing more to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if os.environ.get("TEMPME_TRACEBACK"):
+        raise error
+    return _fail(f"{type(error).__name__}: {error} (set TEMPME_TRACEBACK=1 to see where)")
+
+
+def _fail(message: str) -> int:
+    say("error: " + " ".join(message.split()))
+    return 1
+
+
+def _has_module(name: str) -> bool:
+    return importlib.util.find_spec(f"tempme.cli.{name}") is not None
