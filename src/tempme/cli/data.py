@@ -41,7 +41,9 @@ def data() -> None:
 @app.command()
 def scenes(
     videos: Annotated[int, typer.Option(min=1, help="How many videos.")],
-    out: Annotated[Path, typer.Option(help="Folder for videos and captions.jsonl.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for videos and captions.jsonl.", readable=False)
+    ],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same videos.")] = 0,
     part: Annotated[PartName, typer.Option(help="One frame tells, order tells.")] = PartName.both,
     split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    videos: Annotated[Path, typer.Argument(help="Folder of the videos.")],
-    out: Annotated[Path, typer.Option(help="Folder for the small ones; same names, .mp4.")],
+    videos: Annotated[Path, typer.Argument(help="Folder of the videos.", readable=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the small ones; same names, .mp4.", readable=False)
+    ],
     fps: Annotated[int, typer.Option(min=1, help="Frames a second.")] = 3,
     size: Annotated[int, typer.Option(min=16, help="Pixels of the short side.")] = 224,
     crf: Annotated[int, typer.Option(min=0, max=51, help="Quality: 0 best, 51 worst.")] = 18,

@@ -20,9 +20,12 @@ FOLDER = "folder"
 
 def verify(
     dataset: Annotated[str, typer.Argument(help="msrvtt, activitynet, ..., or folder.")],
-    annotations: Annotated[Path, typer.Option(help="Folder of the annotation files.")],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder of the annotation files.", readable=False)
+    ],
     videos: Annotated[
-        Path | None, typer.Option(help="Folder of the videos; without it only names are read.")
+        Path | None,
+        typer.Option(help="Folder of the videos; without it only names are read.", readable=False),
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="Which splits; all without it. May be repeated.")

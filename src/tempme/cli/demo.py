@@ -21,7 +21,9 @@ MARK = ".tempme-demo"  # says that what lies beside it may go
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the videos, the index and the picture.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the videos, the index and the picture.", readable=False)
+    ],
 ) -> None:
     """Generate videos, index them with the shipped model, search, and draw what was found."""
     from tempme.cli.progress import ProgressBar

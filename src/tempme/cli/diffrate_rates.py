@@ -23,7 +23,8 @@ def diffrate_rates(
         str, typer.Option(help="A saved retriever, a shipped model or BACKBONE:TAG.")
     ] = "scenes-tiny",
     videos: Annotated[
-        Path | None, typer.Option(help="A folder with captions; generated scenes if left out.")
+        Path | None,
+        typer.Option(help="A folder with captions; generated scenes if left out.", readable=False),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates of the rates.")] = 300,
     batch: Annotated[int, typer.Option(min=1, help="Videos of an update.")] = 16,
@@ -33,7 +34,9 @@ def diffrate_rates(
     ] = 50.0,
     granularity: Annotated[int, typer.Option(min=1, help="Tokens between candidates.")] = 1,
     seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the settings (TOML) here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the settings (TOML) here.", readable=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn how many tokens DiffRate prunes and merges in every block; no weight changes.

@@ -17,9 +17,12 @@ app = typer.Typer(add_completion=False)
 def evaluate(
     model: Annotated[str, typer.Argument(help="A saved model, a hub id, weights, scenes-tiny.")],
     dataset: Annotated[str, typer.Argument(help="msrvtt, activitynet, ..., or folder.")],
-    annotations: Annotated[Path, typer.Option(help="Folder of the annotation files.")],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder of the annotation files.", readable=False)
+    ],
     videos: Annotated[
-        Path | None, typer.Option(help="Folder of the videos (that of the annotations).")
+        Path | None,
+        typer.Option(help="Folder of the videos (that of the annotations).", readable=False),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, val, ... (test; of a folder: every row).")
@@ -31,7 +34,9 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or auto.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the JSON document here too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the JSON document here too.", readable=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Test MODEL on DATASET: text to video and back, on the videos that are there."""

@@ -10,7 +10,10 @@ import typer
 DEFAULT_INDEX = Path("videos.tempme")
 
 IndexFolder = Annotated[
-    Path, typer.Option("--index", "-i", envvar="TEMPME_INDEX", help="The index, a folder.")
+    Path,
+    typer.Option(
+        "--index", "-i", envvar="TEMPME_INDEX", help="The index, a folder.", readable=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 NumHits = Annotated[int, typer.Option("-k", "--top", min=1, help="How many hits.")]
@@ -20,6 +23,8 @@ MinScore = Annotated[
 Moments = Annotated[
     bool, typer.Option("--moments", help="Rank moments: one video may come several times.")
 ]
-Under = Annotated[Path | None, typer.Option("--under", help="Only videos in this folder.")]
+Under = Annotated[
+    Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
+]
 Backbone = Annotated[str, typer.Option(help="A published CLIP, or scenes-tiny.")]
 Frames = Annotated[int, typer.Option(min=1, help="Frames of a video.")]

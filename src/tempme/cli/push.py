@@ -15,11 +15,16 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="A saved retriever, such as runs/a/retriever.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A saved retriever, such as runs/a/retriever.", readable=False)
+    ],
     repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the hub.")],
     result: Annotated[
         Path | None,
-        typer.Option(help="Metrics for the card: a file of `tempme train`, or a folder of seeds."),
+        typer.Option(
+            help="Metrics for the card: a file of `tempme train`, or a folder of seeds.",
+            readable=False,
+        ),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     license: Annotated[

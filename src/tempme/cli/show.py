@@ -52,8 +52,10 @@ def show(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video (12; the model's).")
     ] = None,
-    video: Annotated[Path | None, typer.Option(help="Draw what merges in this video.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The picture, a .png.")] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Draw what merges in this video.", readable=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture, a .png.", readable=False)] = None,
     model: Annotated[
         str | None,
         typer.Option(

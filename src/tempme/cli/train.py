@@ -16,11 +16,16 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def train(
     experiment: Annotated[
-        Path, typer.Argument(help="A TOML file such as experiments/scenes/tempme.toml.")
+        Path,
+        typer.Argument(help="A TOML file such as experiments/scenes/tempme.toml.", readable=False),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of logs, checkpoints and the retriever.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of logs, checkpoints and the retriever.", readable=False)
+    ],
     seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
-    result: Annotated[Path | None, typer.Option(help="Write the result (JSON) here.")] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="Write the result (JSON) here.", readable=False)
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Overrule a key: recipe.steps=100.")
     ] = None,

@@ -125,6 +125,8 @@ def _failed(error: Exception) -> int:
         return 1
     if os.environ.get("TEMPME_TRACEBACK"):
         raise error
+    if isinstance(error, OSError) and error.filename is not None:
+        return _fail(f"{error.filename}: {error.strerror}; mend this, or give another path")
     return _fail(f"{type(error).__name__}: {error} (set TEMPME_TRACEBACK=1 to see where)")
 
 
