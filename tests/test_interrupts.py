@@ -65,21 +65,26 @@ def systems():
 
 tempme.zoo.systems = systems
 """
-IN_THE_MAKING_OF_A_CLASS = """
-import signal, tempme.zoo
+IN_A_MODULE_THAT_WOULD_NOT_HEAR = """
+import signal
 
-class Named:
-    def __set_name__(self, owner, name):
-        signal.raise_signal(signal.SIGINT)
+class Deaf:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tempme.zoo":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                pass
 
-def systems():
-    type("Made", (), {"name": Named()})
-
-tempme.zoo.systems = systems
+sys.meta_path.insert(0, Deaf())
+"""
+IGNORED = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 """
 
 
-@pytest.mark.parametrize("before", [IN_A_FINALIZER, IN_THE_MAKING_OF_A_CLASS])
+@pytest.mark.parametrize("before", [IN_A_FINALIZER, IN_A_MODULE_THAT_WOULD_NOT_HEAR])
 def test_ctrl_c_where_python_hides_it(before: str) -> None:
     run = start("systems", before=before)
     out, err = run.communicate(timeout=300)
@@ -91,6 +96,11 @@ import atexit, time
 
 atexit.register(lambda: print("ending", flush=True) or time.sleep(300))
 """
+
+
+def test_ctrl_c_is_not_heard_in_the_background() -> None:
+    code, out, err = interrupted(start("systems", "--json", before=IGNORED))
+    assert (code, out[0], err) == (0, "{", "")
 
 
 def test_ctrl_c_once_all_is_said() -> None:

@@ -6,23 +6,28 @@ What takes time to load is loaded within `main`, so that Ctrl-C ends the start l
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from signal import _HANDLER
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 INTERRUPTED = 130
 AGAIN_SECONDS = 0.01
+OF_IMPORTS = "<frozen importlib._bootstrap>"
 
 
 def main() -> None:
     """Run the command line: exit 0, 1 with one line on stderr, 2 for usage, 130 for Ctrl-C."""
     sys.unraisablehook = _not_lost
+    _at_ctrl_c(_interrupt)
     code = _run()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: while it ends, Ctrl-C just ends it
+    _at_ctrl_c(signal.SIG_DFL)  # all is said: what still runs just ends
     sys.exit(code)
 
 
@@ -32,13 +37,28 @@ def _run() -> int | str | None:
 
         return run()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _at_ctrl_c(signal.SIG_DFL)
         print("stopped", file=sys.stderr)
         return INTERRUPTED
 
 
+def _at_ctrl_c(handler: _HANDLER) -> None:
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a script
+        signal.signal(signal.SIGINT, handler)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """End at once where modules load: C++ in them takes an exception for the end of the world."""
+    while frame is not None:
+        if frame.f_code.co_filename == OF_IMPORTS:
+            os.write(2, b"stopped\n")
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def _not_lost(error: UnraisableHookArgs) -> None:
-    """Ctrl-C in a finalizer, of which an import has many, would be printed and forgotten."""
+    """Ctrl-C within a finalizer would be printed and forgotten: try again in a moment."""
     if error.exc_type is KeyboardInterrupt:
         _thread.start_new_thread(_interrupt_again, (_thread.get_ident(),))
     else:

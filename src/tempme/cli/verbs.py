@@ -102,18 +102,8 @@ def run() -> int | str | None:
             raise KeyboardInterrupt from end
         return end.code
     except Exception as error:
-        if _is_of_ctrl_c(error):
-            raise KeyboardInterrupt from error
         return _failed(error)
     return 0
-
-
-def _is_of_ctrl_c(error: BaseException) -> bool:
-    """Whether an error hides Ctrl-C: Python itself wraps what hits it while it makes a class."""
-    earlier = error.__cause__ or error.__context__
-    return earlier is not None and (
-        isinstance(earlier, KeyboardInterrupt) or _is_of_ctrl_c(earlier)
-    )
 
 
 def _failed(error: Exception) -> int:
