@@ -65,6 +65,12 @@ def test_an_item_that_kills_its_process_costs_nobody_else_the_answer() -> None:
     assert "SIGKILL" in answers[3].reason
 
 
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX send signals to groups")
+def test_ctrl_c_in_a_terminal_is_for_the_parent_alone() -> None:
+    with Workers(os.getpgid, workers=1) as crew:
+        assert crew.submit(0).result() != os.getpgid(0)
+
+
 def test_workers_are_counted() -> None:
     with pytest.raises(BadSetting, match="workers is 0"):
         list(each_in_processes(square, [1], workers=0))

@@ -37,6 +37,8 @@ AHEAD = 3
 # A process may die of another's hunger (the system ends one when memory is short), so its item is
 # tried again before it is blamed.
 ATTEMPTS = 2
+# What a terminal sends (Ctrl-C) goes to the parent alone, which ends its workers.
+OWN_GROUP = 0 if os.name == "posix" else None
 PROGRAM = "from tempme.processes import serve; serve()"
 
 
@@ -207,6 +209,7 @@ class _Worker(Thread):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            process_group=OWN_GROUP,
         )
         self._process = process
         try:

@@ -21,7 +21,7 @@ from threading import Event, Lock, Thread
 from typing import TypeAlias
 
 from tempme.errors import BadSetting
-from tempme.processes import bury, cause_of_end, pipe_of
+from tempme.processes import OWN_GROUP, bury, cause_of_end, pipe_of
 from tempme.video.sampling import windows
 from tempme.video.source import TOTAL_SECONDS
 from tempme.video.values import SAMPLINGS, Failure, Sampling, VideoWindows
@@ -231,5 +231,6 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        process_group=OWN_GROUP,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
     )
