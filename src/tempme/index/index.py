@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,38 +35,13 @@ from tempme.index.search import (
     check_queries,
     search_approximately,
 )
+from tempme.index.status import Status
 
 if TYPE_CHECKING:
     from tempme.index.build import Order
 
 # A query video is compared by at most this many windows, evenly spread.
 QUERY_WINDOWS = 64
-
-
-@dataclass(frozen=True)
-class Status:
-    """What an index holds. `failed` are the rows of videos that could not be read."""
-
-    path: Path
-    model: str
-    fingerprint: str
-    frames: int
-    every_seconds: float
-    num_videos: int
-    num_failed: int
-    num_moments: int
-    duration_seconds: float
-    size_bytes: int
-    codecs: dict[str, int]
-    failed: tuple[Video, ...]
-    notes: tuple[Video, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same names and plain values, ready for JSON."""
-        plain = {**vars(self), "path": str(self.path)}
-        for name in ("failed", "notes"):
-            plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
-        return plain
 
 
 class Index:
@@ -221,25 +194,7 @@ class Index:
 
     def status(self) -> Status:
         """Counts, the model, and what failed."""
-        videos = self.videos()
-        good = [video for video in videos if video.status == "ok"]
-        moments = {video.digest: video.num_moments for video in good}
-        header = self.header
-        return Status(
-            path=self.path,
-            model=header.source,
-            fingerprint=header.fingerprint,
-            frames=header.frames,
-            every_seconds=header.cutting.every_seconds,
-            num_videos=len(good),
-            num_failed=len(videos) - len(good),
-            num_moments=sum(moments.values()),
-            duration_seconds=sum(video.duration_seconds for video in good),
-            size_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
-            codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status == "failed"),
-            notes=tuple(video for video in good if video.reason),
-        )
+        return Status.of(self.path, self.header, self.videos())
 
     def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
         check_queries(queries)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,14 @@ from numpy.typing import NDArray
 from tempme.errors import BadIndex
 from tempme.index.intact import whole_or_undone
 from tempme.index.moments import Gallery, Moments, Video
+from tempme.index.rows import (
+    empty_gallery,
+    gallery_from,
+    moment_rows,
+    schema,
+    video_from,
+    video_rows,
+)
 from tempme.index.snapshot import path_to_text, read_snapshot, text_to_path, write_snapshot
 
 TABLES = ("videos", "moments")
@@ -43,19 +50,19 @@ class LanceStore:
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path."""
-        found = (_video_from(row) for row in self._rows("videos", "digest", None).to_pylist())
+        found = (video_from(row) for row in self._rows("videos", "digest", None).to_pylist())
         return tuple(sorted(found, key=lambda video: video.path))
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         """Add the moments, then insert or replace the rows of these paths."""
         if moments:
             with self._committing("moments") as table:
-                table.add(self._moment_rows(moments))
+                table.add(moment_rows(moments, width=self.features))
         if videos:
             with self._committing("videos") as table:
                 merge = table.merge_insert("path")
                 merge = merge.when_matched_update_all().when_not_matched_insert_all()
-                merge.execute(_video_rows(videos))
+                merge.execute(video_rows(videos))
 
     def forget(self, paths: Collection[Path]) -> None:
         """Remove the rows of these paths."""
@@ -117,17 +124,16 @@ class LanceStore:
             if row["status"] == "ok":
                 paths.setdefault(row["digest"], []).append(text_to_path(row["path"]))
         if not paths:
-            return _empty_gallery(self.features)
+            return empty_gallery(self.features)
         rows = self._rows("moments", "video", None if only is None else paths)
-        return _gallery_from(rows, paths, width=self.features)
+        return gallery_from(rows, paths, width=self.features)
 
     def _rows(self, name: str, column: str, only: Collection[str] | None) -> Any:
         """The rows of a table, or those with one of the values `only` in a column."""
         import pyarrow as pa
 
         if not self._exists(name):
-            schema = _video_schema() if name == "videos" else _moment_schema(self.features)
-            return schema.empty_table()
+            return schema(name, width=self.features).empty_table()
         with _reading(self.folder):
             table = self._table(name)
             if only is None:
@@ -172,8 +178,8 @@ class LanceStore:
         database = _connect(self.folder)
         if self._exists(name):
             return database.open_table(name)
-        schema = _video_schema() if name == "videos" else _moment_schema(self.features)
-        return database.create_table(name, schema=schema, exist_ok=True)
+        columns = schema(name, width=self.features)
+        return database.create_table(name, schema=columns, exist_ok=True)
 
     def _delete(self, name: str, column: str, values: Collection[str]) -> None:
         if not values or not self._exists(name):
@@ -188,16 +194,6 @@ class LanceStore:
         with _writing(self.folder), whole_or_undone(self.folder / f"{name}.lance"):
             yield self._table(name)
 
-    def _moment_rows(self, moments: Sequence[Moments]) -> Any:
-        import pyarrow as pa
-
-        spans = np.concatenate([each.spans for each in moments])
-        features = np.concatenate([each.features for each in moments]).astype(np.float16)
-        owners = [each.digest for each in moments for _ in each.spans]
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), self.features)
-        columns = [pa.array(owners), pa.array(spans[:, 0]), pa.array(spans[:, 1]), vectors]
-        return pa.Table.from_arrays(columns, schema=_moment_schema(self.features))
-
 
 def _connect(folder: Path) -> Any:
     os.environ.setdefault("LANCEDB_LOG", "error")  # a warning at every new table helps nobody
@@ -206,73 +202,11 @@ def _connect(folder: Path) -> Any:
     return lancedb.connect(folder)
 
 
-def _video_schema() -> Any:
-    import pyarrow as pa
-
-    kinds = {"str": pa.utf8(), "Path": pa.utf8(), "int": pa.int64(), "float": pa.float64()}
-    return pa.schema([(f.name, kinds.get(str(f.type), pa.utf8())) for f in fields(Video)])
-
-
-def _moment_schema(width: int) -> Any:
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("video", pa.utf8()),
-            ("start_seconds", pa.float64()),
-            ("end_seconds", pa.float64()),
-            ("feature", pa.list_(pa.float16(), width)),
-        ]
-    )
-
-
-def _video_rows(videos: Sequence[Video]) -> Any:
-    import pyarrow as pa
-
-    rows = [{**vars(video), "path": path_to_text(video.path)} for video in videos]
-    return pa.Table.from_pylist(rows, schema=_video_schema())
-
-
-def _video_from(row: dict[str, Any]) -> Video:
-    return Video(**{**row, "path": text_to_path(row["path"])})
-
-
 def _statements(values: Sequence[str]) -> Iterator[str]:
     """SQL lists of `values`, none so long that parsing it takes noticeable time."""
     for start in range(0, len(values), NAMES_PER_STATEMENT):
         part = values[start : start + NAMES_PER_STATEMENT]
         yield ", ".join("'" + value.replace("'", "''") + "'" for value in part)
-
-
-def _empty_gallery(width: int) -> Gallery:
-    return Gallery(
-        contents=(),
-        paths=(),
-        owner=np.zeros(0, dtype=np.int64),
-        spans=np.zeros((0, 2)),
-        features=np.zeros((0, width), dtype=np.float16),
-    )
-
-
-def _gallery_from(rows: Any, paths: dict[str, list[Path]], *, width: int) -> Gallery:
-    """The moments of the contents in `paths`, grouped by content and in order of time."""
-    contents = sorted(paths)
-    place = {digest: i for i, digest in enumerate(contents)}
-    column = rows["video"].combine_chunks().dictionary_encode()
-    codes = np.array([place.get(name, -1) for name in column.dictionary.to_pylist()], np.int64)
-    owner = codes[column.indices.to_numpy()]
-    start, end = rows["start_seconds"].to_numpy(), rows["end_seconds"].to_numpy()
-    order = np.lexsort((start, owner))
-    order = order[owner[order] >= 0]
-    flat = rows["feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    kept = np.unique(owner[order])
-    return Gallery(
-        contents=tuple(contents[i] for i in kept),
-        paths=tuple(tuple(sorted(paths[contents[i]])) for i in kept),
-        owner=np.searchsorted(kept, owner[order]),
-        spans=np.stack([start, end], axis=1)[order],
-        features=flat.reshape(-1, width)[order].astype(np.float16, copy=False),
-    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,59 @@
+"""What an index holds, in counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tempme.index.header import Header
+from tempme.index.moments import Video
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an index holds. `failed` are the rows of videos that could not be read."""
+
+    path: Path
+    model: str
+    fingerprint: str
+    frames: int
+    every_seconds: float
+    num_videos: int
+    num_failed: int
+    num_moments: int
+    duration_seconds: float
+    size_bytes: int
+    codecs: dict[str, int]
+    failed: tuple[Video, ...]
+    notes: tuple[Video, ...]
+
+    @classmethod
+    def of(cls, path: Path, header: Header, videos: Sequence[Video]) -> Status:
+        """Counted from the index in the folder `path`; the moments of equal files count once."""
+        good = [video for video in videos if video.status == "ok"]
+        moments = {video.digest: video.num_moments for video in good}
+        return cls(
+            path=path,
+            model=header.source,
+            fingerprint=header.fingerprint,
+            frames=header.frames,
+            every_seconds=header.cutting.every_seconds,
+            num_videos=len(good),
+            num_failed=len(videos) - len(good),
+            num_moments=sum(moments.values()),
+            duration_seconds=sum(video.duration_seconds for video in good),
+            size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
+            codecs=dict(Counter(video.codec for video in good).most_common()),
+            failed=tuple(video for video in videos if video.status == "failed"),
+            notes=tuple(video for video in good if video.reason),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same names and plain values, ready for JSON."""
+        plain = {**vars(self), "path": str(self.path)}
+        for name in ("failed", "notes"):
+            plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
+        return plain
