@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "src" / "tempme"
 # Rows from the ground up; within a row, what stands left of a bar knows nothing of what stands
 # right of it, nor the reverse. A new module has to be put into its place here.
 ROWS = (
-    "errors tokens schedule precision processes sheet results",
+    "errors tokens schedule precision processes worker sheet results",
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
