@@ -19,8 +19,8 @@ ROWS = (
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",
-    "zoo sources methods assembly retriever checkpoint card publish tables tracing picture figure "
-    "comparison | datasets",
+    "zoo sources methods assembly retriever checkpoint official card publish tables tracing "
+    "picture figure comparison | datasets",
     "training evaluation self_test benchmark experiments models plots rates | index",
     "demo",
     "cli serving",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tempme.checkpoint import from_official, load
+    from tempme.checkpoint import load
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
+    from tempme.official import from_official
     from tempme.retriever import Retriever
     from tempme.tracing import Trace, trace
     from tempme.zoo import System, system, systems
@@ -25,7 +26,7 @@ _HOME = {
     "System": "tempme.zoo",
     "TempmeError": "tempme.errors",
     "Trace": "tempme.tracing",
-    "from_official": "tempme.checkpoint",
+    "from_official": "tempme.official",
     "load": "tempme.checkpoint",
     "system": "tempme.zoo",
     "systems": "tempme.zoo",

@@ -1,4 +1,4 @@
-"""Saved retrievers: what learnt, and the system that learnt it; official releases load too.
+"""Saved retrievers: what learnt, and the system that learnt it.
 
 A folder holds `system.toml` (the system, and where the rest of the weights comes from),
 `weights.safetensors` and `tokenizer.json`.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -23,14 +22,13 @@ from tempme.assembly import Backbone, assemble, at_random, from_weights, retriev
 from tempme.clip import hub
 from tempme.clip.config import BACKBONES, ClipConfig
 from tempme.clip.model import Clip
-from tempme.clip.official import OfficialParts, split_official
 from tempme.clip.tokenizer import Tokenizer
 from tempme.clip.weights import read_published, read_weights
-from tempme.compression import COMPRESSIONS, Compression
+from tempme.compression import COMPRESSIONS
 from tempme.errors import BadSetting, BadWeights, UnknownName
 from tempme.pooling import POOLINGS
 from tempme.retriever import Retriever
-from tempme.tuning import TUNINGS, LoRA
+from tempme.tuning import TUNINGS
 from tempme.zoo import System, system
 
 SYSTEM, WEIGHTS, TOKENIZER = "system.toml", "weights.safetensors", "tokenizer.json"
@@ -87,57 +85,6 @@ def shipped() -> tuple[str, ...]:
 def is_saved(source: str | Path) -> bool:
     """Whether `source` names a saved or shipped retriever, which knows its system; else weights."""
     return _saved_folder(source) is not None
-
-
-def from_official(
-    source: str | Path | Mapping[str, Tensor],
-    *,
-    compression: Compression | None = None,
-    frames: int | None = None,
-) -> Retriever:
-    """A retriever from weights under the names of the official TempMe release, or OpenAI's.
-
-    frames: as trained, read off the clip positions if None (12 where there are none).
-    compression: TempMe with the paper's settings for the patch size if None. LoRA has scale 1.
-    """
-    parts = split_official(source)
-    weights = read_weights(parts.state, activation="quick_gelu")
-    if frames is None:
-        frames = len(parts.positions[min(parts.positions)]) if parts.positions else 12
-    row = system("tempme", backbone=_paper_backbone(weights.config))
-    rank = len(next(iter(parts.lora.values()))[0]) if parts.lora else 8
-    made = replace(
-        row,
-        backbone=weights.config,
-        tuning=LoRA(rank=rank),
-        compression=compression or row.compression,
-        frames=frames,
-        max_words=min(row.max_words, weights.config.context),
-    )
-    # What the release does not hold starts at random: the same in every process, so that the
-    # fingerprint is.
-    retriever = retriever_of(made, from_weights(weights), seed=0)
-    _take_learnt(retriever.clip, parts, frames=frames)
-    return retriever
-
-
-@torch.no_grad()
-def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
-    for (tower, block), (down, up) in parts.lora.items():
-        layers = clip.vision.layers if tower == "visual" else clip.text.layers
-        qkv = _innermost(layers[block]).attn.qkv
-        qkv.down.weight.copy_(down)
-        qkv.up.weight.copy_(up)
-    for block, place in parts.positions.items():
-        own = getattr(clip.vision.layers[block], "clip_position", None)
-        if own is None:
-            continue  # nothing merges in that block, where the official code adds none
-        if own.shape != place.shape:
-            raise BadWeights(
-                f"positions of block {block} are for {len(place)} clips, but {frames} frames "
-                f"make {len(own)} there: give the frames and joins it was trained with"
-            )
-        own.copy_(place)
 
 
 def save(retriever: Retriever, folder: Path, *, whole: bool | None, half: bool = False) -> Path:
@@ -304,13 +251,3 @@ def _published(
 
 def _learning(clip: nn.Module) -> set[str]:
     return {name for name, p in clip.named_parameters() if p.requires_grad}
-
-
-def _innermost(layer: Any) -> Any:
-    while hasattr(layer, "layer"):
-        layer = layer.layer
-    return layer
-
-
-def _paper_backbone(config: ClipConfig) -> str:
-    return "ViT-B/16" if config.patch == BACKBONES["ViT-B/16"].patch else "ViT-B/32"
