@@ -24,7 +24,7 @@ from tempme import precision as numbers
 from tempme.results import peak_memory_bytes
 from tempme.retriever import Retriever
 from tempme.tuning.layers import Borrowed
-from tempme.tuning.vop import Context, Contextual
+from tempme.tuning.vop_layers import Context, Contextual
 from tempme.zoo import System, system
 
 # Products of these shapes are as large as those of ViT-B, and larger: (rows, inside, columns).
