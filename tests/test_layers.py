@@ -1,4 +1,4 @@
-"""The house: imports point down, and the command line starts without torch."""
+"""The house: imports point down, files are short, the command line starts without torch."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ ROWS = (
 )
 # What the files of a family share is no method; `vop_layers` is a part of `vop`.
 SHARED = ("layers", "method")
+MOST_LINES = 300
 PLACES = {
     name: (row, side)
     for row, names in enumerate(ROWS)
@@ -99,6 +100,13 @@ def test_methods_do_not_know_each_other(path: Path) -> None:
             other = name.split(".")[2]
             is_own_part = other.startswith(f"{path.stem}_")
             assert other in SHARED or is_own_part, f"{path} imports {name}"
+
+
+def test_files_are_short() -> None:
+    lines = {path: len(path.read_bytes().splitlines()) for path in ROOT.rglob("*.py")}
+    assert lines
+    long = {str(path): count for path, count in lines.items() if count > MOST_LINES}
+    assert not long, f"more than {MOST_LINES} lines; split by responsibility: {long}"
 
 
 MAIN = """
