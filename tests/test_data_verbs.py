@@ -1,15 +1,24 @@
+"""`tempme data`: verify, prepare, scenes, each run as a shell runs it."""
+
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from test_verify_and_prepare import make_video
 
+from tempme.datasets import load_folder
 
-def tempme(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("tempme")), "data", *map(str, args)]
+TEMPME = (str(Path(sys.executable).with_name("tempme")),)
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))"
+ON_A_FULL_DISK = (sys.executable, "-c", f"{LIMIT}; import tempme.cli; tempme.cli.main()")
+
+
+def tempme(*args: object, way: Sequence[str] = TEMPME) -> subprocess.CompletedProcess[str]:
+    command = [*way, "data", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -65,3 +74,22 @@ def test_prepare_says_what_it_made(tmp_path: Path) -> None:
     assert (tmp_path / "out/dog.mp4").exists()
     again = tempme("prepare", tmp_path / "in", "--out", tmp_path / "out", "--json")
     assert json.loads(again.stdout)["ready"] == 1
+
+
+def test_the_command_writes_a_folder(tmp_path: Path) -> None:
+    done = tempme("scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 videos and 10 captions in ")
+    assert len(load_folder(tmp_path / "new")) == 10
+    again = tempme("scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
+    assert again.returncode == 1
+    assert again.stderr.startswith("error: ")
+    assert again.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    done = tempme("scenes", "--videos", 2, "--out", tmp_path / "new", way=ON_A_FULL_DISK)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write ")
+    assert done.stderr.count("\n") == 1
+    assert not list((tmp_path / "new").iterdir())

@@ -1,3 +1,5 @@
+"""The drawn world: the same everywhere, twins backwards, captions of one video, held-out parts."""
+
 from __future__ import annotations
 
 import hashlib
@@ -5,19 +7,12 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from itertools import pairwise
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from scenes_material import gallery, one_of_each_plot
 
-from tempme.datasets import load_folder
-from tempme.datasets.scenes import clip, draw, random_scene, scenes, write, write_video
-from tempme.datasets.scenes.backgrounds import PAINTERS, backdrop
-from tempme.datasets.scenes.drawing import OUTLINES, stamp
-from tempme.datasets.scenes.plots import PLOTS
-from tempme.datasets.scenes.recording import CODECS
+from tempme.datasets.scenes import clip, random_scene, scenes
 from tempme.datasets.scenes.scene import Scene
 from tempme.datasets.scenes.stages import PULSES
 from tempme.datasets.scenes.world import (
@@ -26,22 +21,11 @@ from tempme.datasets.scenes.world import (
     PARTS,
     SHAPES,
     SPLITS,
-    TEXTURES,
     Part,
     Split,
     home,
 )
-from tempme.errors import BadDataset, BadSetting, UnknownName
-
-
-def gallery(part: Part, split: Split = "test", count: int = 500) -> tuple[Scene, ...]:
-    return scenes(count, part=part, split=split)
-
-
-def one_of_each_plot() -> list[Scene]:
-    found = {scene.plot: scene for scene in gallery("temporal")}
-    assert set(found) == set(PLOTS["temporal"])
-    return list(found.values())
+from tempme.errors import BadSetting, UnknownName
 
 
 def combinations(found: tuple[Scene, ...]) -> set[tuple[str, str, str]]:
@@ -220,216 +204,3 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UnknownName, match="train, val, test"):
         random_scene(random.Random(0), "static", "all")  # type: ignore[arg-type]
     assert scenes(0, part="static", split="test") == ()
-
-
-# Pixels
-
-
-def test_every_thing_shows_its_colour() -> None:
-    """The most frequent colour of a plain thing's own pixels is the one that its name says."""
-    for scene in gallery("static", count=200):
-        frame = draw(scene, 0.5)
-        changed = (frame != backdrop(scene.background, 112)).any(axis=-1)
-        counts = Counter(map(tuple, frame[changed].tolist()))
-        for thing in scene.things:
-            assert counts[COLOURS[thing.colour]] > 40, thing
-
-
-def test_colours_are_far_apart() -> None:
-    tones = [np.array(tone) for tone in COLOURS.values()]
-    gaps = [np.abs(a - b).sum() for i, a in enumerate(tones) for b in tones[:i]]
-    assert min(gaps) >= 100
-
-
-@pytest.mark.parametrize("texture", TEXTURES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_stamps_are_whole_and_not_cut_off(shape: str, texture: str) -> None:
-    for degrees in range(0, 360, 45):
-        shares = stamp(shape, texture, 24, degrees, 1).astype(int)
-        assert (shares.sum(axis=-1) == 255).all()
-        edges = np.concatenate([shares[0], shares[-1], shares[:, 0], shares[:, -1]])
-        assert (edges[:, 3] == 255).all(), "the shape touches the edge of its stamp"
-        soft = (shares[..., 3] > 0) & (shares[..., 3] < 255)
-        assert soft.any(), "edges are averaged"
-
-
-def test_textures_and_shapes_differ() -> None:
-    whole = {(s, t): stamp(s, t, 14, 0, 1)[..., :3].sum() / 255 for s in SHAPES for t in TEXTURES}
-    for shape in SHAPES:
-        second = {t: stamp(shape, t, 14, 0, 1)[..., 2].sum() / 255 for t in TEXTURES}
-        assert second["plain"] == 0
-        area = whole[shape, "plain"]
-        assert area * 0.08 < second["dotted"] < area * 0.6
-        assert area * 0.08 < second["striped"] < area * 0.6
-    assert set(OUTLINES) == set(SHAPES)
-
-
-def test_backgrounds_differ() -> None:
-    assert set(PAINTERS) == set(BACKGROUNDS)
-    means = [backdrop(name, 112).reshape(-1, 3).mean(axis=0) for name in BACKGROUNDS]
-    spreads = [backdrop(name, 112).std() for name in BACKGROUNDS]
-    for i, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
-        for other, other_spread in zip(means[:i], spreads[:i], strict=True):
-            assert np.abs(mean - other).max() > 12 or abs(spread - other_spread) > 12
-
-
-@pytest.mark.parametrize("size", [32, 112, 224])
-def test_frames_of_any_size(size: int) -> None:
-    for scene in (*gallery("static", count=3), *one_of_each_plot()):
-        frame = draw(scene, 0.3, size=size)
-        assert frame.shape == (size, size, 3)
-        assert frame.dtype == np.uint8
-
-
-def test_drawing_leaves_the_background_clean() -> None:
-    scene = gallery("static", count=1)[0]
-    before = backdrop(scene.background, 112).copy()
-    draw(scene, 0.0)[:] = 0
-    np.testing.assert_array_equal(before, backdrop(scene.background, 112))
-
-
-def test_events_are_seen_in_twelve_frames() -> None:
-    """At most three frames in a row of an event look like their neighbours at rest."""
-    for scene in one_of_each_plot():
-        frames = clip(scene, 12).astype(int)
-        changes = [np.abs(a - b).mean() for a, b in pairwise(frames)]
-        assert max(changes) > 2.0, scene.plot
-        assert np.abs(frames[1:-1] - frames[0]).mean(axis=(1, 2, 3)).max() > 3.0, scene.plot
-
-
-# Files
-
-
-def decode(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
-
-
-@pytest.mark.parametrize("codec", CODECS)
-def test_a_video_decodes_to_the_drawn_frames(codec: str, tmp_path: Path) -> None:
-    """Within 4 of 255 on average and 40 for 99 in 100 values: chroma is halved, edges soften."""
-    scene = gallery("temporal")[0]
-    path = tmp_path / f"scene{CODECS[codec].suffix}"
-    pairs = write_video(scene, path, size=112, codec=codec)
-    frames = decode(path)
-    drawn = clip(scene, len(frames), size=112)
-    assert len(frames) == round(scene.seconds * 12)
-    errors = np.abs(frames.astype(int) - drawn)
-    assert errors.mean() < 4
-    assert np.percentile(errors, 99) < 40
-    assert {pair.caption for pair in pairs} == set(scene.captions)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_video_is_the_same_bytes_again(tmp_path: Path) -> None:
-    scene = gallery("static", count=1)[0]
-    for name in ("a", "b"):
-        write_video(scene, tmp_path / f"{name}.mp4", size=64)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-
-
-def test_joined_scenes_stand_where_their_pairs_say(tmp_path: Path) -> None:
-    acts = gallery("static", count=3)
-    pairs = write_video(acts, tmp_path / "long.mp4", size=64, fps=10)
-    frames = decode(tmp_path / "long.mp4")
-    spans = list(dict.fromkeys((pair.start_seconds, pair.end_seconds) for pair in pairs))
-    assert spans[0][0] == 0
-    assert [end for _, end in spans[:-1]] == [start for start, _ in spans[1:]]
-    assert len(frames) == round(10 * (spans[-1][1] or 0))
-    for act, (start, end) in zip(acts, spans, strict=True):
-        assert start is not None
-        assert end is not None
-        middle = frames[round(10 * (start + end) / 2)].astype(int)
-        assert np.abs(middle - draw(act, 0.5, size=64)).mean() < 6
-        assert {p.caption for p in pairs if p.start_seconds == start} == set(act.captions)
-
-
-def test_write_and_read_a_folder(tmp_path: Path) -> None:
-    heard: list[tuple[int, int]] = []
-    pairs = write(5, tmp_path, size=32, on_video=lambda *done: heard.append(done))
-    assert load_folder(tmp_path) == pairs
-    assert heard == [(number, 5) for number in range(1, 6)]
-    static, temporal = (load_folder(tmp_path, part=part) for part in PARTS)
-    assert len({pair.video for pair in static}) == 3
-    assert len({pair.video for pair in temporal}) == 2
-    assert len(static) + len(temporal) == len(pairs)
-    with pytest.raises(BadDataset, match="no caption with split=train"):
-        load_folder(tmp_path, split="train")
-
-
-def test_write_joins_scenes(tmp_path: Path) -> None:
-    pairs = write(3, tmp_path, size=32, part="temporal", scenes_per_video=3)
-    assert len({pair.video for pair in pairs}) == 3
-    assert len({(pair.video, pair.start_seconds) for pair in pairs}) == 9
-
-
-def test_write_spares_what_is_there(tmp_path: Path) -> None:
-    theirs = tmp_path / "captions.jsonl"
-    theirs.write_text("mine")
-    with pytest.raises(BadDataset, match=r"already holds captions.jsonl .* --overwrite"):
-        write(2, tmp_path, size=32)
-    assert theirs.read_text() == "mine"
-    assert list(tmp_path.iterdir()) == [theirs]
-    (tmp_path / "holiday.mp4").write_text("kept")
-    write(2, tmp_path, size=32, overwrite=True)
-    assert (tmp_path / "holiday.mp4").read_text() == "kept"
-    assert len(load_folder(tmp_path)) == 10
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"count": 0}, "videos 0"),
-        ({"size": 33}, "size is 33"),
-        ({"fps": 0}, "fps 0"),
-        ({"codec": "h263"}, "no codec 'h263'"),
-        ({"part": "both-of-them"}, "no part 'both-of-them'"),
-    ],
-)
-def test_settings_that_no_video_can_have(
-    settings: dict[str, object], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(BadSetting, match=message):
-        write(**{"count": 2, "folder": tmp_path, "size": 32, **settings})  # type: ignore[arg-type]
-
-
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    scene = gallery("static", count=1)[0]
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(BadDataset, match=r"cannot write .*file"):
-        write(1, tmp_path / "file" / "below", size=32)
-    with pytest.raises(BadDataset, match="cannot write"):
-        write_video(scene, tmp_path / "missing" / "a.mp4", size=32)
-    with pytest.raises(BadDataset, match="cannot write"):
-        write_video(scene, tmp_path / "a.no-such-container", size=32)
-    with pytest.raises(BadSetting, match="no scenes"):
-        write_video([], tmp_path / "a.mp4", size=32)
-
-
-# The command
-
-
-def tempme(*args: object, before: str = "") -> subprocess.CompletedProcess[str]:
-    program = f"{before}\nfrom tempme.cli import main\nmain()"
-    command = [sys.executable, "-c", program, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_command_writes_a_folder(tmp_path: Path) -> None:
-    done = tempme("data", "scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("2 videos and 10 captions in ")
-    assert len(load_folder(tmp_path / "new")) == 10
-    again = tempme("data", "scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
-    assert again.returncode == 1
-    assert again.stderr.startswith("error: ")
-    assert again.stderr.count("\n") == 1
-
-
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))"
-    done = tempme("data", "scenes", "--videos", 2, "--out", tmp_path / "new", before=limit)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot write ")
-    assert done.stderr.count("\n") == 1
-    assert not list((tmp_path / "new").iterdir())
