@@ -11,9 +11,13 @@ from typing import Any
 import av
 import numpy as np
 
+from tempme.video import Frames, load
+
 SIDE = 64
 BITS = 8
 FPS = 10
+NUM = 40
+GOP = {"g": "8", "sc_threshold": "0"}
 
 
 def barcode(number: int) -> np.ndarray:
@@ -31,12 +35,16 @@ def number_of(pixels: np.ndarray) -> int:
     return sum(int(bit) << place for place, bit in enumerate(reversed(bits)))
 
 
+def numbers(frames: Frames) -> list[int]:
+    return [number_of(picture) for picture in frames.pixels]
+
+
 def draw(
     path: Path,
     *,
     codec: str = "libx264",
     times: Sequence[float] | None = None,
-    frames: int = 40,
+    frames: int = NUM,
     pixel_format: str = "yuv420p",
     options: dict[str, str] | None = None,
     container: dict[str, str] | None = None,
@@ -78,3 +86,9 @@ def mux(out: Any, packets: Sequence[Any], shift_seconds: float) -> None:
             packet.pts += shift
             packet.dts += shift
         out.mux(packet)
+
+
+def frames_of(path: Path, **how: Any) -> Frames:
+    found = load(path, size=SIDE, **how)
+    assert isinstance(found, Frames), found
+    return found
