@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tempme.compression import Keep, TempMe
 from tempme.errors import MissingExtra
 from tempme.plots.labels import label_ends, place_labels
 from tempme.results import Run, read_experiments
@@ -32,12 +33,10 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "axes.axisbelow": True,
 }
-# Kind of compression -> words, colour, marker; everything else leaves fewer tokens in a frame.
-FAMILIES = {
-    "Keep": ("all tokens", "#4b5563", "o"),
-    "TempMe": ("across frames (TempMe)", "#c2410c", "D"),
-}
-OTHERS = ("fewer tokens in each frame", "#2563eb", "s")
+# What a compression does -> words, colour, marker.
+ALL = ("all tokens", "#4b5563", "o")
+FEWER = ("fewer tokens", "#2563eb", "s")
+JOINED = ("clips joined (TempMe)", "#c2410c", "D")
 COLORS = (
     *("#1f5fa8", "#c2410c", "#15803d", "#b91c1c", "#6d28d9"),
     *("#7c4a1e", "#be185d", "#4b5563", "#8a7a00", "#0e7490"),
@@ -173,7 +172,10 @@ def _legend(figure: Figure) -> None:
 
 def _family(summary: Summary) -> tuple[str, str, str]:
     system = SYSTEMS.get(summary["settings"]["system"]["name"])
-    return FAMILIES.get(type(system.compression).__name__, OTHERS) if system else OTHERS
+    compression = system.compression if system else None
+    if isinstance(compression, Keep):
+        return ALL
+    return JOINED if isinstance(compression, TempMe) and not compression.apart else FEWER
 
 
 def _curve(runs: Sequence[Run]) -> tuple[list[float], list[float], list[float], list[float]] | None:

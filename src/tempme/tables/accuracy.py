@@ -45,7 +45,7 @@ def short_table(found: Mapping[str, Summary]) -> str:
         ("learns (M)", _learns),
         *((f"{part} R@1", _score(part, "t2v", "r1")) for part in SCENE_PARTS),
         ("twins told apart (%)", _twins),
-        ("training (s)", lambda one: spread(one.get("training_seconds"), digits=0)),
+        ("videos/s", lambda one: spread(one.get("videos_per_second"))),
         ("seeds", _seeds),
     ]
     return f"{_table(few, columns, keep_empty=False)}\n\n{measured_on(few)}"
