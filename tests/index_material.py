@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tempme.index import Index
+
 COLOURS = {
     "red": (220, 30, 30),
     "green": (30, 180, 40),
@@ -39,6 +41,17 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_films(folder: Path) -> Path:
+    """Three videos, four windows in all; a file that is broken, and one that is no video."""
+    (folder / "more films").mkdir(parents=True)
+    write_video(folder / "red.mp4", ["red"])
+    write_video(folder / "green blue.mp4", ["green", "blue", "green"])
+    write_video(folder / "more films" / "yellow \N{CLAPPER BOARD}.mkv", ["yellow", "white"])
+    (folder / "bad.mp4").write_bytes(b"\0" * 5000)
+    (folder / "notes.txt").write_text("not a film")
+    return folder
 
 
 class ColourRetriever:
@@ -84,3 +97,7 @@ class ColourRetriever:
 
     def _unit(self, shares: Tensor) -> Tensor:
         return torch.nn.functional.normalize(shares @ self._basis, dim=-1)
+
+
+def new_index(tmp_path: Path, retriever: ColourRetriever | None = None) -> Index:
+    return Index.create(tmp_path / "films.tempme", retriever or ColourRetriever())

@@ -1,3 +1,5 @@
+"""Runs of indexing: what is new is embedded, what is known is not, and what vanished goes."""
+
 from __future__ import annotations
 
 import os
@@ -7,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from index_material import ColourRetriever, write_video
+from index_material import ColourRetriever, new_index, write_films, write_video
 from torch import Tensor
 
-from tempme.errors import BadIndex, BadSetting, WrongModel
+from tempme.errors import BadIndex
 from tempme.index import Counts, Index, Progress, build
-from tempme.index.encode import FRAMES_PER_CALL, encode_windows
-from tempme.video import VideoWindows, decode_many, load_windows
+from tempme.video import decode_many
 
 
 class CountingRetriever(ColourRetriever):
@@ -29,23 +29,7 @@ class CountingRetriever(ColourRetriever):
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    (folder / "more films").mkdir(parents=True)
-    write_video(folder / "red.mp4", ["red"])
-    write_video(folder / "green blue.mp4", ["green", "blue", "green"])
-    write_video(folder / "more films" / "yellow \N{CLAPPER BOARD}.mkv", ["yellow", "white"])
-    (folder / "bad.mp4").write_bytes(b"\0" * 5000)
-    (folder / "notes.txt").write_text("not a film")
-    return folder
-
-
-def new_index(tmp_path: Path, retriever: ColourRetriever | None = None) -> Index:
-    return Index.create(tmp_path / "films.tempme", retriever or ColourRetriever())
-
-
-def features_of(index: Index, path: Path) -> np.ndarray:
-    (row,) = [video for video in index.videos() if video.path == path]
-    return index._store.gallery([row.digest]).features
+    return write_films(tmp_path / "films")
 
 
 def test_a_folder_becomes_an_index(tmp_path: Path, films: Path) -> None:
@@ -64,21 +48,6 @@ def test_a_folder_becomes_an_index(tmp_path: Path, films: Path) -> None:
     assert rows["red.mp4"].duration_seconds == pytest.approx(2.0, abs=0.3)
     assert (rows["red.mp4"].width, rows["red.mp4"].height) == (64, 64)
     assert rows["bad.mp4"].status == "failed"
-
-
-def test_features_are_those_of_every_window_alone(tmp_path: Path, films: Path) -> None:
-    index, model = new_index(tmp_path), ColourRetriever()
-    index.add(films)
-    path = films / "green blue.mp4"
-    video = load_windows(path, frames=model.frames, size=model.image_size)
-    assert isinstance(video, VideoWindows)
-    alone = [
-        model.encode_windows(model.transform(video.pixels[w]), torch.arange(4)[None])
-        for w in video.windows
-    ]
-    stored = features_of(index, path).astype(np.float32)
-    assert stored.shape == (len(video.windows), model.features)
-    assert np.abs(stored - torch.cat(alone).numpy()).max() < 1e-3
 
 
 def test_the_second_run_has_nothing_to_do(tmp_path: Path, films: Path) -> None:
@@ -196,37 +165,6 @@ def test_failures_are_remembered_and_tried_again_on_demand(
     assert index.status().num_failed == 0
 
 
-class UnsureRetriever(ColourRetriever):
-    """Gives something else than a feature on dark frames: NaN, as half precision can overflow."""
-
-    instead = torch.nan
-
-    def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
-        features = super().encode_windows(frames, windows)
-        dark = frames[windows].mean(dim=(1, 2, 3, 4)) < 0.2
-        return torch.where(dark[:, None], self.instead, features)
-
-
-@pytest.mark.parametrize(
-    ("instead", "problem"), [(torch.nan, "NaN"), (torch.inf, "NaN"), (0.0, "zero"), (1e-6, "zero")]
-)
-def test_what_points_nowhere_never_gets_into_an_index(
-    tmp_path: Path, films: Path, instead: float, problem: str
-) -> None:
-    write_video(films / "night.mp4", ["black"])
-    model = UnsureRetriever()
-    model.instead = instead
-    index = new_index(tmp_path, model)
-    report = index.add(films)
-    reasons = {video.path.name: video.reason for video in report.failures}
-    assert reasons["night.mp4"] == f"the model gave no usable feature ({problem}) for it"
-    assert report.videos == Counts(indexed=3, failed=2)
-    lengths = np.linalg.norm(index._store.gallery().features.astype(np.float32), axis=1)
-    assert lengths == pytest.approx(np.ones(4), abs=1e-2)
-    with pytest.raises(BadSetting, match=rf"no usable feature \({problem}\) for this query"):
-        index.similar(films / "night.mp4")
-
-
 def test_a_long_video_comes_in_pieces(tmp_path: Path) -> None:
     colours = ["red", "green", "blue", "yellow", "white"] * 8
     path = write_video(tmp_path / "long.mp4", colours, seconds=4.0)
@@ -284,20 +222,6 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
     assert index.videos() == undisturbed.videos()
 
 
-def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
-    tmp_path: Path, films: Path
-) -> None:
-    index = new_index(tmp_path)
-    index.add(films)
-    path = index.path / "index.json"
-    path.write_text(path.read_text().replace(index.header.fingerprint, "colours-before"))
-    reader = Index.open(index.path)
-    reader._load = ColourRetriever  # type: ignore[method-assign]
-    with pytest.raises(WrongModel, match="no longer the one that made") as caught:
-        reader.search("red")
-    assert "colours-before then" in str(caught.value)
-
-
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
     tmp_path: Path, films: Path, after: int
@@ -312,38 +236,3 @@ def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
         index.add(films, workers=1, on_progress=remove)
     assert not list(index.path.rglob("*.lance"))
     assert new_index(tmp_path).add(films).videos == Counts(indexed=3, failed=1)
-
-
-def test_another_model_is_refused_by_name(tmp_path: Path, films: Path) -> None:
-    mine, other = ColourRetriever("mine"), ColourRetriever("other")
-    Index.create(tmp_path / "a.tempme", mine).add(films)
-    for attempt in (Index.create, Index.open):
-        with pytest.raises(WrongModel) as caught:
-            attempt(tmp_path / "a.tempme", retriever=other)
-        assert mine.fingerprint in str(caught.value)
-        assert other.fingerprint in str(caught.value)
-
-
-def test_an_index_is_not_made_among_other_files(films: Path) -> None:
-    with pytest.raises(BadIndex, match="other things in it"):
-        Index.create(films, ColourRetriever())
-    with pytest.raises(BadIndex, match=r"cannot make the index .*: file exists"):
-        Index.create(films / "red.mp4", ColourRetriever())
-    with pytest.raises(BadIndex, match="no index; make one with `tempme index"):
-        Index.open(films)
-
-
-def test_settings_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="overlap is 1"):
-        Index.create(tmp_path / "a.tempme", ColourRetriever(), overlap=1)
-    with pytest.raises(BadSetting, match="no paths given"):
-        new_index(tmp_path).add([])
-
-
-def test_batches_change_no_feature() -> None:
-    model = ColourRetriever()
-    pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
-    windows = np.arange(148)[:, None] * 2 + np.arange(4)
-    assert windows.max() > 2 * FRAMES_PER_CALL
-    whole = model.encode_windows(model.transform(pixels), torch.from_numpy(windows))
-    assert np.allclose(encode_windows(model, pixels, windows=windows), whole.numpy(), atol=1e-6)
