@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from terminals import Terminal
 
-from tempme import cli, demo
+from tempme import demo
 from tempme.datasets.pairs import Pair
 from tempme.demo import Search, ask, build_index, draw_sheet, make_videos
 from tempme.errors import BadSetting
@@ -108,10 +108,15 @@ def test_a_hit_is_right_where_it_shows_the_moment(tmp_path: Path) -> None:
     assert Search("a red circle", "static", Pair(one, "a red circle"), (early,)).rank == 1
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capfd, "demo")
+
+
 def test_the_verb_tells_where_everything_is(
     few: None,  # noqa: ARG001
+    run: Terminal,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -119,29 +124,20 @@ def test_the_verb_tells_where_everything_is(
     left.parent.mkdir(parents=True)
     left.touch()
     (tmp_path / "demo" / ".tempme-demo").touch()
-    monkeypatch.setattr(sys, "argv", ["tempme", "demo", "--out", "demo"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    out = capfd.readouterr().out
-    assert not end.value.code
-    assert f"indexed {VIDEOS} videos" in out
-    assert out.count("the right video is") == 5
-    assert "of 5 searches have the right video first" in out
+    done = run("--out", "demo")
+    assert done.code == 0
+    assert f"indexed {VIDEOS} videos" in done.out
+    assert done.out.count("the right video is") == 5
+    assert "of 5 searches have the right video first" in done.out
     assert not left.exists()
     with Image.open(tmp_path / "demo" / "hits.png") as picture:
         picture.verify()
 
 
-def test_folders_of_others_are_left_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_folders_of_others_are_left_as_they_are(run: Terminal, tmp_path: Path) -> None:
     own = tmp_path / "videos" / "of the family.mp4"
     own.parent.mkdir()
     own.touch()
-    for out, said in ((tmp_path, "no demo made"), (own, "cannot write")):
-        monkeypatch.setattr(sys, "argv", ["tempme", "demo", "--out", str(out)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert end.value.code == 1
-        assert said in capfd.readouterr().err
+    assert "no demo made" in run("--out", tmp_path).refusal
+    assert "cannot write" in run("--out", own).refusal
     assert own.exists()
