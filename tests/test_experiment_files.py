@@ -1,4 +1,4 @@
-"""Experiments on published data sets: they run where the data is, so here they are only read."""
+"""Experiments of the repository are whole; those on data sets run elsewhere, and are only read."""
 
 from __future__ import annotations
 
@@ -95,6 +95,11 @@ def check_cost(experiment: Experiment, tokens: int, gflops: float | None) -> Non
     assert total_tokens(system.plan()) == tokens
     if gflops is not None:
         assert system.cost().gflops_paper == pytest.approx(gflops, abs=0.11)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("experiments/*/*.toml")))
+def test_experiments_of_the_repository_are_whole(path: Path) -> None:
+    assert Experiment.read(path).system.system().plan()
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

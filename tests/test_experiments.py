@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from tempme.checkpoint import build
 from tempme.datasets.scenes import write
 from tempme.errors import BadSetting, UnknownName
-from tempme.experiments import Experiment, run
+from tempme.experiments import Experiment, judge, run
 from tempme.experiments.settings import SceneData, VideoData
+from tempme.training import Recipe
+from tempme.zoo import system
 
 TEMPME = Path(sys.executable).with_name("tempme")
 SYSTEM = """
@@ -42,6 +45,17 @@ gallery = 6
 select = "validation"
 """
 )
+EXPERIMENT = """
+[system]
+name = "tempme"
+frames = 6
+tuning = { vision_from = 8 }
+[recipe]
+steps = 10
+betas = [0.9, 0.98]
+[recipe.rates]
+clip_position = 0.5
+"""
 
 
 def saved(folder: Path, text: str) -> Path:
@@ -49,6 +63,11 @@ def saved(folder: Path, text: str) -> Path:
     path = folder / "small.toml"
     path.write_text(text, "utf-8")
     return path
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    return saved(tmp_path, EXPERIMENT)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +103,50 @@ epochs = 2
 batch = 2
 """
     )
+
+
+def test_an_experiment_is_a_file(experiment: Path) -> None:
+    read = Experiment.read(experiment)
+    assert read.name == f"{experiment.parent.name}/small"
+    assert read.recipe == Recipe(steps=10, betas=(0.9, 0.98), rates={"clip_position": 0.5})
+    made = read.system.system()
+    assert (made.name, made.frames) == ("tempme", 6)
+    assert made.tuning.vision_from == 8  # type: ignore[attr-defined]
+
+
+def test_keys_can_be_overruled(experiment: Path) -> None:
+    changes = ["recipe.steps=3", "system.name=tome", "data.static = 0.25", "recipe.warmup=0"]
+    read = Experiment.read(experiment, changes)
+    assert (read.recipe.steps, read.recipe.warmup, read.data.static) == (3, 0, 0.25)
+    assert read.system.name == "tome"
+    assert Experiment.read(experiment, ["system.weights=scenes-tiny"]).system.weights
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("recipe.steps", r"--set 'recipe\.steps' is not of the form table\.key=value"),
+        ("steps=3", "is not of the form"),
+        ("recipe.speed=3", "speed"),
+        ("recipe.steps=0", r"recipe\.steps is 0"),
+        ("machine.cores=2", r"it needs \[system\] and may have data, evaluation, recipe"),
+    ],
+)
+def test_changes_that_cannot_be(experiment: Path, change: str, said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        Experiment.read(experiment, [change])
+
+
+def test_files_that_are_no_experiment(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"nowhere\.toml is no experiment"):
+        Experiment.read(tmp_path / "nowhere.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[system\n", "utf-8")
+    with pytest.raises(BadSetting, match=r"broken\.toml is no experiment"):
+        Experiment.read(broken)
+    broken.write_text("[recipe]\nsteps = 3\n", "utf-8")
+    with pytest.raises(BadSetting, match=r"it needs \[system\]"):
+        Experiment.read(broken)
 
 
 def test_compressions_can_be_overruled(tmp_path: Path) -> None:
@@ -157,6 +220,14 @@ def test_a_run_on_a_folder_of_videos(tmp_path: Path, folder: Path) -> None:
     unknown = Experiment.read(changed, ["evaluation.select=validation"])
     with pytest.raises(BadSetting, match=r"data\.validation is not set"):
         run(unknown, seed=1, folder=tmp_path / "other", show_progress=False)
+
+
+def test_a_retriever_is_judged_on_pairs_of_twins() -> None:
+    found = judge(
+        build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0), "temporal", gallery=8
+    )
+    assert set(found) == {"t2v", "v2t", "twins"}
+    assert 0 <= found["t2v"]["r1"] <= 100
 
 
 @pytest.mark.slow
