@@ -19,6 +19,7 @@ from tempme.retriever import Retriever
 from tempme.tuning import Tuning
 from tempme.zoo import System
 
+State = Mapping[str, Tensor]
 IN_ATTENTION = (("attn.in_proj_", "attn.qkv."), ("attn.out_proj.", "attn.out."))
 
 
@@ -74,7 +75,7 @@ class Golden(GoldenFiles):
         return made
 
 
-def block_names(state: Mapping[str, Tensor], prefix: str, ours: str) -> dict[str, Tensor]:
+def block_names(state: State, prefix: str, ours: str) -> dict[str, Tensor]:
     """The parameters of an official transformer block under our names."""
     named = {}
     for name, value in state.items():
@@ -84,6 +85,84 @@ def block_names(state: Mapping[str, Tensor], prefix: str, ours: str) -> dict[str
                 new = new.replace(theirs, own)
             named[re.sub(r"\.+", ".", f"{ours}.{new}")] = value
     return named
+
+
+def nothing(state: State) -> dict[str, Tensor]:  # noqa: ARG001
+    return {}
+
+
+def dgl_linear(state: State) -> dict[str, Tensor]:
+    table = state["clip.visual_prompt_embedding"][0]  # token-major: (prompts, blocks x width)
+    ours = {
+        "space.value": table.unflatten(1, (12, -1)).transpose(0, 1),
+        "vision.layers.0.born.value": state["clip.visual.prompt_embeddings"][0],
+    }
+    for kind in ("prefix", "postfix"):
+        for part in ("weight", "bias"):
+            name = f"clip.{kind}_text_prompt_proj_layer.{part}"
+            ours[f"space.{kind}.{part}"] = state[name]
+    return ours
+
+
+def dgl_transformer(state: State) -> dict[str, Tensor]:
+    table = state["clip.unified_prompt_embedding.weight"]
+    return {
+        "space.table": table.unflatten(1, (12, -1)).transpose(0, 1),
+        "vision.layers.0.born.value": state["clip.visual.prompt_embeddings"][0],
+        **block_names(state, "clip.PromptTransformer.resblocks.0.", "space.block"),
+        **block_names(state, "clip.unified_prompt_mlp.", "space.words"),
+    }
+
+
+def plevu(state: State) -> dict[str, Tensor]:
+    ours = {
+        "text.line.table": state["embedding.weight"],
+        "vision.temporal.position": state["temporalEmbedding.weight"],
+    }
+    for block in (0, 1):
+        theirs = f"temporalModelling.resblocks.{block}."
+        ours |= block_names(state, theirs, f"vision.temporal.blocks.{block}")
+    return ours
+
+
+def vop(state: State) -> dict[str, Tensor]:
+    images = state["visual_prompt_learner.visual_prompts"][:, 0]
+    ours = {
+        "vision.entrance.prompts.value": images[0],
+        "text.line.prompts.value": state["text_prompt_learner.text_prompts"][0],
+    }
+    for tower, prompts in (
+        ("vision", images),
+        ("text", state["text_prompt_learner.text_prompts"]),
+    ):
+        for block in range(1, 12):
+            ours[f"{tower}.layers.{block}.prompts.value"] = prompts[block]
+    return ours
+
+
+MV_NAMES = (
+    (r"^clip\.prompt\.(\d+)$", r"factors.\1.value"),
+    (r"^clip\.visual\.transformer\.resblocks\.(\d+)\.mlp\.", r"vision.layers.\1."),
+    (r"^clip\.transformer\.resblocks\.(\d+)\.mlp\.", r"text.layers.\1."),
+    (r"adapter\.positional_embedding", "adapter.position"),
+    (r"adapter\.cc$", "adapter.whole"),
+    (r"adapter\.conv_rf_c", "adapter.calibration"),
+    (r"adapter\.ln_pre", "adapter.norm"),
+    (r"adapter\.md_proj", "adapter.down.rescale"),
+    (r"attn\.in_proj_", "attn.qkv."),
+    (r"attn\.out_proj\.", "attn.out."),
+)
+
+
+def mv_adapter(state: State) -> dict[str, Tensor]:
+    ours = {}
+    for name, value in state.items():
+        is_tied = name.replace("adapter.down", "adapter.md_proj") in state
+        own = name.replace("adapter.down", "adapter.down.base") if is_tied else name
+        for pattern, ours_has in MV_NAMES:
+            own = re.sub(pattern, ours_has, own)
+        ours[own] = value
+    return ours
 
 
 def probe(gradient: Tensor) -> float:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 from golden_files import BLOCKS, FEATURES
-from golden_tunings import Golden, block_names, probe
+from golden_tunings import (
+    Golden,
+    dgl_linear,
+    dgl_transformer,
+    mv_adapter,
+    nothing,
+    plevu,
+    probe,
+    vop,
+)
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
@@ -20,87 +27,6 @@ from tempme.tuning import DGL, PLEVU, DGLTransformer, Full, MVAdapter, VoP
 
 LOGITS = {"atol": 2e-5, "rtol": 0}  # of up to 18; the references are 1.2e-5 from their own fp64
 GRADIENTS = 1e-4
-State = Mapping[str, Tensor]
-
-
-def nothing(state: State) -> dict[str, Tensor]:  # noqa: ARG001
-    return {}
-
-
-def dgl_linear(state: State) -> dict[str, Tensor]:
-    table = state["clip.visual_prompt_embedding"][0]  # token-major: (prompts, blocks x width)
-    ours = {
-        "space.value": table.unflatten(1, (12, -1)).transpose(0, 1),
-        "vision.layers.0.born.value": state["clip.visual.prompt_embeddings"][0],
-    }
-    for kind in ("prefix", "postfix"):
-        for part in ("weight", "bias"):
-            name = f"clip.{kind}_text_prompt_proj_layer.{part}"
-            ours[f"space.{kind}.{part}"] = state[name]
-    return ours
-
-
-def dgl_transformer(state: State) -> dict[str, Tensor]:
-    table = state["clip.unified_prompt_embedding.weight"]
-    return {
-        "space.table": table.unflatten(1, (12, -1)).transpose(0, 1),
-        "vision.layers.0.born.value": state["clip.visual.prompt_embeddings"][0],
-        **block_names(state, "clip.PromptTransformer.resblocks.0.", "space.block"),
-        **block_names(state, "clip.unified_prompt_mlp.", "space.words"),
-    }
-
-
-def plevu(state: State) -> dict[str, Tensor]:
-    ours = {
-        "text.line.table": state["embedding.weight"],
-        "vision.temporal.position": state["temporalEmbedding.weight"],
-    }
-    for block in (0, 1):
-        theirs = f"temporalModelling.resblocks.{block}."
-        ours |= block_names(state, theirs, f"vision.temporal.blocks.{block}")
-    return ours
-
-
-def vop(state: State) -> dict[str, Tensor]:
-    images = state["visual_prompt_learner.visual_prompts"][:, 0]
-    ours = {
-        "vision.entrance.prompts.value": images[0],
-        "text.line.prompts.value": state["text_prompt_learner.text_prompts"][0],
-    }
-    for tower, prompts in (
-        ("vision", images),
-        ("text", state["text_prompt_learner.text_prompts"]),
-    ):
-        for block in range(1, 12):
-            ours[f"{tower}.layers.{block}.prompts.value"] = prompts[block]
-    return ours
-
-
-MV_NAMES = (
-    (r"^clip\.prompt\.(\d+)$", r"factors.\1.value"),
-    (r"^clip\.visual\.transformer\.resblocks\.(\d+)\.mlp\.", r"vision.layers.\1."),
-    (r"^clip\.transformer\.resblocks\.(\d+)\.mlp\.", r"text.layers.\1."),
-    (r"adapter\.positional_embedding", "adapter.position"),
-    (r"adapter\.cc$", "adapter.whole"),
-    (r"adapter\.conv_rf_c", "adapter.calibration"),
-    (r"adapter\.ln_pre", "adapter.norm"),
-    (r"adapter\.md_proj", "adapter.down.rescale"),
-    (r"attn\.in_proj_", "attn.qkv."),
-    (r"attn\.out_proj\.", "attn.out."),
-)
-
-
-def mv_adapter(state: State) -> dict[str, Tensor]:
-    ours = {}
-    for name, value in state.items():
-        is_tied = name.replace("adapter.down", "adapter.md_proj") in state
-        own = name.replace("adapter.down", "adapter.down.base") if is_tied else name
-        for pattern, ours_has in MV_NAMES:
-            own = re.sub(pattern, ours_has, own)
-        ours[own] = value
-    return ours
-
-
 CASES = {
     "clip4clip_meanp": (Full(), nothing, MeanPooling()),
     "dgl_linear": (DGL(), dgl_linear, FirstPooling()),
