@@ -34,8 +34,9 @@ test-all: setup  ## every test
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
 
-bench: setup  ## measure the encoder and the decoder on this machine
+bench: setup  ## measure the encoder, overlapping windows and the decoder on this machine
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 
 docs: setup  ## docstrings -> docs/methods.md
