@@ -46,7 +46,31 @@ class Prompts(nn.Module):
         return self.value
 
 
-class Prompted(Layer):
+class Preceded(Layer):
+    """A layer, and what happens to tokens before its attention."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def before(self, tokens: Tokens) -> Tokens:
+        """What the layer inside attends over."""
+        raise NotImplementedError
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside."""
+        return self.layer.attend(self.before(tokens))
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def finish(self, tokens: Tokens) -> Tokens:
+        """What is left of the layer inside when it is the last."""
+        return self.layer.finish(self.before(tokens))
+
+
+class Prompted(Preceded):
     """A layer whose attention sees prompts of its own, which are gone after it.
 
     Outputs equal those of prompts that go through the block and are replaced before the next one:
@@ -55,21 +79,13 @@ class Prompted(Layer):
     """
 
     def __init__(self, layer: Layer, prompts: nn.Module) -> None:
-        super().__init__()
-        self.layer, self.prompts = layer, prompts
+        super().__init__(layer)
+        self.prompts = prompts
         self.sees_one_frame = layer.sees_one_frame
 
-    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
-        """Attention of the layer inside, with the prompts beside the tokens."""
-        return self.layer.attend(tokens.seeing(self.prompts()))
-
-    def feed(self, tokens: Tokens) -> Tokens:
-        """The MLP of the layer inside."""
-        return self.layer.feed(tokens)
-
-    def finish(self, tokens: Tokens) -> Tokens:
-        """What is left of the layer inside when it is the last."""
-        return self.layer.finish(tokens.seeing(self.prompts()))
+    def before(self, tokens: Tokens) -> Tokens:
+        """The tokens with the prompts beside them."""
+        return tokens.seeing(self.prompts())
 
 
 def wrapped(

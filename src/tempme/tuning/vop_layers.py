@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.layers import Cues, Layer
+from tempme.clip.layers import Layer
 from tempme.clip.text import text_of
 from tempme.merging import join_clips
 from tempme.tokens import Tokens
-from tempme.tuning.layers import Borrowed, Prompts
+from tempme.tuning.layers import Borrowed, Preceded, Prompts
 
 # Shape letters: V videos, F frames, C clips, M prompts of a frame, T texts, W words, D width.
 
@@ -78,32 +78,17 @@ class Context(nn.Module):
         return self.out(self.lstm(frames_VFD)).unflatten(-1, (self.prompts, -1))
 
 
-class Framed(Layer):
+class Framed(Preceded):
     """A layer whose attention sees prompts of the frames of a clip."""
 
     sees_one_frame = False
-
-    def __init__(self, layer: Layer) -> None:
-        super().__init__()
-        self.layer = layer
 
     def of_frames(self, tokens: Tokens) -> Tensor:
         """(1 or V, F, M, D)."""
         raise NotImplementedError
 
-    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
-        """Attention of the layer inside, with the prompts beside the tokens."""
-        return self.layer.attend(self._seeing(tokens))
-
-    def feed(self, tokens: Tokens) -> Tokens:
-        """The MLP of the layer inside."""
-        return self.layer.feed(tokens)
-
-    def finish(self, tokens: Tokens) -> Tokens:
-        """What is left of the layer inside when it is the last."""
-        return self.layer.finish(self._seeing(tokens))
-
-    def _seeing(self, tokens: Tokens) -> Tokens:
+    def before(self, tokens: Tokens) -> Tokens:
+        """The tokens of every clip with the prompts of its frames beside them."""
         of_frames = self.of_frames(tokens)
         of_clips = of_frames.unflatten(1, (tokens.clips_per_video, -1)).flatten(2, 3)
         every = of_clips.expand(tokens.num_videos, -1, -1, -1)
@@ -136,28 +121,16 @@ class Contextual(Framed):
         return self.context.module(by_video)
 
 
-class Joint(Layer):
+class Joint(Preceded):
     """A layer before which all frames of a video become one clip."""
 
     sees_one_frame = False
 
     def __init__(self, layer: Layer, frames: int, width: int) -> None:
-        super().__init__()
-        self.layer = layer
+        super().__init__(layer)
         self.frame_position = nn.Parameter(torch.zeros(frames, width))
 
-    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
-        """Attention over the whole video."""
-        return self.layer.attend(self._joined(tokens))
-
-    def feed(self, tokens: Tokens) -> Tokens:
-        """The MLP of the layer inside."""
-        return self.layer.feed(tokens)
-
-    def finish(self, tokens: Tokens) -> Tokens:
-        """The class tokens of all frames."""
-        return self.layer.finish(self._joined(tokens))
-
-    def _joined(self, tokens: Tokens) -> Tokens:
+    def before(self, tokens: Tokens) -> Tokens:
+        """The whole video, each frame's tokens with its place."""
         place = self.frame_position.repeat(tokens.num_videos, 1)[:, None]
         return join_clips(tokens.plus(place), len(self.frame_position))
