@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import reference_tuning as loops
 import torch
+from learning import moved
 from torch import Tensor
 
 from tempme import zoo
@@ -83,16 +84,6 @@ def small(tuning: Tuning, frames: int = 3, *, first: bool = False) -> Retriever:
     pooling = FirstPooling() if first else MeanPooling()
     words = SMALL.context - tuning.text_rows
     return System("small", tuning, Keep(), pooling, SMALL, frames, words).build(seed=3)
-
-
-def moved(retriever: Retriever) -> Retriever:
-    """Off its start, so that everything has an effect."""
-    generator = torch.Generator().manual_seed(4)
-    with torch.no_grad():
-        for parameter in retriever.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return retriever
 
 
 def frames(videos: int = 2, count: int = 3) -> Tensor:
@@ -171,7 +162,7 @@ def test_training_starts_at_clip(name: str) -> None:
 
 @torch.no_grad()
 def test_dgl_in_loops() -> None:
-    retriever = moved(small(DGL(local_prompts=2, global_prompts=3), first=True))
+    retriever = moved(small(DGL(local_prompts=2, global_prompts=3), first=True), by=0.1)
     vision, state = retriever.clip.vision, doubles(retriever)
     ours = vision.project(vision.encode(vision.embed(frames())))[:, 0]
     for video, own in zip(frames().double(), ours, strict=True):
@@ -181,7 +172,7 @@ def test_dgl_in_loops() -> None:
 
 @torch.no_grad()
 def test_mv_adapter_in_loops() -> None:
-    retriever = moved(small(MVAdapter(width=4, tied=0)))
+    retriever = moved(small(MVAdapter(width=4, tied=0)), by=0.1)
     vision, state = retriever.clip.vision, doubles(retriever)
     ours = vision.project(vision.encode(vision.embed(frames())))
     for video, own in zip(frames().double(), ours, strict=True):
@@ -194,7 +185,7 @@ def test_mv_adapter_in_loops() -> None:
 )
 @torch.no_grad()
 def test_folded_for_inference(tuning: Tuning) -> None:
-    retriever = moved(small(tuning, first=isinstance(tuning, DGL)))
+    retriever = moved(small(tuning, first=isinstance(tuning, DGL)), by=0.1)
     ready = retriever.for_inference("fp32")
     torch.testing.assert_close(
         ready.encode_videos(frames()), retriever.encode_videos(frames()), atol=1e-6, rtol=0
@@ -210,7 +201,7 @@ def test_folded_for_inference(tuning: Tuning) -> None:
 @torch.no_grad()
 def test_frames_meet(tuning: Tuning) -> None:
     """Changing one frame changes what another one becomes, within its own video alone."""
-    vision = moved(small(tuning)).clip.vision
+    vision = moved(small(tuning), by=0.1).clip.vision
     given = frames()
     before = vision.relate(vision.project(vision.encode(vision.embed(given))))
     given[0, 2] += 1
@@ -224,7 +215,7 @@ def test_words_behind_the_end_change_nothing() -> None:
     longer = torch.tensor([[62, 4, 5, 6, 63, 9, 9], [62, 7, 63, 3, 3, 3, 3]])
     for name in ("prompt", "plevu", "vop", "dgl", "mv-adapter"):
         tuning = zoo.PAPER[name].tuning.fitted(SMALL)
-        retriever = moved(small(tuning, first=name == "dgl"))
+        retriever = moved(small(tuning, first=name == "dgl"), by=0.1)
         torch.testing.assert_close(
             retriever.encode_texts(longer), retriever.encode_texts(ids()), atol=1e-6, rtol=0
         )
@@ -232,7 +223,7 @@ def test_words_behind_the_end_change_nothing() -> None:
 
 @torch.no_grad()
 def test_prompts_of_texts_are_seen_by_words_but_not_by_the_start() -> None:
-    retriever = moved(small(Prompt()))
+    retriever = moved(small(Prompt()), by=0.1)
     text = retriever.clip.text
     tokens, _ = text.embed(ids())
     seen = text.layers[0](tokens).x_CND
@@ -293,6 +284,6 @@ def replace_words(retriever: Retriever, words: int) -> Retriever:
 @torch.no_grad()
 def test_texts_in_one_graph(name: str) -> None:
     tuning = zoo.PAPER[name].tuning.fitted(SMALL)
-    text = moved(small(tuning, first=name == "dgl-transformer")).clip.text
+    text = moved(small(tuning, first=name == "dgl-transformer"), by=0.1).clip.text
     compiled = torch.compile(text, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(ids()), text(ids()), atol=1e-6, rtol=0)
