@@ -22,7 +22,7 @@ from tempme.pooling import POOLINGS
 from tempme.schedule import total_tokens
 from tempme.sources import SOURCES
 from tempme.tuning import TUNINGS
-from tempme.zoo import SYSTEMS, System, system
+from tempme.zoo import SYSTEMS, System, settings_of, system
 
 HEAD = """\
 # Methods
@@ -151,8 +151,7 @@ def _methods(kinds: Mapping[str, type]) -> Iterator[str]:
         )
         text, meanings = explained(kind)
         yield _linked(text) + "\n"
-        # What a method shares with others comes last.
-        settings = sorted(fields(kind), key=lambda f: f.kw_only is True)
+        settings = settings_of(kind)
         if settings:
             rows = ((f"`{f.name}`", f"`{_default(f)!r}`", meanings[f.name]) for f in settings)
             yield _table(("setting", "default", "meaning"), rows) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
 from tempme.errors import BadSetting
 from tempme.tokens import Tokens
-from tempme.zoo import System, check_frames
+from tempme.zoo import System, check_frames, settings_of
 
 # Shape letters: V videos, F frames, N distinct frames, W windows, T texts, D feature.
 
@@ -275,6 +274,5 @@ def _fingerprint(system: System, clip: Clip) -> str:
 
 def _spelled(settings: Any) -> str:
     """As `repr`, with inherited settings last: where they came when each class had its own."""
-    known = sorted(fields(settings), key=lambda f: f.kw_only is True)
-    values = ", ".join(f"{f.name}={getattr(settings, f.name)!r}" for f in known)
+    values = ", ".join(f"{f.name}={getattr(settings, f.name)!r}" for f in settings_of(settings))
     return f"{type(settings).__name__}({values})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +194,11 @@ def system(name: str, *, backbone: str | ClipConfig = "ViT-B/32", frames: int = 
         frames=frames,
         max_words=min(words, _sizes(backbone).context - tuning.text_rows),
     )
+
+
+def settings_of(method: Any) -> list[Field[Any]]:
+    """The settings of a tuning, compression or pooling; those it shares with others come last."""
+    return sorted(fields(method), key=lambda setting: setting.kw_only is True)
 
 
 def check_frames(system: System, frames: int) -> None:
