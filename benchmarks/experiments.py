@@ -17,7 +17,7 @@ from tempme import benchmark
 from tempme.benchmark import Encoding
 from tempme.checkpoint import build
 from tempme.experiments import Experiment
-from tempme.results import read_experiments, summarize, write
+from tempme.results import read_experiments, read_runs, summarize, write
 
 ROOT = Path(__file__).parents[1]
 VIDEOS, ROUNDS = 8, 7
@@ -25,15 +25,8 @@ VIDEOS, ROUNDS = 8, 7
 
 def encoding(experiment: Experiment) -> Encoding:
     """Eight videos through the system of an experiment, folded, in fp32."""
-    ready = build(experiment.system.system(), experiment.system.weights, seed=0)
-    ready = ready.for_inference("fp32")
-    frames = torch.zeros(VIDEOS, ready.frames, 3, ready.image_size, ready.image_size)
-
-    def encode() -> object:
-        with torch.inference_mode():
-            return ready.encode_videos(frames)
-
-    return encode
+    made = build(experiment.system.system(), experiment.system.weights, seed=0)
+    return benchmark.encoding(made.for_inference("fp32"), VIDEOS)
 
 
 def main(folder: Path) -> None:
@@ -50,9 +43,7 @@ def main(folder: Path) -> None:
         for run in runs[name]:
             path = folder / name / f"seed-{run['seed']}.json"
             write(json.loads(path.read_text("utf-8")) | {"videos_per_second": rate}, path)
-        write(
-            summarize(read_experiments(folder.parent)[folder.name][name]), folder / f"{name}.json"
-        )
+        write(summarize(read_runs(folder / name)), folder / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -64,14 +64,7 @@ class Job:
 
     def encoding(self, ready: Retriever) -> Encoding:
         """A batch of noise, to be encoded by the `model` of this job or of another batch."""
-        size = ready.image_size
-        videos = torch.randn(self.batch, self.frames, 3, size, size)
-
-        def encode() -> object:
-            with torch.inference_mode():
-                return ready.encode_videos(videos)
-
-        return encode
+        return encoding(ready, self.batch)
 
     @property
     def row(self) -> System:
@@ -94,6 +87,18 @@ class Job:
             return cost.gmacs
         once = self.row.tuning.makes_prompts == "once"
         return cost.gmacs + cost.gmacs_prompts / (self.batch if once else 1)
+
+
+def encoding(ready: Retriever, videos: int) -> Encoding:
+    """So many videos of noise, to be encoded at once, on the device of the retriever."""
+    size = ready.image_size
+    frames = torch.randn(videos, ready.frames, 3, size, size, device=ready.device)
+
+    def encode() -> object:
+        with torch.inference_mode():
+            return ready.encode_videos(frames).sum().item()  # a number waits for the device
+
+    return encode
 
 
 class Shared:
@@ -119,9 +124,10 @@ def clock() -> str:
     """What `in_turns` reads: the time that passes, or that a single thread was at work.
 
     The latter is the same on a machine that does nothing else, and does not count what the thread
-    waited for others on a machine that does.
+    waited for others on a machine that does. Where there is a GPU, waiting for it counts.
     """
-    return "processor" if torch.get_num_threads() == 1 else "wall"
+    is_alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return "processor" if is_alone else "wall"
 
 
 def in_turns(jobs: Mapping[str, Encoding], *, rounds: int) -> dict[str, list[float]]:

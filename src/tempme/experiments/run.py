@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 import torch
 
+from tempme import benchmark
 from tempme.checkpoint import build
 from tempme.errors import BadSetting
 from tempme.experiments.scenes import Scenes, vocabulary
@@ -125,15 +126,8 @@ def rsum(metrics: Mapping[str, Any]) -> float:
 
 def videos_per_second(retriever: Retriever) -> float:
     """Videos that the trained encoder takes in fp32, eight at a time, in the fastest round."""
-    ready = retriever.for_inference("fp32")
-    size = ready.image_size
-    frames = torch.zeros(TIMED_VIDEOS, ready.frames, 3, size, size, device=ready.device)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(TIMED_ROUNDS):
-            start = time.perf_counter()
-            ready.encode_videos(frames).sum().item()  # a number waits for the device
-            seconds.append(time.perf_counter() - start)
+    job = benchmark.encoding(retriever.for_inference("fp32"), TIMED_VIDEOS)
+    seconds = benchmark.in_turns({"": job}, rounds=TIMED_ROUNDS)[""]
     return TIMED_VIDEOS / min(seconds)  # other work on the machine only ever slows
 
 
