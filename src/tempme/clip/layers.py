@@ -103,7 +103,11 @@ class Attention(nn.Module):
 
     def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each."""
-        q, k, v = self.qkv(x_CND).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        # Cut along the last axis: gradients are then put together in the order they lie in.
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.qkv(x_CND).chunk(3, dim=-1)
+        )
         return q, k, v
 
     def gather(self, y_CHNd: Tensor) -> Tensor:

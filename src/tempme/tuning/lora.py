@@ -38,7 +38,8 @@ class LoRALinear(Foldable):
         """(..., in) -> (..., out); the bias comes last, as in the official sum."""
         update = self.up(self.down(x))
         update = update if self.scale == 1 else self.scale * update
-        return linear(x, self.base.weight) + update + self.base.bias
+        updated = linear(x, self.base.weight) + update
+        return updated + self.base.bias.to(updated.dtype)  # half where products are
 
     @torch.no_grad()
     def fold(self) -> nn.Linear:
