@@ -115,7 +115,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=r"cannot write .*file"):
         write(1, tmp_path / "file" / "below", size=32)
     with pytest.raises(BadDataset, match="cannot write"):
-        write_video(scene, tmp_path / "missing" / "a.mp4", size=32)
+        write_video(scene, tmp_path / "file" / "a.mp4", size=32)
     with pytest.raises(BadDataset, match="cannot write"):
         write_video(scene, tmp_path / "a.no-such-container", size=32)
     with pytest.raises(BadSetting, match="no scenes"):

@@ -26,6 +26,7 @@ from tempme.clip.tokenizer import Tokenizer
 from tempme.clip.weights import read_published, read_weights
 from tempme.compression import COMPRESSIONS
 from tempme.errors import BadSetting, BadWeights, UnknownName
+from tempme.files import replacing
 from tempme.pooling import POOLINGS
 from tempme.retriever import Retriever
 from tempme.tuning import TUNINGS
@@ -100,14 +101,19 @@ def save(retriever: Retriever, folder: Path, *, whole: bool | None, half: bool =
         for name, value in retriever.clip.state_dict().items()
         if whole or name in learnt
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / WEIGHTS)
+    # A reader may have the weights before mapped into its memory: they must not change under it.
+    with replacing(folder / WEIGHTS) as draft:
+        try:
+            save_file(state, draft)
+        except SafetensorError as reason:  # which is no OSError, whatever it was
+            raise OSError(None, str(reason)) from reason
     retriever.tokenizer.save(folder / TOKENIZER)
     described: dict[str, Any] = {"format": FORMAT, "origin": retriever.origin}
     if not whole:
         described["base"] = retriever.base
     described |= to_toml(retriever.system)
-    (folder / SYSTEM).write_text(tomli_w.dumps(described), "utf-8")
+    with replacing(folder / SYSTEM) as draft:
+        draft.write_text(tomli_w.dumps(described), "utf-8")
     return folder
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tempme.datasets.frames import read_pixels
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
+from tempme.files import replacing
 from tempme.metrics import (
     BothDirections,
     both_directions,
@@ -94,8 +95,8 @@ class Report:
 
     def save(self, path: Path) -> None:
         """Write the JSON document."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
 
     def lines(self) -> tuple[str, ...]:
         """CLIP4Clip's log lines, what they were computed on, and what is missing."""

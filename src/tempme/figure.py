@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tempme.errors import BadSetting
+from tempme.files import replacing
 from tempme.picture import Pixels, Places, enlarged, merged_frames
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ def checked(path: Path) -> Path:
 def save(picture: Image.Image, path: Path) -> Path:
     """Write the picture; BadSetting says why it cannot be."""
     try:
-        checked(path).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, optimize=True)
+        with replacing(checked(path)) as draft:
+            picture.save(draft, optimize=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise BadSetting(f"cannot write {path}: {path.parent} is a file, not a folder") from error
     except OSError as error:

@@ -23,6 +23,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from tempme.errors import BadDataset, TempmeError
+from tempme.files import replacing
 
 PACKAGES = ("torch", "lightning", "av", "numpy", "lancedb")
 MEASURED = ("training_seconds", "videos_per_second", "peak_memory_mb")
@@ -59,10 +60,9 @@ def peak_memory_bytes() -> int:
 
 def write(result: dict[str, Any], path: Path) -> Path:
     """Write a result where it will be read as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1, default=str) + "\n", "utf-8")
-    return part.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(result, indent=1, default=str) + "\n", "utf-8")
+    return path
 
 
 def read_runs(folder: Path) -> tuple[Run, ...]:
@@ -83,7 +83,7 @@ def read_experiments(root: Path) -> dict[str, dict[str, tuple[Run, ...]]]:
         data_set = folder.parent.relative_to(root).as_posix()
         found.setdefault(data_set, {})[folder.name] = read_runs(folder)
     for path in sorted(root.rglob("*.json")):
-        if path.stem.startswith("seed-"):
+        if path.stem.startswith(("seed-", ".")):  # hidden: the draft of a run that was killed
             continue
         document = json.loads(path.read_text("utf-8"))
         if isinstance(document, dict) and {"seed", "metrics", "settings"} <= document.keys():

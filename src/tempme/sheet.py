@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from tempme.errors import BadSetting
+from tempme.files import replacing
 
 MARGIN, LINE = 8, 18  # pixels
 
@@ -38,6 +39,6 @@ def contact_sheet(rows: Sequence[Row], path: Path) -> Path:
         top += LINE
         sheet.paste(Image.fromarray(np.concatenate(list(row.frames), axis=1)), (MARGIN, top))
         top += row.frames.shape[1] + MARGIN
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with replacing(path) as draft:
+        sheet.save(draft)
     return path

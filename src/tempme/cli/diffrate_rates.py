@@ -9,6 +9,7 @@ import typer
 
 from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, say
+from tempme.files import replacing
 
 app = typer.Typer(add_completion=False)
 FAR = 0.02  # of the dense model's multiply-adds
@@ -55,9 +56,6 @@ def diffrate_rates(
         seed=seed,
     )
     found = learn(model, settings, videos=videos)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(found.toml(), "utf-8")
     if as_json:
         print_json({**found.settings(), "target": target, "share": round(found.share, 4)})
     else:
@@ -65,3 +63,6 @@ def diffrate_rates(
     say(f"{found.share:.3f} of the multiply-adds of the dense model, by DiffRate's formula")
     if abs(found.share - target) > FAR:
         say(f"that is not yet the target of {target}: take more --steps, or more --weight")
+    if out is not None:  # at the end: what cannot be written has been read
+        with replacing(out) as draft:
+            draft.write_text(found.toml(), "utf-8")

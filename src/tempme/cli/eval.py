@@ -64,12 +64,12 @@ def evaluate(
             ties=policy,
             on_video=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    if out is not None:
-        report.save(out)
     if as_json:
         print_json(report.as_dict())
-        return
-    for line in report.lines():
-        print_line(line)
-    for video, reason in report.failed.items():
-        say(f"left out {video}: {reason}")
+    else:
+        for line in report.lines():
+            print_line(line)
+        for video, reason in report.failed.items():
+            say(f"left out {video}: {reason}")
+    if out is not None:  # at the end: what cannot be written has been read
+        report.save(out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tempme.clip import bytepair
 from tempme.errors import BadSetting, BadWeights
+from tempme.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,10 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write a small JSON file to lie beside the weights."""
-        path.write_text(json.dumps({"context": self.context, "kept": self.kept}) + "\n", "utf-8")
+        with replacing(path) as draft:
+            draft.write_text(
+                json.dumps({"context": self.context, "kept": self.kept}) + "\n", "utf-8"
+            )
 
     @property
     def vocab(self) -> int:

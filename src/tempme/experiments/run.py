@@ -18,6 +18,7 @@ from tempme.experiments.scenes import Scenes, vocabulary
 from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
 from tempme.experiments.world import World
+from tempme.files import replacing
 from tempme.results import environment, peak_memory_bytes, write
 from tempme.retriever import Retriever
 from tempme.schedule import total_tokens
@@ -37,8 +38,8 @@ def run(
 ) -> tuple[Retriever, dict[str, Any] | None]:
     """The retriever and its result; the result is None in all processes of a run but one.
 
-    `folder` gets logs, checkpoints, the retriever, and what the run was: experiment.toml with
-    every setting, environment.json, data.json.
+    `folder` gets logs, checkpoints, the retriever, result.json, and what the run was:
+    experiment.toml with every setting, environment.json, data.json.
     """
     world = open_world(experiment)
     made = experiment.system.system()
@@ -68,7 +69,7 @@ def run(
     retriever.save(folder / "retriever")
     facts = world.facts()
     write(facts, folder / "data.json")
-    return retriever, {
+    result = {
         "experiment": experiment.name,
         "seed": seed,
         "settings": asdict(experiment),
@@ -88,6 +89,8 @@ def run(
         "validations": fitted.history.validations,
         "environment": environment() | {"threads": torch.get_num_threads()},
     }
+    write(result, folder / "result.json")
+    return retriever, result
 
 
 def open_world(experiment: Experiment) -> World:
@@ -107,13 +110,13 @@ def note(experiment: Experiment, seed: int, folder: Path) -> None:
     text = f"# {experiment.name}, seed {seed}\n" + tomli_w.dumps(_without_none(tables))
     path = folder / "experiment.toml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if (folder / CHECKPOINT).exists() and path.exists() and path.read_text("utf-8") != text:
             raise BadSetting(
                 f"{folder} holds a run of other settings (see {path.name} there): give another "
                 "folder, or remove this one"
             )
-        path.write_text(text, "utf-8")
+        with replacing(path) as draft:
+            draft.write_text(text, "utf-8")
         write(environment(), folder / "environment.json")
     except OSError as reason:
         raise BadSetting(f"cannot write to {folder}: {reason.strerror or reason}") from reason

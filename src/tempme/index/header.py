@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from tempme.errors import BadIndex, BadSetting
+from tempme.files import replacing
 
 FORMAT = 1
 NAME = "index.json"
@@ -50,13 +51,11 @@ class Header:
     def write(self, folder: Path) -> None:
         """Write into `folder` so that a reader sees the old header or the new one, never half."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2)
-        draft = folder / f"{NAME}.{os.getpid()}"
         try:
-            with draft.open("w", encoding="utf-8") as file:
+            with replacing(folder / NAME) as draft, draft.open("w", encoding="utf-8") as file:
                 file.write(text + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(folder / NAME)
         except OSError as error:
             raise BadIndex(f"cannot write the index {folder}: {error.strerror}") from error
 

@@ -34,11 +34,9 @@ def load_default_model() -> Encoder:
 
 def save_model(retriever: Encoder, folder: Path) -> str:
     """Keep a copy in the index at `folder`; the source by which it finds it again."""
-    from safetensors import SafetensorError
-
     try:
         retriever.save(folder / MODEL_FOLDER)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise BadIndex(
             f"cannot write the index {folder}: a copy of the model goes into it, but {error}"
         ) from error

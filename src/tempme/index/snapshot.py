@@ -6,15 +6,16 @@ the versions of the two tables it was made from, and is passed over as soon as t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tempme.files import replacing
 from tempme.index.moments import Gallery
 
 NAME = "scan.npz"
@@ -44,20 +45,14 @@ def write_snapshot(folder: Path, gallery: Gallery, *, versions: str) -> None:
         "contents": gallery.contents,
         "paths": [[path_to_text(path) for path in paths] for paths in gallery.paths],
     }
-    draft = folder / f"{NAME}.{os.getpid()}"
-    try:
-        with draft.open("wb") as file:
-            np.savez(
-                file,
-                names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
-                owner=gallery.owner,
-                spans=gallery.spans,
-                features=gallery.features,
-            )
-        draft.replace(folder / NAME)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()
+    with suppress(OSError), replacing(folder / NAME) as draft, draft.open("wb") as file:
+        np.savez(
+            file,
+            names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
+            owner=gallery.owner,
+            spans=gallery.spans,
+            features=gallery.features,
+        )
 
 
 def read_snapshot(folder: Path, *, versions: str) -> Gallery | None:

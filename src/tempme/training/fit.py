@@ -26,6 +26,7 @@ from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.precision import has_bf16
 from tempme.retriever import Retriever
 from tempme.training.batches import Batches, Stream
+from tempme.training.checkpoints import WholeCheckpoints
 from tempme.training.memory import keep_freed_memory
 from tempme.training.recipe import Recipe
 from tempme.training.task import ContrastiveTask
@@ -161,6 +162,7 @@ def _trainer(
         num_sanity_val_steps=0,
         logger=[_logger(name, folder) for name in recipe.loggers],
         callbacks=_callbacks(recipe, folder, history, is_validated, show_progress),
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=show_progress,
         enable_model_summary=False,
         log_every_n_steps=1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from tempme.datasets.scenes.drawing import draw
 from tempme.datasets.scenes.scene import Scene, scenes
 from tempme.datasets.scenes.world import PARTS, Part, Split
 from tempme.errors import BadDataset, BadSetting, UnknownName
+from tempme.files import replacing
 
 CAPTIONS = "captions.jsonl"
 
@@ -55,15 +55,11 @@ def write_video(
     acts = (scene,) if isinstance(scene, Scene) else tuple(scene)
     if not acts:
         raise BadSetting("a video of no scenes has no frames; give at least one")
-    draft = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        _encode(acts, draft, size, fps, codec)
-        draft.replace(path)
+        with replacing(path) as draft:
+            _encode(acts, draft, size, fps, codec)
     except (OSError, ValueError, av.FFmpegError) as error:  # ValueError: no format of that suffix
         raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):  # gone after the rename, and unreachable if the folder is
-            draft.unlink()
     return tuple(_pairs(acts, path, fps))
 
 
@@ -130,10 +126,9 @@ def write(
         lines.extend(_line(pair, acts[0]) for pair in told)
         if on_video is not None:
             on_video(number, len(videos))
-    draft = folder / f".{CAPTIONS}.part"
     try:
-        draft.write_text("".join(lines), encoding="utf-8")
-        draft.replace(folder / CAPTIONS)
+        with replacing(folder / CAPTIONS) as draft:
+            draft.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise _unwritable(folder / CAPTIONS, error) from error
     return tuple(pairs)
