@@ -127,14 +127,30 @@ def test_keys_can_be_overruled(experiment: Path) -> None:
     [
         ("recipe.steps", r"--set 'recipe\.steps' is not of the form table\.key=value"),
         ("steps=3", "is not of the form"),
-        ("recipe.speed=3", "speed"),
+        ("recipe.speed=3", "no setting of recipe 'speed'; known: steps"),
         ("recipe.steps=0", r"recipe\.steps is 0"),
+        ("recipe.steps=abc", r"recipe\.steps is 'abc': it should be a valid integer"),
+        ("recipe.steps=2.5", r"recipe\.steps is 2\.5: it should be a valid integer"),
+        ("recipe.steps.more=3", r"'recipe\.steps\.more=3': steps is 10, which has no keys"),
+        ("recipe.learning_rate=inf", r"recipe\.learning_rate is inf: .* finite number"),
+        ("recipe.betas=[0.9]", r"recipe\.betas is \[0\.9\]: one more is required"),
+        ("recipe.rates.text=fast", r"recipe\.rates is .*'fast'.*: it should be a valid number"),
+        ("recipe.checkpoint_layers=no", r"checkpoint_layers is 'no': it should be a valid boolean"),
+        ('system.frames="12"', r"system\.frames is '12': it should be a valid integer"),
+        ("system.tuning=3", r"system\.tuning is 3: it should be a valid dictionary"),
+        ("system.tuning.rank=2.5", r"system\.tuning\.rank is 2\.5: .* valid integer"),
+        ("system.compression.joins.x=2", r"system\.compression\.joins is .*valid integer"),
+        ("system.compression.speed=3", r"no setting of system\.compression 'speed'"),
+        ("data.pool=-1", r"data\.pool is -1; it must be 0 or more"),
+        ("data.static=2", r"data\.static is 2; it is a share"),
+        ("data.twins=1", r"data\.twins is 1: it should be a valid boolean"),
+        ("evaluation.gallery=0", r"evaluation\.gallery is 0; it must be 1 or more"),
         ("machine.cores=2", r"it needs \[system\] and may have data, evaluation, recipe"),
     ],
 )
 def test_changes_that_cannot_be(experiment: Path, change: str, said: str) -> None:
-    with pytest.raises(BadSetting, match=said):
-        Experiment.read(experiment, [change])
+    with pytest.raises((BadSetting, UnknownName), match=said):
+        Experiment.read(experiment, [change]).system.system()
 
 
 def test_files_that_are_no_experiment(tmp_path: Path) -> None:
@@ -147,13 +163,17 @@ def test_files_that_are_no_experiment(tmp_path: Path) -> None:
     broken.write_text("[recipe]\nsteps = 3\n", "utf-8")
     with pytest.raises(BadSetting, match=r"it needs \[system\]"):
         Experiment.read(broken)
+    broken.write_text("system = 3\n", "utf-8")
+    with pytest.raises(BadSetting, match="system is 3; it is a table"):
+        Experiment.read(broken)
+    broken.write_text("[system]\nframes = 12\n", "utf-8")
+    with pytest.raises(BadSetting, match=r"system\.name is missing"):
+        Experiment.read(broken)
 
 
 def test_compressions_can_be_overruled(tmp_path: Path) -> None:
     made = Experiment.read(saved(tmp_path, SYSTEM)).system.system()
     assert [(step.join, step.clips_out) for step in made.plan()][8:10] == [(3, 4), (4, 1)]
-    with pytest.raises(BadSetting, match=r"tempme has no such setting: .*speed"):
-        Experiment.read(saved(tmp_path, SYSTEM), ["system.compression.speed=3"]).system.system()
 
 
 def test_data_are_scenes_or_videos(tmp_path: Path) -> None:

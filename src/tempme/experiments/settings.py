@@ -22,6 +22,7 @@ from typing import Any
 
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
+from tempme.experiments.typed import typed
 from tempme.training.recipe import Recipe
 from tempme.zoo import System, system
 
@@ -44,14 +45,15 @@ class SystemSettings:
     def system(self) -> System:
         """The system with its overruled settings."""
         row = system(self.name, backbone=self.backbone, frames=self.frames)
-        try:
-            return replace(
-                row,
-                tuning=replace(row.tuning, **self.tuning),
-                compression=replace(row.compression, **_with_numbers(self.compression)),
-            )
-        except TypeError as reason:
-            raise BadSetting(f"{self.name} has no such setting: {reason}") from reason
+        tuning = typed(type(row.tuning), self.tuning, "system.tuning")
+        compression = typed(
+            type(row.compression), _with_numbers(self.compression), "system.compression"
+        )
+        return replace(
+            row,
+            tuning=replace(row.tuning, **tuning),
+            compression=replace(row.compression, **compression),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class SceneData:
     twins: bool = True
     lookalikes: int = 0
     pool: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.static <= 1:
+            raise BadSetting(f"data.static is {self.static}; it is a share: 0 up to 1")
+        for name in ("lookalikes", "pool"):
+            if getattr(self, name) < 0:
+                raise BadSetting(f"data.{name} is {getattr(self, name)}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ class EvaluationSettings:
     select: str = "last"
 
     def __post_init__(self) -> None:
+        if self.gallery < 1:
+            raise BadSetting(f"evaluation.gallery is {self.gallery}; it must be 1 or more")
         if self.select not in SELECTIONS:
             raise BadSetting(
                 f"evaluation.select is {self.select!r}; possible: {', '.join(SELECTIONS)}"
@@ -134,18 +145,12 @@ class Experiment:
                 f"{origin} has tables {sorted(table)}; it needs [system] and may have "
                 f"{', '.join(sorted(kinds.keys() - {'system'}))}"
             )
-        try:
-            parts = {
-                key: kinds[key](**{k: _frozen(v) for k, v in value.items()})
-                for key, value in table.items()
-            }
-        except TypeError as reason:
-            raise BadSetting(f"{origin}: {reason}") from reason
+        parts = {key: kinds[key](**typed(kinds[key], value, key)) for key, value in table.items()}
         return cls(name=name, **parts)
 
 
-def _kind_of_data(table: Mapping[str, Any]) -> type[SceneData] | type[VideoData]:
-    name = table.get("name", SCENES)
+def _kind_of_data(table: object) -> type[SceneData] | type[VideoData]:
+    name = table.get("name", SCENES) if isinstance(table, Mapping) else SCENES
     if name == SCENES:
         return SceneData
     if name not in (FOLDER, *DATASETS):
@@ -156,9 +161,9 @@ def _kind_of_data(table: Mapping[str, Any]) -> type[SceneData] | type[VideoData]
 def _with_numbers(settings: Mapping[str, Any]) -> dict[str, Any]:
     """TOML keys are strings; those of a table from blocks to numbers are blocks."""
     return {
-        name: {int(block): value for block, value in setting.items()}
+        name: {int(key) if key.isdecimal() else key: value for key, value in setting.items()}
         if isinstance(setting, Mapping)
-        else _frozen(setting)
+        else setting
         for name, setting in settings.items()
     }
 
@@ -171,11 +176,9 @@ def _change(table: dict[str, Any], change: str) -> None:
         raise BadSetting(f"--set {change!r} is not of the form table.key=value")
     for section in sections:
         table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise BadSetting(f"--set {change!r}: {section} is {table!r}, which has no keys")
     try:
         table[key] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         table[key] = value  # a bare word is a string
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

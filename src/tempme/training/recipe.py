@@ -58,10 +58,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        for name, least, most in (("warmup", 0, 1), ("average", 0, 1)):
-            value = getattr(self, name)
-            if not least <= value < most:
-                raise BadSetting(f"recipe.{name} is {value}; it is a share: 0 up to below 1")
+        self._check_shares()
         for name, value, possible in (
             ("precision", self.precision, PRECISIONS),
             ("optimizer", self.optimizer, OPTIMIZERS),
@@ -74,14 +71,24 @@ class Recipe:
                 "recipe.patience counts validations; set recipe.validate_every to some steps too"
             )
 
+    def _check_shares(self) -> None:
+        shares = {"warmup": [self.warmup], "average": [self.average], "betas": self.betas}
+        for name, values in shares.items():
+            for value in values:
+                if not 0 <= value < 1:
+                    raise BadSetting(f"recipe.{name} is {value}; it is a share: 0 up to below 1")
+
     def _check_numbers(self) -> None:
-        for name in ("steps", "epochs", "batch", "save_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BadSetting(f"recipe.{name} is {value}; it must be 1 or more")
-        for name in ("micro_batch", "validate_every", "patience"):
-            if getattr(self, name) < 0:
-                raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be 0 or more")
+        least = dict.fromkeys(("steps", "epochs", "batch", "save_every"), 1)
+        least |= dict.fromkeys(
+            ("micro_batch", "validate_every", "patience", "weight_decay", "paraphrase"), 0
+        )
+        numbers = {name: getattr(self, name) for name in least}
+        for part, rate in self.rates.items():
+            least[f"rates.{part}"], numbers[f"rates.{part}"] = 0, rate
+        for name, number in numbers.items():
+            if number is not None and not number >= least[name]:
+                raise BadSetting(f"recipe.{name} is {number}; it must be {least[name]} or more")
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be above 0")

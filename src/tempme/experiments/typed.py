@@ -1,0 +1,40 @@
+"""A table of a file -> settings of the types that they have, or which key is wrong, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from tempme.errors import BadSetting, UnknownName
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def typed(kind: type, table: object, where: str) -> dict[str, Any]:
+    """The values of a table for the dataclass `kind`; lists become tuples, nothing else changes.
+
+    `where` is what the table is called. BadSetting for a value of another type or one that is
+    missing, UnknownName for a key that `kind` does not have.
+    """
+    if not isinstance(table, Mapping):
+        raise BadSetting(f"{where} is {table!r}; it is a table of settings")
+    known, hints = [f.name for f in fields(kind)], get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise UnknownName.among(f"setting of {where}", str(name), known)
+        values[name] = tuple(value) if isinstance(value, list) else value
+        try:
+            TypeAdapter(hints[name], config=_STRICT).validate_python(values[name])
+        except ValidationError as reason:
+            wanted = dict.fromkeys(error["msg"] for error in reason.errors())
+            said = " or ".join(wanted).replace("Input", "it").replace("Field", "one more is")
+            raise BadSetting(f"{where}.{name} is {value!r}: {said}") from reason
+    for one in fields(kind):
+        is_needed = one.default is MISSING and one.default_factory is MISSING
+        if is_needed and one.name not in values:
+            raise BadSetting(f"{where}.{one.name} is missing; it has no default")
+    return values
