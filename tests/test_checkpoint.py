@@ -113,6 +113,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no such method": lambda d: rewritten(d, '"lora"', '"lorra"'),
     "a tensor less": lessened,
     "a tensor more": lambda d: retaken(d, other=torch.zeros(1)),
+    "no number": lambda d: rewritten(d, "frames = 4", 'frames = "four"'),
+    "nan": lambda d: retaken(d, logit_scale=torch.tensor(torch.nan)),
     "another shape": lambda d: retaken(d, logit_scale=torch.zeros(3)),
 }
 
@@ -127,6 +129,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("no such method", "did you mean 'lora'"),
         ("a tensor less", "logit_scale is missing"),
         ("a tensor more", "other is unknown"),
+        ("no number", "misnames .*four"),
+        ("nan", "logit_scale holds values that are not finite"),
         ("another shape", "does not fit"),
     ],
 )

@@ -114,6 +114,12 @@ def test_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
         replace(fitted, folder=tmp_path / "elsewhere").take_best()
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=20, learning_rate=1e30, clip_norm=1e30, warmup=0.0)
+    with pytest.raises(BadSetting, match=r"loss is nan at step \d+: try a lower recipe\.learning"):
+        fit(retriever("clip4clip"), Drawn(), recipe, folder=tmp_path, show_progress=False)
+
+
 def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="'fp16', which needs a GPU"):
         fit(

@@ -25,7 +25,7 @@ from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
 from tempme.clip.weights import read_published, read_weights
 from tempme.compression import COMPRESSIONS
-from tempme.errors import BadSetting, BadWeights, UnknownName
+from tempme.errors import BadSetting, BadWeights, TempmeError, UnknownName
 from tempme.files import replacing
 from tempme.pooling import POOLINGS
 from tempme.retriever import Retriever
@@ -137,6 +137,12 @@ def load_folder(folder: Path) -> Retriever:
             f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: "
             f"{name} is {'missing' if lacking else 'unknown'}"
         )
+    broken = next((name for name in sorted(state) if not state[name].isfinite().all()), None)
+    if broken is not None:
+        raise BadWeights(
+            f"{folder / WEIGHTS}: {broken} holds values that are not finite; it is damaged, or its "
+            "training went astray"
+        )
     try:
         clip.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
     except RuntimeError as reason:  # a tensor of another shape
@@ -182,7 +188,9 @@ def from_toml(table: Mapping[str, Any]) -> System:
             frames=int(table["frames"]),
             max_words=int(table["max_words"]),
         )
-    except (KeyError, TypeError) as reason:
+    except TempmeError:  # of which some are ValueErrors, and say more
+        raise
+    except (KeyError, TypeError, ValueError) as reason:
         raise BadSetting(f"the description of a system lacks or misnames {reason}") from reason
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from tempme.errors import BadSetting
 from tempme.losses import contrastive_loss
 from tempme.optimizers import OfficialAdamW, warmup_cosine_schedule
 from tempme.retriever import Retriever
@@ -51,6 +52,11 @@ class ContrastiveTask(lightning.LightningModule):
             told = contrastive_loss(texts, others, scale, video_ids=ids)
             self.log("paraphrase_loss", told, batch_size=len(texts))
             loss = loss + recipe.paraphrase * told
+        if not loss.isfinite():
+            raise BadSetting(
+                f"the loss is {loss.item()} at step {self.global_step}: try a lower "
+                f"recipe.learning_rate than {recipe.learning_rate}, or a longer recipe.warmup"
+            )
         self.log("loss", loss, prog_bar=True, batch_size=len(texts))
         self.log("logit_scale", scale, batch_size=len(texts))
         return loss
