@@ -47,6 +47,7 @@ def run(
     tokenizer = None if weights else vocabulary(made.max_words)
     retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
     note(experiment, seed, folder)
+    begun_in = environment()  # the tree may be another one when the run ends
     started = time.perf_counter()
     batches = world.batches(retriever, experiment.recipe, seed)
     try:
@@ -87,7 +88,7 @@ def run(
         "peak_memory_mb": peak_memory_mb(),
         "history": fitted.history.curve(),
         "validations": fitted.history.validations,
-        "environment": environment() | {"threads": torch.get_num_threads()},
+        "environment": begun_in | {"threads": torch.get_num_threads()},
     }
     write(result, folder / "result.json")
     return retriever, result
