@@ -1,12 +1,16 @@
-"""What holds in every test: the same random numbers, and no way out to the network."""
+"""What holds in every test: the same random numbers, no way out to the network, Ctrl-C is heard."""
 
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 from typing import Any
 
 import pytest
+
+# A shell starts what runs in the background deaf to Ctrl-C, and so would be the commands we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
