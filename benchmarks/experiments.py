@@ -7,7 +7,6 @@ the experiment: python benchmarks/experiments.py results/scenes, then `make tabl
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tempme import benchmark
 from tempme.benchmark import Encoding
 from tempme.checkpoint import build
 from tempme.experiments import Experiment
-from tempme.results import read_experiments, read_runs, summarize, write
+from tempme.results import read_experiments, summarize, write
 
 ROOT = Path(__file__).parents[1]
 VIDEOS, ROUNDS = 8, 7
@@ -40,10 +39,10 @@ def main(folder: Path) -> None:
     for name, seconds in benchmark.in_turns(jobs, rounds=ROUNDS).items():
         rate = round(VIDEOS / min(seconds), 2)  # other work on the machine only ever slows
         print(f"{rate:6.2f}  {name}", flush=True)
-        for run in runs[name]:
-            path = folder / name / f"seed-{run['seed']}.json"
-            write(json.loads(path.read_text("utf-8")) | {"videos_per_second": rate}, path)
-        write(summarize(read_runs(folder / name)), folder / f"{name}.json")
+        timed = [{**run, "videos_per_second": rate} for run in runs[name]]
+        for run in timed:
+            write(run, folder / name / f"seed-{run['seed']}.json")
+        write(summarize(timed), folder / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from clip_states import SMALL, random_state
+from learning import moved
 from safetensors.torch import load_file, save_file
 
 import tempme
@@ -20,12 +21,7 @@ from tempme.retriever import Retriever
 
 
 def small(name: str = "tempme", frames: int = 4) -> Retriever:
-    made = zoo.system(name, backbone=SMALL, frames=frames).build(seed=0)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn_like(parameter)
-    return made
+    return moved(zoo.system(name, backbone=SMALL, frames=frames).build(seed=0), by=0.1)
 
 
 @pytest.fixture

@@ -79,16 +79,14 @@ class Recipe:
                     raise BadSetting(f"recipe.{name} is {value}; it is a share: 0 up to below 1")
 
     def _check_numbers(self) -> None:
-        least = dict.fromkeys(("steps", "epochs", "batch", "save_every"), 1)
-        least |= dict.fromkeys(
-            ("micro_batch", "validate_every", "patience", "weight_decay", "paraphrase"), 0
-        )
-        numbers = {name: getattr(self, name) for name in least}
-        for part, rate in self.rates.items():
-            least[f"rates.{part}"], numbers[f"rates.{part}"] = 0, rate
-        for name, number in numbers.items():
-            if number is not None and not number >= least[name]:
-                raise BadSetting(f"recipe.{name} is {number}; it must be {least[name]} or more")
+        numbers = {f"rates.{part}": (rate, 0) for part, rate in self.rates.items()}
+        for name in ("steps", "epochs", "batch", "save_every"):
+            numbers[name] = (getattr(self, name), 1)
+        for name in ("micro_batch", "validate_every", "patience", "weight_decay", "paraphrase"):
+            numbers[name] = (getattr(self, name), 0)
+        for name, (number, least) in numbers.items():
+            if number is not None and not number >= least:
+                raise BadSetting(f"recipe.{name} is {number}; it must be {least} or more")
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"recipe.{name} is {getattr(self, name)}; it must be above 0")
