@@ -137,11 +137,13 @@ def reference_rank(row: np.ndarray, right: set[int], ties: str) -> float:
     st.integers(1, 9),
     st.integers(0, 2**31),
     st.sampled_from(["optimistic", "mean", "pessimistic"]),
+    st.sampled_from([np.float32, np.float16, np.int64, np.uint8, np.bool_]),
 )
-def test_ranks_equal_a_loop(queries: int, items: int, seed: int, ties: Any) -> None:
+def test_ranks_equal_a_loop(queries: int, items: int, seed: int, ties: Any, number: Any) -> None:
     rng = np.random.default_rng(seed)
-    matrix = rng.integers(0, 4, (queries, items)).astype(np.float32)
-    targets = [rng.permutation(items)[: rng.integers(1, items + 1)].tolist() for _ in matrix]
+    matrix = rng.integers(0, 4, (queries, items)).astype(number)
+    # A target named twice is one target.
+    targets = [rng.integers(0, items, rng.integers(1, items + 1)).tolist() for _ in matrix]
     expected = [
         reference_rank(row, set(one), ties) for row, one in zip(matrix, targets, strict=True)
     ]
@@ -195,6 +197,9 @@ BAD = {
     "vector": (np.ones(4), None, "matrix of queries"),
     "cube": (np.ones((2, 2, 2)), None, "matrix of queries"),
     "empty": (np.ones((0, 3)), None, "matrix of queries"),
+    "rows of two lengths": ([[1.0, 2.0], [3.0]], None, "no matrix"),
+    "words": ([["a", "b"], ["c", "d"]], None, "real numbers"),
+    "complex": (np.eye(2, dtype=complex), None, "real numbers"),
     "not square": (np.ones((2, 3)), None, "without targets"),
     "other direction": (np.ones((2, 3)), [0, 1, 2], "transposed"),
     "out of range": (np.ones((2, 3)), [0, 3], "from 0 to 3"),

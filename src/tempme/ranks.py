@@ -105,7 +105,9 @@ def checked_matrix(matrix: Matrix) -> Array:
             f"the scores have shape {scores.shape}; they are a matrix of queries (rows) by items"
             " (columns), both at least one"
         )
-    if np.issubdtype(scores.dtype, np.floating) and not np.isfinite(scores).all():
+    if scores.dtype.kind not in "biuf":
+        raise BadSetting(f"the scores are of type {scores.dtype}; they are real numbers")
+    if not np.isfinite(scores).all():
         bad = int(np.count_nonzero(~np.isfinite(scores).all(axis=1)))
         raise BadSetting(
             f"{bad} of {len(scores)} rows hold NaN or infinity, so their ranks mean nothing: remove"
@@ -117,7 +119,7 @@ def checked_matrix(matrix: Matrix) -> Array:
 def flat_targets(
     targets: Targets | None, num_queries: int, num_items: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(query, right item) of every target, by query."""
+    """(query, right item) of every target, each once, by query."""
     if targets is None:
         if num_queries != num_items:
             raise BadSetting(
@@ -136,7 +138,7 @@ def flat_targets(
             f"targets run from {item.min()} to {item.max()}, but there are {num_items} items"
             " (columns), counted from 0"
         )
-    return owner, item
+    return np.divmod(np.unique(owner * num_items + item), num_items)
 
 
 def _flat(targets: Targets) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -153,7 +155,10 @@ def _flat(targets: Targets) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _as_array(values: Any) -> Array:
     """A NumPy array, of a tensor too (any device, with or without a graph, any precision)."""
     if not isinstance(values, TensorLike):
-        return np.asarray(values)
+        try:
+            return np.asarray(values)
+        except ValueError as error:  # rows of different lengths
+            raise BadSetting(f"the scores are no matrix: {error}") from error
     tensor = values.detach().cpu()
     return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
 
@@ -171,10 +176,8 @@ def _with_ties(
 
 
 def _best_of(right: Array, owner: NDArray[np.intp], num_queries: int) -> Array:
-    """The best right score of each query."""
-    best = np.full(num_queries, -np.inf, right.dtype)
-    np.maximum.at(best, owner, right)
-    return best
+    """The best right score of each query; `owner` ascends, and each query has one or more."""
+    return np.asarray(np.maximum.reduceat(right, np.searchsorted(owner, np.arange(num_queries))))
 
 
 def _chunks_by_target(
