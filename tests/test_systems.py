@@ -232,6 +232,7 @@ def test_nothing_to_encode() -> None:
     assert retriever.encode_videos(videos(1)[:0]).shape == (0, TINY.embed)
     none = torch.empty(0, 12, dtype=torch.int64)
     assert retriever.encode_windows(videos(1)[0], none).shape == (0, TINY.embed)
+    assert tempme.trace(retriever, videos(1)[:0]).assignment.shape == (0, 12 * (25 + 1))
 
 
 def test_wrong_frames_are_refused_in_words() -> None:
@@ -239,12 +240,18 @@ def test_wrong_frames_are_refused_in_words() -> None:
     for wrong in (videos(1)[0], videos(1).movedim(2, -1), videos(1, size=64)):
         with pytest.raises(BadSetting, match=r"this model takes \(V, F, 3, 80, 80\)"):
             retriever.encode_videos(wrong)
+        with pytest.raises(BadSetting, match=r"this model takes \(V, F, 3, 80, 80\)"):
+            tempme.trace(retriever, wrong)
     with pytest.raises(BadSetting, match="videos of 6 frames, but tempme sees 12"):
         retriever.encode_videos(videos(1, frames=6))
     with pytest.raises(BadSetting, match="sees 12"):
         retriever.encode_windows(videos(1)[0], torch.arange(6)[None])
     with pytest.raises(BadSetting, match="list of texts"):
         retriever.encode_texts("a dog")
+    with pytest.raises(BadSetting, match=r"the mask is \(1, 6\); for these frames it is \(1, 12\)"):
+        retriever.encode_videos(videos(1), torch.ones(1, 6))
+    with pytest.raises(BadSetting, match=r"pixels are \(12, 3, 80, 80\); they are"):
+        retriever.transform(torch.zeros(12, 3, 80, 80, dtype=torch.uint8))
 
 
 def test_unknown_names_are_refused_in_words() -> None:

@@ -75,6 +75,8 @@ class Retriever(nn.Module):
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
+        if np.ndim(pixels) < 3 or np.shape(pixels)[-1] != 3:
+            raise BadSetting(f"pixels are {tuple(np.shape(pixels))}; they are (..., H, W, 3)")
         x = torch.as_tensor(pixels, device=self.device).movedim(-1, -3).float() / 255
         config = self.clip.config
         mean, std = (
@@ -87,8 +89,7 @@ class Retriever(nn.Module):
 
         `mask` (V, F) leaves frames out of the final mean; they are still seen by the encoder.
         """
-        self._check(frames, dims=5)
-        check_frames(self.system, frames.shape[1])
+        self.check_videos(frames, mask)
         vision = self.clip.vision
         with numbers.context(self.precision, self.device):
             tokens = vision.encode(vision.embed(self._cast(frames), self._mask(mask)))
@@ -111,7 +112,7 @@ class Retriever(nn.Module):
 
         Training that shows a video more than once has to compute them only once.
         """
-        self._check(frames, dims=5)
+        self.check_videos(frames)
         if self._embedding_learns:
             raise BadSetting(
                 f"in {self.system.name} something learns before the first image block, so that "
@@ -200,6 +201,15 @@ class Retriever(nn.Module):
         made.clip.requires_grad_(False).eval().to(numbers.dtype(chosen))
         made.precision, made.is_folded = chosen, True
         return made
+
+    def check_videos(self, frames: Tensor, mask: Tensor | None = None) -> None:
+        """Raise BadSetting unless this system takes the frames (V, F, 3, H, W) and mask (V, F)."""
+        self._check(frames, dims=5)
+        check_frames(self.system, frames.shape[1])
+        if mask is not None and mask.shape != frames.shape[:2]:
+            raise BadSetting(
+                f"the mask is {tuple(mask.shape)}; for these frames it is {tuple(frames.shape[:2])}"
+            )
 
     def save(self, folder: str | Path, *, whole: bool | None = None, half: bool = False) -> Path:
         """What learnt and the system that learnt it, as a folder that `tempme.load` reads.

@@ -10,7 +10,6 @@ from torch import Tensor
 from tempme import precision as numbers
 from tempme.retriever import Retriever
 from tempme.tokens import Move
-from tempme.zoo import check_frames
 
 # Shape letters: V videos, F frames, P tokens of a video before any merge (F of them class tokens).
 
@@ -61,20 +60,20 @@ def trace(retriever: Retriever, frames: Tensor) -> Trace:
 
     The last block is run whole, as in training, though a feature needs only its class tokens.
     """
-    check_frames(retriever.system, frames.shape[1])
+    retriever.check_videos(frames)
     vision, videos = retriever.clip.vision, len(frames)
     with numbers.context(retriever.precision, retriever.device):
         weight = vision.class_embedding
         tokens = vision.embed(frames.to(weight.device, weight.dtype))
-        rows = tokens.x_CND.shape[0] * len(tokens)
-        place = torch.arange(rows, device=weight.device)
+        patches = tokens.clips_per_video * len(tokens)
+        place = torch.arange(videos * patches, device=weight.device)
         after, counts = [], []
         for layer in vision.layers:
             known = len(tokens.moves)
             tokens = layer(tokens)
             place = _followed(place, tokens.moves[known:])
             counts.append(tokens.clips_per_video * len(tokens))
-            after.append(_within_videos(place.view(videos, -1), counts[-1]))
+            after.append(_within_videos(place.view(videos, patches), counts[-1]))
     return Trace(tuple(after), tuple(counts), frames.shape[1])
 
 
