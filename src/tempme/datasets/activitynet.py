@@ -7,11 +7,20 @@ start with `v_`; the videos are named without it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.datasets.pairs import Pair, Split, paragraph, read_json, unknown_split
+from tempme.datasets.annotations import paragraph, read_json, unknown_split
+from tempme.datasets.pairs import Pair, Split
 
 FILES = {"train": "train.json", "test": "val_1.json", "val2": "val_2.json"}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A video's sentences; its times are not used."""
+
+    sentences: list[str]
 
 
 def videos(annotations: Path, split: str) -> tuple[str, ...]:
@@ -23,9 +32,8 @@ def read(annotations: Path, split: str) -> Split:
     """One pair per video of "train", "test" (val_1) or "val2"."""
     if split not in FILES:
         raise unknown_split("activitynet", split, FILES)
-    entries = read_json(annotations / FILES[split])
+    entries = read_json(annotations / FILES[split], dict[str, Described])
     pairs = (
-        Pair(name.removeprefix("v_"), paragraph(entry["sentences"]))
-        for name, entry in entries.items()
+        Pair(name.removeprefix("v_"), paragraph(entry.sentences)) for name, entry in entries.items()
     )
     return Split(f"activitynet/{split}", tuple(pairs))

@@ -8,12 +8,22 @@ Moments are given in chunks of 5 s and are not used: the descriptions are joined
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.datasets.pairs import Pair, Split, paragraph, read_json, read_lines, unknown_split
+from tempme.datasets.annotations import paragraph, read_json, read_lines, unknown_split
+from tempme.datasets.pairs import Pair, Split
 
 SPLITS = ("train", "val", "test")
 LENGTH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Described:
+    """A description of one moment of a video."""
+
+    video: str
+    description: str
 
 
 def videos(annotations: Path, split: str) -> tuple[str, ...]:
@@ -26,8 +36,8 @@ def read(annotations: Path, split: str) -> Split:
     if split not in SPLITS:
         raise unknown_split("didemo", split, SPLITS)
     descriptions: dict[str, list[str]] = {}
-    for entry in read_json(annotations / f"{split}_data.json"):
-        descriptions.setdefault(entry["video"], []).append(entry["description"])
+    for entry in read_json(annotations / f"{split}_data.json", list[Described]):
+        descriptions.setdefault(entry.video, []).append(entry.description)
     listing = annotations / f"{split}_list.txt"
     wanted = read_lines(listing) if listing.exists() else tuple(descriptions)
     pairs = (

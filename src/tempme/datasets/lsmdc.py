@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tempme.datasets.pairs import Pair, Split, read_lines, unknown_split
+from tempme.datasets.annotations import read_lines, unknown_split
+from tempme.datasets.pairs import Pair, Split
 from tempme.errors import BadDataset
 
 FILES = {

@@ -7,15 +7,48 @@ Videos: `<video_id>.mp4`. Five of the 1,000 test captions are duplicates: exact 
 
 from __future__ import annotations
 
-import csv
+from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.datasets.pairs import Pair, Split, read_json, read_lines, unknown_split
+from tempme.datasets.annotations import read_json, read_lines, read_rows, unknown_split
+from tempme.datasets.pairs import Pair, Split
 from tempme.errors import BadDataset
 
 CAPTIONS = "MSRVTT_data.json"
 TEST = "MSRVTT_JSFUSION_test.csv"
 OFFICIAL = {"train": "train", "val": "validate", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One caption, in the file of all of them."""
+
+    video_id: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A video of the official split."""
+
+    video_id: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """`MSRVTT_data.json`."""
+
+    videos: list[Listed]
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A video of 1k-A with its caption."""
+
+    video_id: str
+    sentence: str
 
 
 def videos(annotations: Path, split: str, *, train: str = "9k") -> tuple[str, ...]:
@@ -39,8 +72,8 @@ def official_videos(annotations: Path, split: str) -> tuple[str, ...]:
     """Video ids of the split that the data set was published with (6,513 / 497 / 2,990)."""
     if split not in OFFICIAL:
         raise unknown_split("msrvtt-full", split, OFFICIAL)
-    entries = read_json(annotations / CAPTIONS)["videos"]
-    return tuple(entry["video_id"] for entry in entries if entry["split"] == OFFICIAL[split])
+    listed = read_json(annotations / CAPTIONS, Published).videos
+    return tuple(video.video_id for video in listed if video.split == OFFICIAL[split])
 
 
 def read_official(annotations: Path, split: str) -> Split:
@@ -50,22 +83,19 @@ def read_official(annotations: Path, split: str) -> Split:
 
 
 def _ids(path: Path) -> tuple[str, ...]:
-    header, *ids = read_lines(path)
+    header, *ids = read_lines(path) or ("nothing",)
     if header != "video_id":
         raise BadDataset(f"{path} starts with {header!r}; its one column is named video_id")
     return tuple(ids)
 
 
 def _test_pairs(annotations: Path) -> tuple[Pair, ...]:
-    rows = csv.DictReader(read_lines(annotations / TEST))
-    if not {"video_id", "sentence"} <= set(rows.fieldnames or ()):
-        raise BadDataset(f"{TEST} has columns {rows.fieldnames}; it needs video_id and sentence")
-    return tuple(Pair(row["video_id"], row["sentence"]) for row in rows)
+    return tuple(Pair(row.video_id, row.sentence) for row in read_rows(annotations / TEST, Row))
 
 
 def _captions(annotations: Path, wanted: tuple[str, ...]) -> tuple[Pair, ...]:
     """Every caption of the wanted videos, video by video in the order wanted."""
     captions: dict[str, list[str]] = {video: [] for video in wanted}
-    for sentence in read_json(annotations / CAPTIONS)["sentences"]:
-        captions.get(sentence["video_id"], []).append(sentence["caption"])
+    for sentence in read_json(annotations / CAPTIONS, Published).sentences:
+        captions.get(sentence.video_id, []).append(sentence.caption)
     return tuple(Pair(video, caption) for video in wanted for caption in captions[video])

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tempme.datasets.pairs import read_json, unknown_split
+from tempme.datasets.annotations import read_json, unknown_split
 
 SPLITS = ("train", "val", "test")
 ANSWERS = "msrvtt_qa_answer_list.json"
@@ -27,6 +26,15 @@ class Question:
     answer: str
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """A question as the authors publish it."""
+
+    video_id: int
+    question: str
+    answer: str
+
+
 def videos(annotations: Path, split: str) -> tuple[str, ...]:
     """Every video of the split once, in order of first question."""
     return tuple(dict.fromkeys(one.video for one in read(annotations, split)))
@@ -37,18 +45,16 @@ def read(annotations: Path, split: str) -> tuple[Question, ...]:
     if split not in SPLITS:
         raise unknown_split("msrvtt-qa", split, SPLITS)
     vindlu = annotations / f"msrvtt_qa_{split}.json"
-    entries = read_json(vindlu if vindlu.exists() else annotations / f"{split}_qa.json")
-    return tuple(Question(_video(one), one["question"], one["answer"]) for one in entries)
+    if vindlu.exists():
+        return tuple(read_json(vindlu, list[Question]))
+    numbered = read_json(annotations / f"{split}_qa.json", list[Numbered])
+    return tuple(Question(f"video{one.video_id}.mp4", one.question, one.answer) for one in numbered)
 
 
 def answers(annotations: Path, *, most_frequent: int = 1000) -> tuple[str, ...]:
     """What may be answered: the published list, else the most frequent answers of training."""
     published = annotations / ANSWERS
     if published.exists():
-        return tuple(read_json(published))
+        return tuple(read_json(published, list[str]))
     counts = Counter(one.answer for one in read(annotations, "train"))
     return tuple(answer for answer, _ in counts.most_common(most_frequent))
-
-
-def _video(entry: dict[str, Any]) -> str:
-    return str(entry["video"]) if "video" in entry else f"video{entry['video_id']}.mp4"

@@ -11,7 +11,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from tempme.datasets.pairs import Pair, Split, paragraph, read_lines, unknown_split
+from tempme.datasets.annotations import paragraph, read_lines, shaped, unknown_split
+from tempme.datasets.pairs import Pair, Split
 from tempme.errors import BadDataset
 
 SPLITS = ("train", "val", "test")
@@ -70,9 +71,8 @@ def _captions(path: Path) -> dict[str, list[str]]:
         raise BadDataset(f"{path} is missing; it holds the captions of MSVD") from error
     except DAMAGED as error:
         raise BadDataset(f"{path} is no pickle ({error}); fetch it again") from error
-    if not isinstance(raw, dict):
-        raise BadDataset(f"{path} holds a {type(raw).__name__}, not a dict from id to captions")
-    return {video: [_joined(caption) for caption in captions] for video, captions in raw.items()}
+    captions = shaped(raw, dict[str, list[str | list[str]]], path)
+    return {video: [_joined(caption) for caption in told] for video, told in captions.items()}
 
 
 def _joined(caption: str | list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pair, Split: what every data set becomes; how annotation files are read and videos found.
+"""Pair, Split: what every data set becomes; how videos are found.
 
 A pair is one caption of one moment; a moment is a whole video, or a part of it. A split keeps every
 pair in the order of the annotations, and says as data which caption belongs to which moment:
@@ -10,14 +10,13 @@ pair in the order of the annotations, and says as data which caption belongs to 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from tempme.errors import BadDataset, UnknownName
+from tempme.errors import BadDataset
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -49,7 +48,7 @@ class Pair:
     end_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if not str(self.video):
+        if not str(self.video).strip():
             raise BadDataset(f"a pair names no video (caption {self.caption!r})")
         if not self.caption.strip():
             raise BadDataset(f"an empty caption for video {self.video!r}: remove the pair")
@@ -195,37 +194,3 @@ def _without_suffix(video: str) -> str:
     name = video.rsplit("/", 1)[-1]
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
-
-
-def read_lines(path: Path) -> tuple[str, ...]:
-    """The lines of a list file that say something; a final newline or none makes no difference."""
-    return tuple(line.strip() for line in _text(path).splitlines() if line.strip())
-
-
-def read_json(path: Path) -> Any:
-    """The JSON document of an annotation file."""
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise BadDataset(f"{path} is no JSON ({error}); fetch it again") from error
-
-
-def paragraph(sentences: Iterable[str]) -> str:
-    """Sentences as one text: joined with one space, stray spaces and newlines gone."""
-    return " ".join(" ".join(sentences).split())
-
-
-def unknown_split(dataset: str, split: str, known: Iterable[str]) -> UnknownName:
-    """The error for a split that a data set does not have."""
-    return UnknownName.among(f"split of {dataset}", split, known)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise BadDataset(
-            f"{path} is missing; --annotations is the folder that holds {path.name}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise BadDataset(f"{path} is not UTF-8 text ({error}); fetch it again") from error

@@ -7,9 +7,11 @@ the published files are the splits. Videos are named by id.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.datasets.pairs import Pair, Split, read_json, read_lines, unknown_split
+from tempme.datasets.annotations import read_json, read_lines, unknown_split
+from tempme.datasets.pairs import Pair, Split
 from tempme.errors import BadDataset
 
 PUBLISHED = {
@@ -18,6 +20,14 @@ PUBLISHED = {
     "test": "vatex_public_test_english_v1.1.json",
 }
 TOGETHER = "ref_captions.json"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A video and its English captions, named as in the file."""
+
+    videoID: str
+    enCap: list[str]
 
 
 def videos(annotations: Path, split: str) -> tuple[str, ...]:
@@ -47,7 +57,7 @@ def read(annotations: Path, split: str) -> Split:
 def _captions(annotations: Path) -> dict[str, list[str]]:
     together = annotations / TOGETHER
     if together.exists():
-        return dict(read_json(together))
+        return read_json(together, dict[str, list[str]])
     captions: dict[str, list[str]] = {}
     for name in PUBLISHED.values():
         if (annotations / name).exists():
@@ -56,4 +66,4 @@ def _captions(annotations: Path) -> dict[str, list[str]]:
 
 
 def _published(path: Path) -> dict[str, list[str]]:
-    return {entry["videoID"]: entry["enCap"] for entry in read_json(path)}
+    return {entry.videoID: entry.enCap for entry in read_json(path, list[Described])}
