@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 import tempme
 from tempme import zoo
-from tempme.checkpoint import SYSTEM, WEIGHTS, from_toml, save, to_toml
+from tempme.checkpoint import SYSTEM, WEIGHTS, Described, save, to_toml
 from tempme.compression import TempMe
 from tempme.errors import BadSetting, BadWeights, TempmeError
 from tempme.retriever import Retriever
+from tempme.typed import typed
 
 
 def small(name: str = "tempme", frames: int = 4) -> Retriever:
@@ -45,12 +46,12 @@ def test_half_precision_takes_half_the_space(tmp_path: Path, saved: Path) -> Non
 @pytest.mark.parametrize("backbone", ["ViT-B/16", "scenes-tiny", replace(SMALL, layers=6)])
 def test_every_system_can_be_written_down(name: str, backbone: object) -> None:
     made = zoo.system(name, backbone=backbone)  # type: ignore[arg-type]
-    assert from_toml(to_toml(made)) == made
+    assert Described(**typed(Described, to_toml(made), "system")).system() == made
 
 
 def test_joins_can_be_written_down() -> None:
     made = replace(zoo.PAPER["tempme"], compression=TempMe(joins={3: 2, 8: 3}, keep_cross=0.5))
-    assert from_toml(to_toml(made)) == made
+    assert Described(**typed(Described, to_toml(made), "system")).system() == made
 
 
 def test_the_tokenizer_comes_along(saved: Path) -> None:
@@ -110,6 +111,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a tensor less": lessened,
     "a tensor more": lambda d: retaken(d, other=torch.zeros(1)),
     "no number": lambda d: rewritten(d, "frames = 4", 'frames = "four"'),
+    "no size": lambda d: rewritten(d, "vocab = 50", "vocab = 1.5"),
+    "a huge size": lambda d: rewritten(d, "vocab = 50", "vocab = 1_000_000_000_000"),
+    "size 0": lambda d: rewritten(d, "text_heads = 2", "text_heads = 0"),
+    "std below 0": lambda d: rewritten(d, "std = [\n    0.", "std = [\n    -0."),
+    "no name": lambda d: rewritten(d, "name =", "nme ="),
+    "no method": lambda d: rewritten(d, "method =", "mthd ="),
+    "another setting": lambda d: rewritten(d, "rank = 8", "rnk = 8"),
     "nan": lambda d: retaken(d, logit_scale=torch.tensor(torch.nan)),
     "another shape": lambda d: retaken(d, logit_scale=torch.zeros(3)),
 }
@@ -125,9 +133,16 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("no such method", "did you mean 'lora'"),
         ("a tensor less", "logit_scale is missing"),
         ("a tensor more", "other is unknown"),
-        ("no number", "misnames .*four"),
+        ("no number", r"system\.toml\.frames is 'four': it should be a valid integer"),
+        ("no size", "backbone.vocab is 1.5"),
+        ("a huge size", r"token_embedding.weight is \(50, .*not \(1000000000000, "),
+        ("size 0", "text_heads is 0; every size is 1 or more"),
+        ("std below 0", "so above 0"),
+        ("no name", "did you mean 'name'"),
+        ("no method", "no tuning 'None'"),
+        ("another setting", "did you mean 'rank'"),
         ("nan", "logit_scale holds values that are not finite"),
-        ("another shape", "does not fit"),
+        ("another shape", r"does not fit .*logit_scale is \(3,\), not \(\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(kind: str, says: str, saved: Path) -> None:

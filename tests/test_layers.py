@@ -16,7 +16,7 @@ ROOT = TESTS.parent / "src" / "tempme"
 # Rows from the ground up; within a row, what stands left of a bar knows nothing of what stands
 # right of it, nor the reverse. A new module has to be put into its place here.
 ROWS = (
-    "errors files tokens schedule precision processes worker sheet results",
+    "errors files typed tokens schedule precision processes worker sheet results",
     "merging losses metrics ranks optimizers | video",
     "clip",
     "cost tuning compression pooling",

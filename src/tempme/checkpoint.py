@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -25,17 +26,48 @@ from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
 from tempme.clip.weights import read_published, read_weights
 from tempme.compression import COMPRESSIONS
-from tempme.errors import BadSetting, BadWeights, TempmeError, UnknownName
+from tempme.errors import BadSetting, BadWeights, UnknownName
 from tempme.files import replacing
 from tempme.pooling import POOLINGS
 from tempme.retriever import Retriever
 from tempme.tuning import TUNINGS
+from tempme.typed import typed
 from tempme.zoo import System, system
 
 SYSTEM, WEIGHTS, TOKENIZER = "system.toml", "weights.safetensors", "tokenizer.json"
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_MODEL = "ViT-B/32:openai"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a `system.toml` holds."""
+
+    name: str
+    frames: int
+    max_words: int
+    backbone: str | Mapping[str, Any]
+    tuning: Mapping[str, Any]
+    compression: Mapping[str, Any]
+    pooling: Mapping[str, Any]
+    format: int = FORMAT
+    origin: str = ""  # what it was trained by, or loaded from
+    base: str | None = None  # the published tag that holds what did not learn
+
+    def system(self) -> System:
+        """The system that was saved; BadSetting where it cannot be."""
+        return System(
+            name=self.name,
+            tuning=_method(self.tuning, TUNINGS, "tuning"),
+            compression=_method(self.compression, COMPRESSIONS, "compression"),
+            pooling=_method(self.pooling, POOLINGS, "pooling"),
+            backbone=self.backbone
+            if isinstance(self.backbone, str)
+            else ClipConfig(**typed(ClipConfig, self.backbone, "backbone")),
+            frames=self.frames,
+            max_words=self.max_words,
+        )
 
 
 def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
@@ -120,40 +152,28 @@ def save(retriever: Retriever, folder: Path, *, whole: bool | None, half: bool =
 def load_folder(folder: Path) -> Retriever:
     """The retriever that `save` wrote."""
     try:
-        described = tomllib.loads((folder / SYSTEM).read_text("utf-8"))
+        table = tomllib.loads((folder / SYSTEM).read_text("utf-8"))
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
-    if described.get("format") != FORMAT:
-        raise BadWeights(f"{folder} has format {described.get('format')}; this program reads 1")
-    made = from_toml(described)
-    base = described.get("base")
-    clip = assemble(made, Clip(made.config)) if base is None else build(made, str(base)).clip
-    lacking = set(clip.state_dict() if base is None else _learning(clip)) - state.keys()
-    foreign = state.keys() - clip.state_dict().keys()
-    if lacking or foreign:
-        name = min(lacking or foreign)
-        raise BadWeights(
-            f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: "
-            f"{name} is {'missing' if lacking else 'unknown'}"
-        )
+    if table.get("format") != FORMAT:
+        raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
+    described = Described(**typed(Described, table, str(folder / SYSTEM)))
+    made, base = described.system(), described.base
+    misfit = _misfit(made, state, whole=base is None)
+    if misfit:
+        raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: {misfit}")
     broken = next((name for name in sorted(state) if not state[name].isfinite().all()), None)
     if broken is not None:
         raise BadWeights(
             f"{folder / WEIGHTS}: {broken} holds values that are not finite; it is damaged, or its "
             "training went astray"
         )
-    try:
-        clip.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
-    except RuntimeError as reason:  # a tensor of another shape
-        raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}") from reason
-    return Retriever(
-        made,
-        clip,
-        Tokenizer.load(folder / TOKENIZER),
-        origin=str(described.get("origin", folder)),
-        base=None if base is None else str(base),
-    ).eval()
+    clip = assemble(made, Clip(made.config)) if base is None else build(made, base).clip
+    clip.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    origin = described.origin or str(folder)
+    return Retriever(made, clip, tokenizer, origin=origin, base=base).eval()
 
 
 def to_toml(made: System) -> dict[str, Any]:
@@ -168,30 +188,6 @@ def to_toml(made: System) -> dict[str, Any]:
         "compression": _table(made.compression, COMPRESSIONS),
         "pooling": _table(made.pooling, POOLINGS),
     }
-
-
-def from_toml(table: Mapping[str, Any]) -> System:
-    """The System that `to_toml` described; BadSetting where it cannot be."""
-    try:
-        backbone = table["backbone"]
-        if isinstance(backbone, Mapping):
-            sizes: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in backbone.items()
-            }
-            backbone = ClipConfig(**sizes)
-        return System(
-            name=str(table["name"]),
-            tuning=_value(table["tuning"], TUNINGS, "tuning"),
-            compression=_value(table["compression"], COMPRESSIONS, "compression"),
-            pooling=_value(table["pooling"], POOLINGS, "pooling"),
-            backbone=backbone,
-            frames=int(table["frames"]),
-            max_words=int(table["max_words"]),
-        )
-    except TempmeError:  # of which some are ValueErrors, and say more
-        raise
-    except (KeyError, TypeError, ValueError) as reason:
-        raise BadSetting(f"the description of a system lacks or misnames {reason}") from reason
 
 
 def _table(value: object, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -209,17 +205,27 @@ def _table(value: object, kinds: Mapping[str, type]) -> dict[str, Any]:
     }
 
 
-def _value(table: Mapping[str, Any], kinds: Mapping[str, type], kind: str) -> Any:
-    settings = dict(table)
-    method = settings.pop("method")
+def _method(table: Mapping[str, Any], kinds: Mapping[str, type], kind: str) -> Any:
+    method, settings = str(table.get("method")), {k: v for k, v in table.items() if k != "method"}
     if method not in kinds:
         raise UnknownName.among(kind, method, kinds)
-    for name, item in settings.items():
-        if isinstance(item, Mapping):
-            settings[name] = {int(k): v for k, v in item.items()}
-        elif isinstance(item, list):
-            settings[name] = tuple(item)
-    return kinds[method](**settings)
+    return kinds[method](**typed(kinds[method], settings, kind))
+
+
+def _misfit(made: System, state: Mapping[str, Tensor], *, whole: bool) -> str:
+    """What of the weights does not fit the system, of which nothing is allocated; empty if all."""
+    with torch.device("meta"):
+        clip = assemble(made, Clip(made.config))
+    wanted = clip.state_dict()
+    lacking = set(wanted if whole else _learning(clip)) - state.keys()
+    if lacking:
+        return f"{min(lacking)} is missing"
+    for name, value in sorted(state.items()):
+        if name not in wanted:
+            return f"{name} is unknown"
+        if value.shape != wanted[name].shape:
+            return f"{name} is {tuple(value.shape)}, not {tuple(wanted[name].shape)}"
+    return ""
 
 
 def _saved_folder(source: str | Path) -> Path | None:

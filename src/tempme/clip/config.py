@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tempme.errors import BadSetting
 
@@ -30,6 +30,12 @@ class ClipConfig:
     std: tuple[float, float, float] = OPENAI_STD
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            number = getattr(self, one.name)
+            if isinstance(number, int) and number < 1:
+                raise BadSetting(f"{one.name} is {number}; every size is 1 or more")
+        if not min(self.std) > 0:
+            raise BadSetting(f"std is {self.std}; pixels are divided by it, so above 0")
         if self.image_size % self.patch:
             raise BadSetting(
                 f"image_size {self.image_size} is no multiple of patch {self.patch}: "

@@ -22,8 +22,8 @@ from typing import Any
 
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
-from tempme.experiments.typed import typed
 from tempme.training.recipe import Recipe
+from tempme.typed import typed
 from tempme.zoo import System, system
 
 SCENES = "scenes"
@@ -46,9 +46,7 @@ class SystemSettings:
         """The system with its overruled settings."""
         row = system(self.name, backbone=self.backbone, frames=self.frames)
         tuning = typed(type(row.tuning), self.tuning, "system.tuning")
-        compression = typed(
-            type(row.compression), _with_numbers(self.compression), "system.compression"
-        )
+        compression = typed(type(row.compression), self.compression, "system.compression")
         return replace(
             row,
             tuning=replace(row.tuning, **tuning),
@@ -156,16 +154,6 @@ def _kind_of_data(table: object) -> type[SceneData] | type[VideoData]:
     if name not in (FOLDER, *DATASETS):
         raise UnknownName.among("data set", str(name), [SCENES, FOLDER, *DATASETS])
     return VideoData
-
-
-def _with_numbers(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML keys are strings; those of a table from blocks to numbers are blocks."""
-    return {
-        name: {int(key) if key.isdecimal() else key: value for key, value in setting.items()}
-        if isinstance(setting, Mapping)
-        else setting
-        for name, setting in settings.items()
-    }
 
 
 def _change(table: dict[str, Any], change: str) -> None:

@@ -14,10 +14,11 @@ _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 def typed(kind: type, table: object, where: str) -> dict[str, Any]:
-    """The values of a table for the dataclass `kind`; lists become tuples, nothing else changes.
+    """The values of a table for the dataclass `kind`.
 
-    `where` is what the table is called. BadSetting for a value of another type or one that is
-    missing, UnknownName for a key that `kind` does not have.
+    Lists become tuples, and keys that are numbers, which TOML has as strings, become numbers;
+    nothing else changes. `where` is what the table is called. BadSetting for a value of another
+    type or one that is missing, UnknownName for a key that `kind` does not have.
     """
     if not isinstance(table, Mapping):
         raise BadSetting(f"{where} is {table!r}; it is a table of settings")
@@ -26,7 +27,7 @@ def typed(kind: type, table: object, where: str) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise UnknownName.among(f"setting of {where}", str(name), known)
-        values[name] = tuple(value) if isinstance(value, list) else value
+        values[name] = _as_python(value)
         try:
             TypeAdapter(hints[name], config=_STRICT).validate_python(values[name])
         except ValidationError as reason:
@@ -38,3 +39,9 @@ def typed(kind: type, table: object, where: str) -> dict[str, Any]:
         if is_needed and one.name not in values:
             raise BadSetting(f"{where}.{one.name} is missing; it has no default")
     return values
+
+
+def _as_python(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {int(key) if str(key).isdecimal() else key: item for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
