@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -160,7 +159,8 @@ def load_folder(folder: Path) -> Retriever:
         raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
     described = Described(**typed(Described, table, str(folder / SYSTEM)))
     made, base = described.system(), described.base
-    misfit = _misfit(made, state, whole=base is None)
+    clip = assemble(made, Clip(made.config)) if base is None else build(made, base).clip
+    misfit = _misfit(clip, state, whole=base is None)
     if misfit:
         raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: {misfit}")
     broken = next((name for name in sorted(state) if not state[name].isfinite().all()), None)
@@ -169,7 +169,6 @@ def load_folder(folder: Path) -> Retriever:
             f"{folder / WEIGHTS}: {broken} holds values that are not finite; it is damaged, or its "
             "training went astray"
         )
-    clip = assemble(made, Clip(made.config)) if base is None else build(made, base).clip
     clip.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     origin = described.origin or str(folder)
@@ -212,10 +211,8 @@ def _method(table: Mapping[str, Any], kinds: Mapping[str, type], kind: str) -> A
     return kinds[method](**typed(kinds[method], settings, kind))
 
 
-def _misfit(made: System, state: Mapping[str, Tensor], *, whole: bool) -> str:
-    """What of the weights does not fit the system, of which nothing is allocated; empty if all."""
-    with torch.device("meta"):
-        clip = assemble(made, Clip(made.config))
+def _misfit(clip: Clip, state: Mapping[str, Tensor], *, whole: bool) -> str:
+    """Which of the weights do not fit, and how; empty if all do."""
     wanted = clip.state_dict()
     lacking = set(wanted if whole else _learning(clip)) - state.keys()
     if lacking:
