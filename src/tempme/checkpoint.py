@@ -63,7 +63,7 @@ class Described:
             pooling=_method(self.pooling, POOLINGS, "pooling"),
             backbone=self.backbone
             if isinstance(self.backbone, str)
-            else ClipConfig(**typed(ClipConfig, self.backbone, "backbone")),
+            else typed(ClipConfig, self.backbone, "backbone"),
             frames=self.frames,
             max_words=self.max_words,
         )
@@ -157,7 +157,7 @@ def load_folder(folder: Path) -> Retriever:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
     if table.get("format") != FORMAT:
         raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
-    described = Described(**typed(Described, table, str(folder / SYSTEM)))
+    described = typed(Described, table, str(folder / SYSTEM))
     made, base = described.system(), described.base
     clip = assemble(made, Clip(made.config)) if base is None else build(made, base).clip
     misfit = _misfit(clip, state, whole=base is None)
@@ -208,7 +208,7 @@ def _method(table: Mapping[str, Any], kinds: Mapping[str, type], kind: str) -> A
     method, settings = str(table.get("method")), {k: v for k, v in table.items() if k != "method"}
     if method not in kinds:
         raise UnknownName.among(kind, method, kinds)
-    return kinds[method](**typed(kinds[method], settings, kind))
+    return typed(kinds[method], settings, kind)
 
 
 def _misfit(clip: Clip, state: Mapping[str, Tensor], *, whole: bool) -> str:

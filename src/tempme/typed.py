@@ -1,23 +1,30 @@
-"""A table of a file -> settings of the types that they have, or which key is wrong, and why."""
+"""A table of a file -> the dataclass that it describes, or which key is wrong, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tempme.errors import BadSetting, UnknownName
 
+Kind = TypeVar("Kind")
+
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-def typed(kind: type, table: object, where: str) -> dict[str, Any]:
-    """The values of a table for the dataclass `kind`.
+def typed(kind: type[Kind], table: object, where: str) -> Kind:
+    """The dataclass `kind` with the values of a table; errors: `values_of`."""
+    return kind(**values_of(kind, table, where))
 
-    Lists become tuples, and keys that are numbers, which TOML has as strings, become numbers;
-    nothing else changes. `where` is what the table is called. BadSetting for a value of another
+
+def values_of(kind: type[Any], table: object, where: str) -> dict[str, Any]:
+    """The values of a table for the dataclass `kind`; `where` is what the table is called.
+
+    Lists become tuples, keys that are numbers, which TOML and JSON have as strings, become numbers,
+    and a table for a dataclass becomes one; nothing else changes. BadSetting for a value of another
     type or one that is missing, UnknownName for a key that `kind` does not have.
     """
     if not isinstance(table, Mapping):
@@ -27,18 +34,25 @@ def typed(kind: type, table: object, where: str) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise UnknownName.among(f"setting of {where}", str(name), known)
-        values[name] = _as_python(value)
-        try:
-            TypeAdapter(hints[name], config=_STRICT).validate_python(values[name])
-        except ValidationError as reason:
-            wanted = dict.fromkeys(error["msg"] for error in reason.errors())
-            said = " or ".join(wanted).replace("Input", "it").replace("Field", "one more is")
-            raise BadSetting(f"{where}.{name} is {value!r}: {said}") from reason
+        values[name] = _value(hints[name], value, f"{where}.{name}")
     for one in fields(kind):
         is_needed = one.default is MISSING and one.default_factory is MISSING
         if is_needed and one.name not in values:
             raise BadSetting(f"{where}.{one.name} is missing; it has no default")
     return values
+
+
+def _value(hint: Any, value: object, where: str) -> Any:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return typed(hint, value, where)
+    made = _as_python(value)
+    try:
+        TypeAdapter(hint, config=_STRICT).validate_python(made)
+    except ValidationError as reason:
+        wanted = dict.fromkeys(error["msg"] for error in reason.errors())
+        said = " or ".join(wanted).replace("Input", "it").replace("Field", "one more is")
+        raise BadSetting(f"{where} is {value!r}: {said}") from reason
+    return made
 
 
 def _as_python(value: object) -> object:

@@ -23,7 +23,7 @@ from typing import Any
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.training.recipe import Recipe
-from tempme.typed import typed
+from tempme.typed import typed, values_of
 from tempme.zoo import System, system
 
 SCENES = "scenes"
@@ -45,8 +45,8 @@ class SystemSettings:
     def system(self) -> System:
         """The system with its overruled settings."""
         row = system(self.name, backbone=self.backbone, frames=self.frames)
-        tuning = typed(type(row.tuning), self.tuning, "system.tuning")
-        compression = typed(type(row.compression), self.compression, "system.compression")
+        tuning = values_of(type(row.tuning), self.tuning, "system.tuning")
+        compression = values_of(type(row.compression), self.compression, "system.compression")
         return replace(
             row,
             tuning=replace(row.tuning, **tuning),
@@ -143,7 +143,7 @@ class Experiment:
                 f"{origin} has tables {sorted(table)}; it needs [system] and may have "
                 f"{', '.join(sorted(kinds.keys() - {'system'}))}"
             )
-        parts = {key: kinds[key](**typed(kinds[key], value, key)) for key, value in table.items()}
+        parts = {key: typed(kinds[key], value, key) for key, value in table.items()}
         return cls(name=name, **parts)
 
 

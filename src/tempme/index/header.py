@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from tempme.errors import BadIndex, BadSetting
 from tempme.files import replacing
+from tempme.typed import typed
 
 FORMAT = 1
 NAME = "index.json"
@@ -73,6 +74,6 @@ def read_header(folder: Path) -> Header:
     if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
         raise BadIndex(f"the index {folder} has a format that this version does not know")
     try:
-        return Header(**{**fields, "cutting": Cutting(**fields["cutting"])})
-    except (KeyError, TypeError) as error:
-        raise BadIndex(f"the index {folder} cannot be read: {NAME}: {error}") from error
+        return typed(Header, fields, NAME)
+    except BadSetting as error:
+        raise BadIndex(f"the index {folder} cannot be read: {error}") from error
