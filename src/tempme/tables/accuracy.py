@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tempme.results import Run, summarize
-from tempme.tables.markdown import NOTHING, number, spread, table, without_empty
+from tempme.tables.markdown import NOTHING, middle, number, spread, table, without_empty
 from tempme.tables.paper import Quoted, Table, quoted_for
 from tempme.zoo import SYSTEMS
 
@@ -45,7 +45,7 @@ def short_table(found: Mapping[str, Summary]) -> str:
         ("learns (M)", _learns),
         *((f"{part} R@1", _score(part, "t2v", "r1")) for part in SCENE_PARTS),
         ("twins told apart (%)", _twins),
-        ("videos/s", lambda one: spread(one.get("videos_per_second"))),
+        ("videos/s", lambda one: middle(one.get("videos_per_second"))),
         ("seeds", _seeds),
     ]
     return f"{_table(few, columns, keep_empty=False)}\n\n{measured_on(few)}"
@@ -59,7 +59,7 @@ def full_table(found: Mapping[str, Summary], paper: Mapping[tuple[str, str], Tab
         ("as the paper counts", lambda one: _cost(one, "gflops_paper", 2)),
         ("learns (M)", _learns),
         *_accuracy(found),
-        ("videos/s", lambda one: spread(one.get("videos_per_second"))),
+        ("videos/s", lambda one: middle(one.get("videos_per_second"))),
         ("training (s)", lambda one: spread(one.get("training_seconds"), digits=0)),
         ("peak memory (MB)", lambda one: spread(one.get("peak_memory_mb"), digits=0)),
         ("seeds", _seeds),
@@ -77,7 +77,7 @@ def every_metric(found: Mapping[str, Summary]) -> str:
             part,
             DIRECTIONS[direction],
             *(spread(scores.get(key), digits=2) for key in (*SCORES, "r50", "rsum")),
-            spread(scores.get("num_queries"), digits=0).partition(" ")[0],
+            middle(scores.get("num_queries"), digits=0),
         ]
         for name, summary in found.items()
         for part, directions in summary["metrics"].items()

@@ -32,10 +32,14 @@ def number(value: float | int | None, *, digits: int = 1) -> str:
 
 def spread(value: Mapping[str, Any] | None, *, digits: int = 1) -> str:
     """Mean ± sample standard deviation of a summary's {mean, spread, runs}."""
-    if value is None:
-        return NOTHING
-    middle = number(value["mean"], digits=digits)
-    return middle if value["spread"] is None else f"{middle} ± {value['spread']:.{digits}f}"
+    if value is None or value["spread"] is None:
+        return middle(value, digits=digits)
+    return f"{middle(value, digits=digits)} ± {value['spread']:.{digits}f}"
+
+
+def middle(value: Mapping[str, Any] | None, *, digits: int = 1) -> str:
+    """The mean alone: what is measured once for all seeds has no spread over them."""
+    return number(None if value is None else value["mean"], digits=digits)
 
 
 def rewrite(text: str, parts: Mapping[str, str], *, document: object = "the document") -> str:
