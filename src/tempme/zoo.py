@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ from tempme.tuning import (
 )
 
 if TYPE_CHECKING:
+    from tempme.clip.model import Clip
     from tempme.retriever import Retriever
 
 
@@ -72,10 +75,9 @@ class System:
         import torch
 
         from tempme.assembly import assemble
-        from tempme.clip.model import Clip
 
         with torch.device("meta"):
-            clip = assemble(self, Clip(self.config))
+            clip = assemble(self, copy.deepcopy(_without_numbers(self.config)))
         return sum(p.numel() for p in clip.parameters() if p.requires_grad)
 
     def build(
@@ -89,6 +91,17 @@ class System:
         from tempme.checkpoint import build
 
         return build(self, weights, **options)  # type: ignore[arg-type]
+
+
+@cache
+def _without_numbers(config: ClipConfig) -> Clip:
+    """A backbone of which nothing is allocated."""
+    import torch
+
+    from tempme.clip.model import Clip
+
+    with torch.device("meta"):
+        return Clip(config)
 
 
 def _sizes(backbone: str | ClipConfig) -> ClipConfig:
