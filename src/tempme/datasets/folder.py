@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def _pair(source: Path, line: int, row: Mapping[str, Any], known: dict[str, bool
     file, caption = (_word(source, line, row, name) for name in ("file", "caption"))
     video = source.parent / file
     if file not in known:
-        known[file] = video.is_file()
+        # Unlike Path.is_file, this is False for a name that no file can have.
+        known[file] = os.path.isfile(video)  # noqa: PTH113
     if not known[file]:
         raise _bad(source, line, f"names {file!r}, which is not there", "paths are relative to it")
     start, end = (_seconds(source, line, row, name) for name in ("start", "end"))
@@ -131,7 +133,7 @@ def _seconds(source: Path, line: int, row: Mapping[str, Any], name: str) -> floa
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not math.isfinite(seconds) or seconds < 0:
         raise _bad(source, line, f"has {name} {value!r}", f"give {name} in seconds, 0 or more")
