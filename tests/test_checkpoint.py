@@ -151,6 +151,13 @@ def test_what_does_not_fit_is_refused(kind: str, says: str, saved: Path) -> None
         tempme.load(saved)
 
 
+def test_a_tokenizer_of_another_model_is_refused_where_it_is_needed(saved: Path) -> None:
+    retriever = tempme.load(saved)
+    assert retriever.tokenizer.vocab > SMALL.vocab
+    with pytest.raises(BadWeights, match="knows 49408 ids, the text encoder 50"):
+        retriever.encode_texts(["a dog"])
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises((BadWeights, BadSetting)):
         tempme.load(tmp_path)

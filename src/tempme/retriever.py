@@ -17,7 +17,7 @@ from tempme import precision as numbers
 from tempme.clip.layers import fold
 from tempme.clip.model import Clip
 from tempme.clip.tokenizer import Tokenizer
-from tempme.errors import BadSetting
+from tempme.errors import BadSetting, BadWeights
 from tempme.tokens import Tokens
 from tempme.zoo import System, check_frames, settings_of
 
@@ -254,6 +254,12 @@ class Retriever(nn.Module):
         return None if mask is None else mask.to(self.device)
 
     def _ids(self, texts: Sequence[str]) -> Tensor:
+        known, rows = self.tokenizer.vocab, self.clip.config.vocab
+        if known > rows:
+            raise BadWeights(
+                f"the tokenizer knows {known} ids, the text encoder {rows}: they are not of one "
+                f"model"
+            )
         ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
         return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
 
