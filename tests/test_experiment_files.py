@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from tempme.sources import SOURCES
 ROOT = Path(__file__).parents[1] / "experiments"
 SETS = ("msrvtt", "activitynet", "didemo", "lsmdc", "msvd", "vatex")
 FILES = sorted(path for name in SETS for path in (ROOT / name).glob("*.toml"))
+ABLATIONS = sorted((ROOT / "scenes-ablations").glob("*.toml"))
 
 # Tokens of a video after the last block, and "GFLOPs" as the paper prints them, by experiment.
 COSTS: dict[str, tuple[int, float | None]] = {
@@ -69,9 +72,9 @@ class Point(NamedTuple):
     gflops: float | None
 
 
-def points() -> list[Point]:
+def points(files: Sequence[Path] = FILES) -> list[Point]:
     found = []
-    for path in FILES:
+    for path in files:
         for sets, name, tokens, gflops in POINT.findall(path.read_text("utf-8")):
             words = shlex.split(sets)
             assert set(words[::2]) == {"--set"}
@@ -160,6 +163,24 @@ def test_costs_are_those_of_the_paper(name: str) -> None:
 def test_points_of_a_family_do_what_their_line_says(point: Point) -> None:
     experiment, _ = read(point.path, point.changes)
     check_cost(experiment, point.tokens, point.gflops)
+
+
+@pytest.mark.parametrize("point", points(ABLATIONS), ids=lambda point: point.name)
+def test_ablations_on_scenes_do_what_their_line_says(point: Point) -> None:
+    system = Experiment.read(point.path, point.changes).system.system()
+    told = (total_tokens(system.plan()), round(system.cost().gflops_paper, 2))
+    assert told == (point.tokens, point.gflops)
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=name_of)
+def test_ablations_on_scenes_are_alike_but_for_what_they_ask(path: Path) -> None:
+    base, one = Experiment.read(ROOT / "scenes/tempme.toml"), Experiment.read(path)
+    assert one.data == base.data
+    if path.stem == "no-positions":  # which have a learning rate of their own
+        assert one.recipe == replace(base.recipe, rates={})
+        assert one.system == replace(base.system, compression={"positions": False})
+    else:
+        assert (one.recipe, one.system) == (base.recipe, base.system)
 
 
 def test_families_have_points_of_different_names_and_plans() -> None:
