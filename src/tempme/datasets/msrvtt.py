@@ -65,21 +65,28 @@ def read(annotations: Path, split: str, *, train: str = "9k") -> Split:
     if split == "test":
         return Split("msrvtt/test-1k-A", _test_pairs(annotations))
     wanted = videos(annotations, split, train=train)
-    return Split(f"msrvtt/{split}-{train}", _captions(annotations, wanted))
+    published = read_json(annotations / CAPTIONS, Published)
+    return Split(f"msrvtt/{split}-{train}", _captions(published, wanted))
 
 
 def official_videos(annotations: Path, split: str) -> tuple[str, ...]:
     """Video ids of the split that the data set was published with (6,513 / 497 / 2,990)."""
-    if split not in OFFICIAL:
-        raise unknown_split("msrvtt-full", split, OFFICIAL)
-    listed = read_json(annotations / CAPTIONS, Published).videos
-    return tuple(video.video_id for video in listed if video.split == OFFICIAL[split])
+    return _official(annotations, split)[0]
 
 
 def read_official(annotations: Path, split: str) -> Split:
     """All captions of the published split."""
-    wanted = official_videos(annotations, split)
-    return Split(f"msrvtt-full/{split}", _captions(annotations, wanted))
+    wanted, published = _official(annotations, split)
+    return Split(f"msrvtt-full/{split}", _captions(published, wanted))
+
+
+def _official(annotations: Path, split: str) -> tuple[tuple[str, ...], Published]:
+    """Video ids of a published split, and the file that lists them with all captions."""
+    if split not in OFFICIAL:
+        raise unknown_split("msrvtt-full", split, OFFICIAL)
+    published = read_json(annotations / CAPTIONS, Published)
+    ids = (video.video_id for video in published.videos if video.split == OFFICIAL[split])
+    return tuple(ids), published
 
 
 def _ids(path: Path) -> tuple[str, ...]:
@@ -93,9 +100,9 @@ def _test_pairs(annotations: Path) -> tuple[Pair, ...]:
     return tuple(Pair(row.video_id, row.sentence) for row in read_rows(annotations / TEST, Row))
 
 
-def _captions(annotations: Path, wanted: tuple[str, ...]) -> tuple[Pair, ...]:
+def _captions(published: Published, wanted: tuple[str, ...]) -> tuple[Pair, ...]:
     """Every caption of the wanted videos, video by video in the order wanted."""
     captions: dict[str, list[str]] = {video: [] for video in wanted}
-    for sentence in read_json(annotations / CAPTIONS, Published).sentences:
+    for sentence in published.sentences:
         captions.get(sentence.video_id, []).append(sentence.caption)
     return tuple(Pair(video, caption) for video in wanted for caption in captions[video])
