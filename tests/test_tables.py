@@ -16,6 +16,7 @@ import pytest
 from results_material import put, run, scores
 
 from tempme.errors import BadDataset
+from tempme.experiments.settings import set_key
 from tempme.results import read_experiments, read_runs, summarize
 from tempme.tables import render, rewrite, stale, write
 from tempme.tables.__main__ import main
@@ -62,12 +63,7 @@ def test_committed_runs_have_the_settings_of_their_experiment() -> None:
             line = re.search(rf"# +(--set .+?) +-> {path.parent.name}:", text)
             assert line, path
             for change in shlex.split(line[1])[1::2]:
-                where, _, value = change.partition("=")
-                part, *names = where.split(".")
-                table = wanted[part]
-                for name in names[:-1]:
-                    table = table.setdefault(name, {})
-                table[names[-1]] = tomllib.loads(f"value = {value}")["value"]
+                set_key(wanted, change)
         for part, keys in wanted.items():
             for key, value in keys.items():
                 assert result["settings"][part][key] == value, f"{path}: {part}.{key}"

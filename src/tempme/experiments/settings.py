@@ -125,7 +125,7 @@ class Experiment:
         except (OSError, ValueError) as reason:
             raise BadSetting(f"{path} is no experiment: {reason}") from reason
         for change in changes:
-            _change(table, change)
+            set_key(table, change)
         return cls.of(f"{path.parent.name}/{path.stem}", table, path)
 
     @classmethod
@@ -147,16 +147,7 @@ class Experiment:
         return cls(name=name, **parts)
 
 
-def _kind_of_data(table: object) -> type[SceneData] | type[VideoData]:
-    name = table.get("name", SCENES) if isinstance(table, Mapping) else SCENES
-    if name == SCENES:
-        return SceneData
-    if name not in (FOLDER, *DATASETS):
-        raise UnknownName.among("data set", str(name), [SCENES, FOLDER, *DATASETS])
-    return VideoData
-
-
-def _change(table: dict[str, Any], change: str) -> None:
+def set_key(table: dict[str, Any], change: str) -> None:
     """Set one key of a table, or of a table in it, from `table.key=value`, as TOML has it."""
     where, _, value = change.partition("=")
     *sections, key = where.strip().split(".")
@@ -170,3 +161,12 @@ def _change(table: dict[str, Any], change: str) -> None:
         table[key] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         table[key] = value  # a bare word is a string
+
+
+def _kind_of_data(table: object) -> type[SceneData] | type[VideoData]:
+    name = table.get("name", SCENES) if isinstance(table, Mapping) else SCENES
+    if name == SCENES:
+        return SceneData
+    if name not in (FOLDER, *DATASETS):
+        raise UnknownName.among("data set", str(name), [SCENES, FOLDER, *DATASETS])
+    return VideoData
