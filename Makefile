@@ -40,7 +40,7 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/decode.py
 
 docs: setup  ## docstrings -> docs/methods.md
-	$(BIN)/python -m tempme.methods docs/methods.md
+	PYTHONPATH=tools $(BIN)/python -m documents methods
 
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -62,13 +62,12 @@ endef
 $(foreach seed,$(SEEDS),$(eval $(call rule_of_seed,$(seed))))
 
 $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$(RESULTS)/%/seed-$(seed).json)
-	$(BIN)/python -m tempme.results $@
+	$(BIN)/python -m tempme.results.runs $@
 
 results: $(patsubst %,$(RESULTS)/%.json,$(filter scenes/%,$(EXPERIMENTS)))  ## train what results/scenes lacks
 
 tables: setup  ## results/ -> the tables of README and docs/results.md, and the plots
-	$(BIN)/python -m tempme.plots
-	$(BIN)/python -m tempme.tables
+	PYTHONPATH=tools $(BIN)/python -m documents plots tables
 
 STAGES := frames frames-hard frames-order videos
 model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet cores)

@@ -24,7 +24,7 @@ import av
 import numpy as np
 
 import tempme
-from tempme.results import environment, machine
+from tempme.results.runs import environment, machine
 from tempme.video import Failure, Frames, VideoWindows, decode, load, load_windows, windows
 from tempme.video.transforms import square, square_by_pillow
 

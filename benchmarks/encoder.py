@@ -18,9 +18,11 @@ from typing import Any
 
 import torch
 
-from tempme import benchmark, results, zoo
-from tempme.benchmark import Job, Shared
-from tempme.retriever import Retriever
+from tempme.evaluation import timing as benchmark
+from tempme.evaluation.timing import Job, Shared
+from tempme.results import runs as results
+from tempme.retriever.retriever import Retriever
+from tempme.systems import table as zoo
 from tempme.tuning import Full, LoRA
 
 ROOT = Path(__file__).parents[1]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from tempme import benchmark
-from tempme.benchmark import Encoding
-from tempme.checkpoint import build
+from tempme.evaluation import timing as benchmark
+from tempme.evaluation.timing import Encoding
 from tempme.experiments import Experiment
-from tempme.results import read_experiments, summarize, write
+from tempme.results.runs import read_experiments, summarize, write
+from tempme.retriever.checkpoint import build
 
 ROOT = Path(__file__).parents[1]
 VIDEOS, ROUNDS = 8, 7

@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tempme import benchmark, results, zoo
-from tempme.benchmark import Encoding
-from tempme.retriever import Retriever
+from tempme.evaluation import timing as benchmark
+from tempme.evaluation.timing import Encoding
+from tempme.results import runs as results
+from tempme.retriever.retriever import Retriever
+from tempme.systems import table as zoo
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS, FRAMES, WINDOW, ROUNDS = ("tempme", "tome"), 96, 12, 3

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.index.lance import LanceStore
 from tempme.index.moments import Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.stores.lance import LanceStore
 
 WIDTH, MOMENTS_PER_VIDEO, TOPICS = 512, 20, 1000
 QUERIES = 20

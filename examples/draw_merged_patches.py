@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image
 
 import tempme
-from tempme.comparison import read_model, sides
-from tempme.datasets.scenes import scenes, write_video
-from tempme.figure import Panel, draw, save
+from tempme.drawing.comparison import read_model, sides
+from tempme.drawing.figure import Panel, draw, save
+from tempme.scenes import scenes, write_video
 from tempme.video import Failure, load
 
 

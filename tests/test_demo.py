@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from terminals import Terminal
 
 from tempme import demo
 from tempme.datasets.pairs import Pair
 from tempme.demo import Search, ask, build_index, draw_sheet, make_videos
+from tempme.drawing.contact_sheet import contact_sheet
 from tempme.errors import BadSetting
 from tempme.index import Hit, Index, Progress
-from tempme.sheet import contact_sheet
+from terminals import Terminal
 
 FEW = {"NUM_SHORT": 4, "NUM_LONG": 1, "SCENES_IN_LONG": 3}
 VIDEOS = 4 + 4 + 1

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning import moved
 from test_systems import TINY
 
 import tempme
-from tempme import zoo
+from learning import moved
+from tempme.atomic import replacing
 from tempme.errors import BadWeights
-from tempme.files import replacing
+from tempme.systems import table as zoo
 from tempme.training.checkpoints import WholeCheckpoints
 
 

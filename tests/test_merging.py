@@ -7,14 +7,14 @@ from functools import cache
 from typing import Any
 
 import pytest
-import reference
 import torch
-from golden_files import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+import reference
+from golden_files import GOLDEN
 from tempme.errors import BadSetting
 from tempme.merging import concatenate, fuse, join_clips, match, merge
 from tempme.tokens import Tokens

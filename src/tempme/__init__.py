@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tempme.checkpoint import load
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
-    from tempme.official import from_official
-    from tempme.retriever import Retriever
-    from tempme.tracing import Trace, trace
-    from tempme.zoo import System, system, systems
+    from tempme.retriever.checkpoint import load
+    from tempme.retriever.release import from_official
+    from tempme.retriever.retriever import Retriever
+    from tempme.retriever.tracing import Trace, trace
+    from tempme.systems.table import System, list_systems, system
 
 _HOME = {
     "Hit": "tempme.index",
     "Index": "tempme.index",
-    "Retriever": "tempme.retriever",
-    "System": "tempme.zoo",
+    "Retriever": "tempme.retriever.retriever",
+    "System": "tempme.systems.table",
     "TempmeError": "tempme.errors",
-    "Trace": "tempme.tracing",
-    "from_official": "tempme.official",
-    "load": "tempme.checkpoint",
-    "system": "tempme.zoo",
-    "systems": "tempme.zoo",
-    "trace": "tempme.tracing",
+    "Trace": "tempme.retriever.tracing",
+    "from_official": "tempme.retriever.release",
+    "list_systems": "tempme.systems.table",
+    "load": "tempme.retriever.checkpoint",
+    "system": "tempme.systems.table",
+    "trace": "tempme.retriever.tracing",
 }
 
 __all__ = [
@@ -41,9 +41,9 @@ __all__ = [
     "TempmeError",
     "Trace",
     "from_official",
+    "list_systems",
     "load",
     "system",
-    "systems",
     "trace",
 ]
 

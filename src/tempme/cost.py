@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tempme.clip.config import ClipConfig
+from tempme.backbones.config import ClipConfig
 from tempme.schedule import Step
 
 FRAMES_IN_PAPER_PATCHES = 12

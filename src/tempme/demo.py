@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tempme.datasets.pairs import Pair
-from tempme.datasets.scenes import Scene, scenes, write_video
+from tempme.drawing.contact_sheet import Row, contact_sheet
 from tempme.index import Hit, Index, Progress, Report, open_or_create
-from tempme.sheet import Row, contact_sheet
+from tempme.scenes import Scene, scenes, write_video
 from tempme.video import Failure, load
 
 CODECS = {"libx264": ".mp4", "libx265": ".mp4", "mpeg4": ".avi", "libvpx-vp9": ".webm"}

@@ -58,7 +58,7 @@ def scenes(
     from rich.console import Console
     from rich.progress import Progress
 
-    from tempme.datasets.scenes.recording import CAPTIONS, write
+    from tempme.scenes.recording import CAPTIONS, write
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

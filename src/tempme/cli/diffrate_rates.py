@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from tempme.atomic import replacing
 from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, say
-from tempme.files import replacing
 
 app = typer.Typer(add_completion=False)
 FAR = 0.02  # of the dense model's multiply-adds
@@ -44,7 +44,7 @@ def diffrate_rates(
 
     What it prints is the system table of an experiment, with the rates as integers.
     """
-    from tempme.rates import Learning, learn
+    from tempme.training.diffrate import Learning, learn
 
     settings = Learning(
         target,

@@ -45,8 +45,8 @@ def evaluate(
 
     import tempme
     from tempme.datasets.table import FOLDER, open_split
-    from tempme.evaluation import evaluate as evaluate_split
-    from tempme.ranks import checked_ties
+    from tempme.evaluation.evaluate import evaluate as evaluate_split
+    from tempme.evaluation.ranks import checked_ties
 
     policy = checked_ties(ties)
     pairs = open_split(dataset, split, annotations=annotations, part=part)

@@ -36,7 +36,7 @@ def push(
 
     The token is that of `hf auth login`, or HF_TOKEN.
     """
-    from tempme.checkpoint import load_folder
+    from tempme.retriever.checkpoint import load_folder
 
     page = load_folder(folder).push_to_hub(repo_id, result=result, private=private, license=license)
     if as_json:

@@ -14,7 +14,7 @@ from tempme.errors import BadSetting
 
 if TYPE_CHECKING:
     from tempme.schedule import Step
-    from tempme.zoo import System
+    from tempme.systems.table import System
 
 app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")
@@ -94,7 +94,7 @@ def show(
 
 def show_schedule(name: str, backbone: str, frames: int, *, as_json: bool) -> None:
     """The table of blocks, what its rarer columns count, and the cost."""
-    from tempme.zoo import system as row_of
+    from tempme.systems.table import system as row_of
 
     found = row_of(name, backbone=backbone, frames=frames)
     facts = _document(found, backbone)

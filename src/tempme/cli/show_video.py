@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tempme.cli.output import print_json, print_line, say, shown_path
 
 if TYPE_CHECKING:
-    from tempme.comparison import Model, Side
-    from tempme.figure import Panel
+    from tempme.drawing.comparison import Model, Side
+    from tempme.drawing.figure import Panel
     from tempme.video import Frames
 
 BESIDE = "tome"  # what every system is drawn next to
@@ -27,9 +27,9 @@ def show_video(
     as_json: bool,
 ) -> None:
     """Draw what merges, and say where and what."""
-    from tempme.comparison import read_model
-    from tempme.figure import Panel, checked, draw, save
-    from tempme.tracing import trace
+    from tempme.drawing.comparison import read_model
+    from tempme.drawing.figure import Panel, checked, draw, save
+    from tempme.retriever.tracing import trace
 
     checked(out)
     given = read_model(model, backbone=backbone)
@@ -56,7 +56,7 @@ def show_video(
 
 def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
     """ToMe and the system; a tuning that changed its backbone leaves none for ToMe."""
-    from tempme.comparison import sides
+    from tempme.drawing.comparison import sides
     from tempme.errors import BadWeights
 
     try:

@@ -17,10 +17,10 @@ def systems(
     as_json: AsJson = False,
 ) -> None:
     """List the systems: what learns, which tokens survive, what a video costs."""
-    from tempme.methods import facts
-    from tempme.zoo import system, systems
+    from tempme.systems.facts import facts
+    from tempme.systems.table import list_systems, system
 
-    rows = [facts(system(name, backbone=backbone, frames=frames)) for name in systems()]
+    rows = [facts(system(name, backbone=backbone, frames=frames)) for name in list_systems()]
     if as_json:
         print_json({"backbone": backbone, "frames": frames, "systems": rows})
         return

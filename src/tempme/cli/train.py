@@ -40,7 +40,7 @@ def train(
     `tempme train diffrate-rates` learns what DiffRate prunes and merges.
     """
     from tempme.experiments import Experiment, run
-    from tempme.results import write
+    from tempme.results.runs import write
     from tempme.training import Devices
 
     settings = Experiment.read(experiment, changes or ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import Any, ClassVar, Protocol
 
-from tempme.clip.layers import Layer
+from tempme.backbones.layers import Layer
 from tempme.compression.diffrate import DiffRate
 from tempme.compression.evit import EViT
 from tempme.compression.keep import Keep

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tempme.clip.layers import Cues, Layer
+from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
 from tempme.errors import BadSetting
 from tempme.merging import Selection, fuse, keep

@@ -19,7 +19,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from tempme.clip.layers import Cues, Layer
+from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
 from tempme.errors import BadSetting
 from tempme.merging import Selection, keep

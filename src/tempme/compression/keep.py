@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tempme.clip.layers import Layer
+from tempme.backbones.layers import Layer
 from tempme.schedule import Step, schedule
 
 

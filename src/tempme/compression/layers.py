@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from tempme.clip.layers import Cues, Layer
+from tempme.backbones.layers import Cues, Layer
 from tempme.merging import concatenate, merge
 from tempme.schedule import Step
 from tempme.tokens import Tokens

@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.layers import Cues, Layer
+from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import ImgMe
 from tempme.errors import BadSetting
 from tempme.merging import concatenate, join_clips, merge

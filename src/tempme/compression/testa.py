@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from tempme.clip.layers import Cues, Layer
+from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import ImgMe
 from tempme.errors import BadSetting
 from tempme.merging import Matching, Selection, fuse, merge, others

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tempme.clip.layers import Layer
+from tempme.backbones.layers import Layer
 from tempme.compression.layers import ImgMe
 from tempme.errors import BadSetting
 from tempme.schedule import Step, schedule

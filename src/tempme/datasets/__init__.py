@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Pair
-from tempme.datasets.scenes import Scene, clip, draw, random_scene, write, write_video
+from tempme.scenes import Scene, clip, draw, random_scene, write, write_video
 
 __all__ = ["Pair", "Scene", "clip", "draw", "load_folder", "random_scene", "write", "write_video"]

@@ -23,7 +23,7 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
-from tempme.processes import Crash, Workers
+from tempme.processes.pool import Crash, Workers
 from tempme.video import Failure
 from tempme.video.values import Pixels
 

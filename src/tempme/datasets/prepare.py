@@ -22,11 +22,11 @@ import numpy as np
 
 from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
 from tempme.errors import BadDataset, BadSetting
-from tempme.processes import Crash, each_in_processes
+from tempme.processes.pool import Crash, each_in_processes
+from tempme.video.containers.source import Deadline, Source
+from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.loading import reason_of
-from tempme.video.source import Deadline, Source
-from tempme.video.timeline import read_timeline
 from tempme.video.transforms import FILTER, display_matrix, upright
 from tempme.video.values import Failure, Pixels, Unreadable
 

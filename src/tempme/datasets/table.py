@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from tempme.datasets import activitynet, didemo, lsmdc, msrvtt, msrvtt_qa, msvd, vatex
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Split
+from tempme.datasets.published import activitynet, didemo, lsmdc, msrvtt, msrvtt_qa, msvd, vatex
 from tempme.errors import BadSetting, UnknownName
 
 FOLDER = "folder"  # the name of what is no published data set

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tempme.datasets.pairs import Video, locate
-from tempme.processes import Crash, each_in_processes
+from tempme.processes.pool import Crash, each_in_processes
 from tempme.video import Failure, VideoInfo, probe
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import tomli_w
 import torch
 
-from tempme import benchmark
-from tempme.checkpoint import build
+from tempme.atomic import replacing
 from tempme.errors import BadSetting
+from tempme.evaluation import timing as benchmark
 from tempme.experiments.scenes import Scenes, vocabulary
 from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
 from tempme.experiments.world import World
-from tempme.files import replacing
-from tempme.results import environment, peak_memory_bytes, write
-from tempme.retriever import Retriever
+from tempme.results.runs import environment, peak_memory_bytes, write
+from tempme.retriever.checkpoint import build
+from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
 

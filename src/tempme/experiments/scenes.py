@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tempme.clip.tokenizer import Tokenizer
-from tempme.datasets.batches import Pool, SceneBatches
-from tempme.datasets.scenes import PARTS, Part, Scene, clip, scenes
-from tempme.datasets.scenes.world import Split
+from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting
+from tempme.evaluation.metrics import both_directions
 from tempme.experiments.settings import SceneData
 from tempme.experiments.world import hash_of
-from tempme.metrics import both_directions
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
+from tempme.scenes import PARTS, Part, Scene, clip, scenes
+from tempme.scenes.batches import Pool, SceneBatches
+from tempme.scenes.world import Split
 from tempme.training import Batch, Batches, BegunBatches, Recipe
 from tempme.training.batches import share
 

@@ -22,9 +22,9 @@ from typing import Any
 
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
+from tempme.settings import typed, values_of
+from tempme.systems.table import System, system
 from tempme.training.recipe import Recipe
-from tempme.typed import typed, values_of
-from tempme.zoo import System, system
 
 SCENES = "scenes"
 SELECTIONS = ("last", "validation", "test")

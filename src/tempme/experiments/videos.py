@@ -11,10 +11,10 @@ from tempme.datasets.clips import ClipBatches
 from tempme.datasets.pairs import Split
 from tempme.datasets.table import FOLDER, open_split
 from tempme.errors import BadSetting
-from tempme.evaluation import evaluate
+from tempme.evaluation.evaluate import evaluate
 from tempme.experiments.settings import VideoData
 from tempme.experiments.world import hash_of
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
 from tempme.training import Batch, Batches, Recipe
 
 TEST = "test"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
 from tempme.training import Batches, Recipe
 
 

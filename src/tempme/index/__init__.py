@@ -1,10 +1,10 @@
 """A folder of videos, found again by what they show."""
 
+from tempme.index.building.report import Counts, Progress, Report
 from tempme.index.index import Index, open_or_create
 from tempme.index.moments import Hit, Video
-from tempme.index.report import Counts, Progress, Report
 from tempme.index.status import Status
-from tempme.index.store import Store
+from tempme.index.stores.store import Store
 
 __all__ = [
     "Counts",

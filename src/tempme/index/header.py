@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
-from tempme.files import replacing
-from tempme.typed import typed
+from tempme.settings import typed
 
 FORMAT = 1
 NAME = "index.json"

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadSetting, BadVideo
-from tempme.index.encode import Encoder, encode_query, encode_windows
+from tempme.index.building.encode import Encoder, encode_query, encode_windows
+from tempme.index.building.report import Progress, Report
 from tempme.index.folder import check_present, make_folder
 from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
-from tempme.index.lance import LanceStore
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -27,7 +27,6 @@ from tempme.index.model import (
     save_model,
 )
 from tempme.index.moments import Hit, Video
-from tempme.index.report import Progress, Report
 from tempme.index.search import (
     EXACT_MOMENTS,
     Request,
@@ -36,9 +35,10 @@ from tempme.index.search import (
     search_approximately,
 )
 from tempme.index.status import Status
+from tempme.index.stores.lance import LanceStore
 
 if TYPE_CHECKING:
-    from tempme.index.build import Order
+    from tempme.index.building.build import Order
 
 # A query video is compared by at most this many windows, evenly spread.
 QUERY_WINDOWS = 64
@@ -126,7 +126,7 @@ class Index:
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
         """
-        from tempme.index.build import Build, Order
+        from tempme.index.building.build import Build, Order
 
         given = [paths] if isinstance(paths, str | Path) else list(paths)
         if not given:

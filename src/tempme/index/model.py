@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tempme.errors import BadIndex, NoNetwork, WrongModel
-from tempme.index.encode import Encoder
+from tempme.index.building.encode import Encoder
 from tempme.index.header import Header
 
 # Where an index keeps the model that has no name by which it could be loaded again.
@@ -15,7 +15,7 @@ DEFAULT = "ViT-B/32:openai"
 
 def load_model(source: str) -> Encoder:
     """What `tempme.load` gives."""
-    from tempme.checkpoint import load
+    from tempme.retriever.checkpoint import load
 
     return load(source)
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
-from tempme.index.encode import why_unusable
+from tempme.index.building.encode import why_unusable
 from tempme.index.moments import Gallery, Hit
-from tempme.index.store import Store
+from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
 # much as a cold approximate search, which reads no features but needs LanceDB (1.3 s to import);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tempme.checkpoint import SHIPPED, load_folder
+from tempme.retriever.checkpoint import SHIPPED, load_folder
 
 
 def ship(folder: Path, origin: str) -> Path:

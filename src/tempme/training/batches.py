@@ -10,9 +10,9 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
-from tempme.datasets.batches import Pool
-from tempme.datasets.scenes import clip
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
+from tempme.scenes import clip
+from tempme.scenes.batches import Pool
 from tempme.tokens import Tokens
 
 

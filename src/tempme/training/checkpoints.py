@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from tempme.atomic import replacing
 from tempme.errors import BadWeights
-from tempme.files import replacing
 
 
 class WholeCheckpoints(TorchCheckpointIO):

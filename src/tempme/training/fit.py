@@ -23,8 +23,8 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.strategies import DDPStrategy
 
 from tempme.errors import BadSetting, BadWeights, MissingExtra
-from tempme.precision import has_bf16
-from tempme.retriever import Retriever
+from tempme.retriever.precision import has_bf16
+from tempme.retriever.retriever import Retriever
 from tempme.training.batches import Batches, Stream
 from tempme.training.checkpoints import WholeCheckpoints
 from tempme.training.memory import keep_freed_memory

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
 
 # Of mallopt(3): no mapping of their own for large blocks; give nothing back from the heap's end.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from tempme.errors import BadSetting
-from tempme.losses import contrastive_loss
-from tempme.optimizers import OfficialAdamW, warmup_cosine_schedule
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
 from tempme.training.batches import Batch, begun_tokens
 from tempme.training.gather import gather, gather_ids
+from tempme.training.losses import contrastive_loss
 from tempme.training.memory import checkpointed_layers, in_pieces
+from tempme.training.optimizers import OfficialAdamW, warmup_cosine_schedule
 from tempme.training.recipe import Recipe
 from tempme.training.watchers import SCORE, History, Validation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from tempme.retriever import Retriever
+from tempme.retriever.retriever import Retriever
 
 # The score by which weights are chosen, higher is better, and what else a validation found.
 Validation = Callable[[Retriever], tuple[float, Mapping[str, float]]]

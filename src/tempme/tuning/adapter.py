@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import QuickGELU
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import QuickGELU
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import Block, Layer
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import Block, Layer
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import Block, Cues, Foldable, Layer, QuickGELU, attention, size_bias
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import Block, Cues, Foldable, Layer, QuickGELU, attention, size_bias
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
 from tempme.tuning.method import DeepTuning
 
 

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.layers import Block, Cues, Layer
-from tempme.clip.text import TextTower
-from tempme.clip.vision import VisionTower
+from tempme.backbones.layers import Block, Cues, Layer
+from tempme.backbones.text import TextTower
+from tempme.backbones.vision import VisionTower
 from tempme.tokens import Tokens
 
 L = TypeVar("L", bound=Layer)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from tempme.clip.layers import Foldable
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.layers import Foldable
 from tempme.errors import BadSetting
 from tempme.tuning.method import DeepTuning
 

@@ -21,10 +21,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import Block
-from tempme.clip.model import Clip
-from tempme.clip.text import text_of
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import Block
+from tempme.backbones.text import text_of
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
 from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import Cues, Layer
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import Cues, Layer
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -20,9 +20,9 @@ from typing import Literal
 
 from torch import nn
 
-from tempme.clip.config import ClipConfig
-from tempme.clip.layers import Layer
-from tempme.clip.model import Clip
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import ClipConfig
+from tempme.backbones.layers import Layer
 from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tempme.clip.layers import Layer
-from tempme.clip.text import text_of
+from tempme.backbones.layers import Layer
+from tempme.backbones.text import text_of
 from tempme.merging import join_clips
 from tempme.tokens import Tokens
 from tempme.tuning.layers import Borrowed, Preceded, Prompts

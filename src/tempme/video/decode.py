@@ -19,8 +19,8 @@ from typing import TypeAlias
 
 import av
 
-from tempme.video.source import READING_ERRORS, Deadline, Source
-from tempme.video.timeline import Timeline
+from tempme.video.containers.source import READING_ERRORS, Deadline, Source
+from tempme.video.containers.timeline import Timeline
 
 # Decoders that can be told, packet by packet, to skip a frame that no other leans on.
 CAN_SKIP_LEAVES = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tempme.video.source import Source, check_file
+from tempme.video.containers.source import Source, check_file
 from tempme.video.transforms import square_of_image
 from tempme.video.values import Failure, Pixels, Unreadable
 

@@ -11,11 +11,11 @@ import av
 import numpy as np
 
 from tempme.errors import BadSetting
+from tempme.video.containers.source import TOTAL_SECONDS, Deadline, Source
+from tempme.video.containers.timeline import Timeline, read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.pieces import Job, describe
 from tempme.video.sampling import spread, uniform_indices, windows
-from tempme.video.source import TOTAL_SECONDS, Deadline, Source
-from tempme.video.timeline import Timeline, read_timeline
 from tempme.video.values import (
     Failure,
     Frames,

@@ -11,10 +11,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.video.containers.source import Deadline, Source
+from tempme.video.containers.timeline import Timeline
 from tempme.video.decode import Decoder
 from tempme.video.plan import plan_frames
-from tempme.video.source import Deadline, Source
-from tempme.video.timeline import Timeline
 from tempme.video.transforms import display_matrix, is_transposed, square
 from tempme.video.values import (
     OutOfTime,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
+from tempme.video.containers.timeline import Timeline
 from tempme.video.sampling import nearest
-from tempme.video.timeline import Timeline
 from tempme.video.values import SAMPLINGS, Sampling, Window
 
 # The share of a window's frames that must be distinct for keyframes to stand in for exact ones.

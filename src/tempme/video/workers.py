@@ -21,9 +21,9 @@ from threading import Event, Lock, Thread
 from typing import TypeAlias
 
 from tempme.errors import BadSetting
-from tempme.processes import OWN_GROUP, bury, cause_of_end, pipe_of
+from tempme.processes.pool import OWN_GROUP, bury, cause_of_end, pipe_of
+from tempme.video.containers.source import TOTAL_SECONDS
 from tempme.video.sampling import windows
-from tempme.video.source import TOTAL_SECONDS
 from tempme.video.values import SAMPLINGS, Failure, Sampling, VideoWindows
 from tempme.video.wire import Alive, Ready, Recipe, Task, receive, send
 

@@ -1,0 +1,1 @@
+"""Pictures of what merges and of what was found."""

@@ -1,0 +1,93 @@
+"""Systems side by side on the weights of one model, so that only what they do differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.errors import BadSetting, UnknownName
+from tempme.retriever.checkpoint import build, is_saved, load
+from tempme.retriever.retriever import Retriever
+from tempme.systems.table import SYSTEMS, System, system
+
+DEFAULT = "scenes-tiny"
+SIZES = ("image_size", "patch", "width", "layers")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A system with weights in it, and how it came by them."""
+
+    retriever: Retriever
+    note: str
+
+    @property
+    def name(self) -> str:
+        """The name of the system."""
+        return self.retriever.system.name
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights that any system can be built on.
+
+    source: what `checkpoint.load` takes. backbone: a published name where the sizes are its own,
+    for the paper's settings. saved: the retriever, if the model is one.
+    """
+
+    source: str
+    backbone: str | ClipConfig
+    saved: Retriever | None
+
+    def build(self, made: System) -> Side:
+        """The system on these weights: as trained if they were trained with it, else untrained."""
+        if self.saved is not None and self.saved.system.name == made.name:
+            return Side(self.saved, "trained")
+        backbone, _, tag = self.source.rpartition(":")
+        weights = tag if backbone in BACKBONES else self.source
+        return Side(build(made, weights, seed=0), f"not trained, on the weights of {self.source}")
+
+
+def read_model(source: str | None = None, *, backbone: str | None = None) -> Model:
+    """The model that `source` names; the shipped one, or published weights of `backbone`, if none.
+
+    BadSetting where the model has other sizes than the backbone.
+    """
+    if backbone not in (None, *BACKBONES):
+        raise UnknownName.among("backbone", str(backbone), BACKBONES)
+    if source is None:
+        source = f"{backbone}:openai" if backbone not in (None, DEFAULT) else DEFAULT
+    given = load(source)
+    sizes = given.system.config
+    if backbone is not None and not _is_size_of(sizes, backbone):
+        told = ", ".join(f"{name} {getattr(sizes, name)}" for name in SIZES)
+        raise BadSetting(
+            f"the model {source} has {told}, which is no {backbone}: leave the backbone out, or "
+            f"name a model of its size"
+        )
+    named = next((name for name in BACKBONES if _is_size_of(sizes, name)), None)
+    return Model(source, named or sizes, given if is_saved(source) else None)
+
+
+def sides(names: tuple[str, ...], *, model: Model, frames: int | None = None) -> tuple[Side, ...]:
+    """The systems on the weights of a model; those that compress alike come once, the last.
+
+    frames: of a video; None is what the model was trained with, or 12.
+    """
+    for name in names:
+        if name not in SYSTEMS:
+            raise UnknownName.among("system", name, SYSTEMS)
+    saved = model.saved
+    frames = frames or (12 if saved is None else saved.frames)
+    if saved is not None and saved.system.name in names and frames != saved.frames:
+        raise BadSetting(
+            f"the model {model.source} sees {saved.frames} frames, not {frames}: leave the number "
+            f"of frames out, or name a model trained with {frames}"
+        )
+    made = [system(name, backbone=model.backbone, frames=frames) for name in names]
+    distinct = {repr(one.compression): one for one in made}
+    return tuple(model.build(one) for one in made if distinct[repr(one.compression)] is one)
+
+
+def _is_size_of(sizes: ClipConfig, backbone: str) -> bool:
+    return all(getattr(sizes, name) == getattr(BACKBONES[backbone], name) for name in SIZES)

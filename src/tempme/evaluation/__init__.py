@@ -1,0 +1,1 @@
+"""How well and how fast a retriever is: a split's metrics, known answers, timing."""

@@ -1,0 +1,294 @@
+"""A split and a retriever -> Report: accuracy and cost together, and N beside every number."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tempme.atomic import replacing
+from tempme.datasets.frames import read_pixels
+from tempme.datasets.pairs import Split, Video, locate
+from tempme.errors import BadDataset, BadSetting
+from tempme.evaluation.known_answers import SelfTest, self_test
+from tempme.evaluation.metrics import (
+    BothDirections,
+    both_directions,
+    both_directions_dual_softmax,
+    ranks_in_blocks,
+    summarize,
+)
+from tempme.evaluation.ranks import Ties
+from tempme.processes.pool import Crash, each_in_processes
+from tempme.video import Failure
+
+if TYPE_CHECKING:
+    from tempme.cost import Cost
+    from tempme.retriever.retriever import Retriever
+
+TEXTS_AT_ONCE = 256
+# Scores that are held as one matrix (0.4 GB in fp32); beyond, ranks are counted block by block.
+MATRIX_SCORES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy of some features.
+
+    `dual_softmax` looks at all queries at once: a protocol of its own, never to be compared with
+    the plain numbers; None where the matrix is too large. `num_tied` texts have a wrong video with
+    the very score of the right one: many mean a collapsed model, whatever the ranks say.
+    """
+
+    plain: BothDirections
+    dual_softmax: BothDirections | None
+    num_tied: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """Unit features of a split (fp32), and what could not be read."""
+
+    split: Split
+    texts: NDArray[np.float32]
+    videos: NDArray[np.float32]
+    failed: dict[Video, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was evaluated, how well, at which cost, and what was left out."""
+
+    split: str
+    system: str
+    fingerprint: str
+    precision: str
+    ties: str
+    scores: Scores
+    num_texts: int
+    num_videos: int
+    num_moments: int
+    num_listed: int
+    missing: tuple[str, ...]
+    failed: dict[str, str]
+    cost: Cost
+    seconds: float
+    self_test: SelfTest
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the numbers are of the whole split."""
+        return not self.missing and not self.failed
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and plain values for JSON."""
+        return {**asdict(self), "is_complete": self.is_complete}
+
+    def save(self, path: Path) -> None:
+        """Write the JSON document."""
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+    def lines(self) -> tuple[str, ...]:
+        """CLIP4Clip's log lines, what they were computed on, and what is missing."""
+        lines = [
+            f"{self.split}, {self.system}: {self.num_texts:,} texts, {self.num_videos:,} of"
+            f" {self.num_listed:,} videos, {self.cost.gmacs:.1f} G multiply-adds a video",
+            *self.scores.plain.log_lines().splitlines(),
+        ]
+        if self.scores.dual_softmax is not None:
+            lines.append("With dual softmax over all queries (another protocol):")
+            lines.extend(self.scores.dual_softmax.log_lines().splitlines())
+        if not self.is_complete:
+            lines.append(
+                f"Not the whole split: {len(self.missing):,} videos are missing,"
+                f" {len(self.failed):,} cannot be read"
+            )
+        if self.scores.num_tied:
+            lines.append(f"{self.scores.num_tied:,} texts tie with a wrong video")
+        return tuple(lines)
+
+
+def evaluate(
+    retriever: Retriever,
+    split: Split,
+    *,
+    videos: Path | None = None,
+    batch: int = 16,
+    workers: int | None = None,
+    precision: str = "fp32",
+    ties: Ties = "optimistic",
+    on_video: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`.
+
+    `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
+    read are left out with their captions, and named in the report.
+    """
+    start = time.perf_counter()
+    frozen = retriever.for_inference(precision)
+    passed = self_test(frozen)
+    paths, missing = _paths(split, videos)
+    if not paths:
+        raise BadDataset(
+            f"none of the {len(split.videos)} videos of {split.name} is there"
+            f"{f' below {videos}' if videos else ''}; `tempme data verify` says what is looked for"
+        )
+    features = encode(
+        frozen, split.only(paths), paths=paths, batch=batch, workers=workers, on_video=on_video
+    )
+    used = features.split
+    return Report(
+        split=split.name,
+        system=retriever.system.name,
+        fingerprint=retriever.fingerprint,
+        precision=frozen.precision,
+        ties=ties,
+        scores=score(features.texts, features.videos, used, ties=ties),
+        num_texts=len(used),
+        num_videos=len(used.videos),
+        num_moments=len(used.moments),
+        num_listed=len(split.videos),
+        missing=tuple(map(str, missing)),
+        failed={str(video): reason for video, reason in features.failed.items()},
+        cost=retriever.system.cost(),
+        seconds=round(time.perf_counter() - start, 3),
+        self_test=passed,
+    )
+
+
+def score(
+    texts: NDArray[np.float32],
+    videos: NDArray[np.float32],
+    split: Split,
+    *,
+    ties: Ties = "optimistic",
+    matrix_scores: int = MATRIX_SCORES,
+) -> Scores:
+    """Accuracy of unit features (T, D) and (V, D), in the order of the split's captions, moments.
+
+    More than `matrix_scores` scores are ranked in blocks, without the dual softmax.
+    """
+    if texts.shape[:1] != (len(split),) or videos.shape[:1] != (len(split.moments),):
+        raise BadSetting(
+            f"{len(texts)} text and {len(videos)} video features, but {split.name} has"
+            f" {len(split)} captions of {len(split.moments)} moments"
+        )
+    if texts.shape[0] * videos.shape[0] > matrix_scores:
+        return _score_in_blocks(texts, videos, split, ties)
+    matrix, targets = texts @ videos.T, split.text_targets
+    right = matrix[np.arange(len(matrix)), targets]
+    return Scores(
+        plain=both_directions(matrix, targets, ties=ties),
+        dual_softmax=both_directions_dual_softmax(matrix, targets, ties=ties),
+        num_tied=int(np.count_nonzero(np.count_nonzero(matrix == right[:, None], axis=1) > 1)),
+    )
+
+
+def _score_in_blocks(
+    texts: NDArray[np.float32], videos: NDArray[np.float32], split: Split, ties: Ties
+) -> Scores:
+    if split.has_many_captions:
+        raise BadSetting(
+            f"{split.name} has {len(split):,} captions of {len(split.moments):,} moments: too many"
+            " for one matrix, which several captions per video need; evaluate a part (`Split.only`)"
+        )
+    to_video = ranks_in_blocks(texts, videos, split.text_targets, ties=ties)
+    to_text = ranks_in_blocks(videos, texts, split.video_targets, ties=ties)
+    best = ranks_in_blocks(texts, videos, split.text_targets, ties="optimistic")
+    worst = ranks_in_blocks(texts, videos, split.text_targets, ties="pessimistic")
+    return Scores(
+        plain=BothDirections(
+            t2v=summarize(to_video, num_queries=len(texts)),
+            v2t=summarize(to_text, num_queries=len(videos)),
+        ),
+        dual_softmax=None,
+        num_tied=int(np.count_nonzero(best != worst)),
+    )
+
+
+def encode(
+    retriever: Retriever,
+    split: Split,
+    *,
+    paths: Mapping[Video, Path],
+    batch: int = 16,
+    workers: int | None = None,
+    on_video: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Features of every caption and moment; moments that cannot be read leave with their captions.
+
+    Videos are decoded in worker processes while the retriever encodes.
+    """
+    start = time.perf_counter()
+    jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
+    read = partial(read_pixels, frames=retriever.frames, size=retriever.image_size)
+    rows: dict[int, NDArray[np.float32]] = {}
+    failed: dict[Video, str] = {}
+    waiting: list[tuple[int, NDArray[np.uint8]]] = []
+    for done, (job, answer) in enumerate(each_in_processes(read, jobs, workers=workers), 1):
+        number, _, moment = job
+        if isinstance(answer, (Failure, Crash)):
+            failed[moment.video] = answer.reason
+        else:
+            waiting.append((number, answer))
+        if len(waiting) == batch or (waiting and done == len(jobs)):
+            rows |= _encode_videos(retriever, waiting)
+            waiting.clear()
+        if on_video is not None:
+            on_video(done, len(jobs))
+    if not rows:
+        video, reason = next(iter(failed.items()))
+        raise BadDataset(f"no video of {split.name} can be read; the first, {video}: {reason}")
+    kept = split.only([video for video in split.videos if video not in failed])
+    place = {moment: number for number, moment in enumerate(split.moments)}
+    return Features(
+        split=kept,
+        texts=encode_texts(retriever, kept.captions),
+        videos=np.stack([rows[place[moment]] for moment in kept.moments]),
+        failed=failed,
+        seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+@torch.inference_mode()
+def encode_texts(retriever: Retriever, texts: Sequence[str]) -> NDArray[np.float32]:
+    """(T, D) unit features, some texts at a time."""
+    parts = [
+        retriever.encode_texts(texts[first : first + TEXTS_AT_ONCE]).float().cpu().numpy()
+        for first in range(0, len(texts), TEXTS_AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def _encode_videos(
+    retriever: Retriever, waiting: Sequence[tuple[int, NDArray[np.uint8]]]
+) -> dict[int, NDArray[np.float32]]:
+    """Place of the moment -> feature (D,)."""
+    pixels = np.stack([frames for _, frames in waiting])
+    features = retriever.encode_videos(retriever.transform(pixels)).float().cpu().numpy()
+    return {number: row for (number, _), row in zip(waiting, features, strict=True)}
+
+
+def _paths(split: Split, folder: Path | None) -> tuple[dict[Video, Path], tuple[Video, ...]]:
+    """The files of the split's videos, and the videos without."""
+    if folder is not None:
+        located = locate(split.videos, folder)
+        return located.paths, located.missing
+    named = [video for video in split.videos if isinstance(video, str)]
+    if named:
+        raise BadSetting(
+            f"{split.name} names its videos ({named[0]}, ...): say in which folder they are"
+        )
+    paths = {video: Path(video) for video in split.videos if Path(video).is_file()}
+    return paths, tuple(video for video in split.videos if video not in paths)

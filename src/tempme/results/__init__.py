@@ -1,0 +1,1 @@
+"""What runs and machines leave behind, as files, and as tables of anyone's runs."""

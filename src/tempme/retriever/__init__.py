@@ -1,0 +1,1 @@
+"""A system with weights in it: built, loaded, saved, described and pushed."""

@@ -1,0 +1,1 @@
+"""Published weights of every layout, read without running anything that is in them."""

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drawn_videos import draw, number_of
+from tempme.errors import BadSetting
+from tempme.video import Failure, VideoWindows, decode_many, load_windows, workers
+
+CRASHES = """
+import os, signal, time
+from tempme.video import worker, loading
+
+def read(path, **how):
+    if "crash" in path.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "hang" in path.name:
+        time.sleep(1000)
+    if "bug" in path.name:
+        raise RuntimeError("a bug")
+    if "exit" in path.name:
+        os._exit(3)
+    if "slow" in path.name:
+        for _ in range(6):
+            time.sleep(1.1)
+            how["progressed"]()
+    yield from loading.iter_windows(path, **how)
+
+worker.iter_windows = read
+worker.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [draw(folder / f"{i}.mp4", frames=30 + 60 * i) for i in range(5)]
+
+
+def test_the_same_as_in_one_process(clips: list[Path]) -> None:
+    found = dict(decode_many(clips, workers=2, size=64))
+    assert set(found) == set(clips)
+    for path in clips:
+        alone, among = load_windows(path, size=64), found[path]
+        assert isinstance(alone, VideoWindows)
+        assert isinstance(among, VideoWindows)
+        np.testing.assert_array_equal(alone.pixels, among.pixels)
+        np.testing.assert_array_equal(alone.windows, among.windows)
+        assert alone.info == among.info
+
+
+def test_long_videos_come_in_pieces(clips: list[Path]) -> None:
+    pieces = [a for _, a in decode_many(clips[-1:], workers=2, size=64, piece_windows=1)]
+    assert len(pieces) > 2
+    assert [p.is_last for p in pieces if isinstance(p, VideoWindows)][-1]
+    assert all(len(p.pixels) <= 12 for p in pieces if isinstance(p, VideoWindows))
+    assert number_of(pieces[0].pixels[0]) <= 5
+
+
+def start_faulty() -> subprocess.Popen[bytes]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", CRASHES], stderr=subprocess.DEVNULL, **pipes)
+
+
+def test_a_worker_that_dies_or_hangs_costs_one_file(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_start", start_faulty)
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 1.0)
+    bad = {
+        "crash": "the decoder crashed on this file (SIGSEGV)",
+        "exit": "the decoder crashed on this file (exit status 3)",
+        "hang": "timeout: the decoder hung for 3 s",
+        "bug": "cannot be decoded: RuntimeError: a bug",
+    }
+    faulty = [tmp_path / f"{name}.mp4" for name in bad]
+    slow = draw(tmp_path / "slow.mp4", frames=3)
+    paths = [slow, clips[0], *faulty, *clips[1:]]
+    found = dict(decode_many(paths, workers=2, size=64, timeout_seconds=3))
+    assert set(found) == set(paths)
+    # Six seconds without an answer are longer than the limit, but it got on all the while.
+    assert isinstance(found[slow], VideoWindows)
+    assert all(isinstance(found[path], VideoWindows) for path in clips)
+    assert [found[p] for p in faulty] == [Failure(p, bad[p.stem]) for p in faulty]
+
+
+def test_stopping_early_ends_the_workers(
+    clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = workers._start
+
+    def noted() -> subprocess.Popen[bytes]:
+        started.append(start())
+        return started[-1]
+
+    monkeypatch.setattr(workers, "_start", noted)
+    answers = decode_many(clips * 20, workers=2, size=64)
+    next(answers)
+    answers.close()
+    assert len(started) == 2
+    assert all(process.poll() == -signal.SIGKILL for process in started)
+
+
+def test_paths_are_taken_as_workers_become_free(clips: list[Path]) -> None:
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(clips[0])
+            yield clips[0]
+
+    answers = decode_many(endless(), workers=1, size=64)
+    for _ in range(3):
+        next(answers)
+    assert len(taken) <= 3 + 3
+    answers.close()
+
+
+def test_errors_of_the_paths_reach_the_caller(clips: list[Path]) -> None:
+    def failing():
+        yield clips[0]
+        raise LookupError("no more")
+
+    answers = decode_many(failing(), workers=2, size=64)
+    assert next(answers)[0] == clips[0]
+    with pytest.raises(LookupError, match="no more"):
+        next(answers)
+
+
+def test_workers_import_no_torch() -> None:
+    code = "import sys, tempme.video.worker; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("wrong", [{"sampling": "all"}, {"workers": 0}, {"overlap": 1}])
+def test_wrong_settings_are_refused_before_any_work(wrong: dict) -> None:
+    with pytest.raises(BadSetting, match=next(iter(wrong))):
+        decode_many([], **wrong)

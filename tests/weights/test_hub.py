@@ -1,0 +1,181 @@
+"""Published weights: fetched once from a hub (here a local one), then from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from clip_states import random_state
+from tempme.backbones.config import BACKBONES
+from tempme.errors import UnknownName
+from tempme.weights import published as hub
+
+REPOSITORY = "timm/vit_base_patch32_clip_224.openai"
+OTHER = "someone/small-clip"
+COMMIT = "0" * 40
+
+
+class Hub:
+    """What the hub answers for files: headers of a revision, then the bytes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        hub_ = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.answer()
+
+            def do_GET(self) -> None:
+                content = self.answer()
+                self.wfile.write(content)
+
+            def answer(self) -> bytes:
+                hub_.requests.append(f"{self.command} {self.path}")
+                content = hub_.files.get(self.path.replace("/resolve/main/", "/"))
+                known = content is not None or self.path.split("/")[1] in ("timm", "someone")
+                self.send_response(200 if content is not None else 404)
+                if content is None:
+                    self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
+                    content = b""
+                self.send_header("X-Repo-Commit", COMMIT)
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                return content
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Keep the test's output clean."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def local_hub() -> Iterator[Hub]:
+    served = Hub()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run code in a fresh process with a cache of its own: the hub's address is read at import."""
+
+    def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        header = "from tempme.weights import published; from tempme.weights.read import *\n"
+        # A proxy, or a wish to stay offline, is for the hub far away, not for the one served here.
+        inherited = {
+            k: v
+            for k, v in os.environ.items()
+            if "proxy" not in k.lower() and k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        }
+        settings = {**inherited, "HF_HOME": str(tmp_path / "cache"), **environment}
+        command = [sys.executable, "-c", header + code]
+        return subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
+
+    return run_code
+
+
+def test_fetched_once_then_from_the_cache(local_hub: Hub, run: Run) -> None:
+    local_hub.files[f"/{REPOSITORY}/open_clip_model.safetensors"] = save(random_state())
+    code = "w = read_published('ViT-B/32', 'openai'); print(w.summary, len(w.state))"
+    # Position -1 asks for the bar that a terminal shows.
+    first = run(code, HF_ENDPOINT=local_hub.address, TQDM_POSITION="-1")
+    assert first.returncode == 0, first.stderr
+    assert f"ViT-B/32 openai ({REPOSITORY})" in first.stdout
+    assert "quick_gelu (table of published tags)" in first.stdout
+    assert "100%" in first.stderr  # the progress bar
+    asked = len(local_hub.requests)
+    again = run(code, HF_ENDPOINT=local_hub.address)
+    offline = run(code, HF_HUB_OFFLINE="1")
+    assert again.stdout == offline.stdout == first.stdout
+    assert len(local_hub.requests) == asked
+
+
+def test_older_form_is_fetched_where_the_safe_one_is_not(
+    local_hub: Hub, run: Run, tmp_path: Path
+) -> None:
+    torch.save(random_state(), tmp_path / "clip.bin")
+    content = (tmp_path / "clip.bin").read_bytes()
+    local_hub.files[f"/{REPOSITORY}/open_clip_pytorch_model.bin"] = content
+    done = run("print(hub.fetch('ViT-B/32', 'openai').name)", HF_ENDPOINT=local_hub.address)
+    assert done.stdout.strip() == "open_clip_pytorch_model.bin", done.stderr
+
+
+def test_hub_id_is_fetched_with_its_config_and_shards(local_hub: Hub, run: Run) -> None:
+    state = random_state()
+    names = sorted(state)
+    shards = {"model-1.safetensors": names[:20], "model-2.safetensors": names[20:]}
+    for shard, held in shards.items():
+        local_hub.files[f"/{OTHER}/{shard}"] = save({name: state[name] for name in held})
+    index = {"weight_map": {name: shard for shard, held in shards.items() for name in held}}
+    local_hub.files[f"/{OTHER}/model.safetensors.index.json"] = json.dumps(index).encode()
+    local_hub.files[f"/{OTHER}/config.json"] = b"{}"
+    code = f"w = read_weights('{OTHER}', activation='gelu'); print(w.config.width, len(w.state))"
+    first = run(code, HF_ENDPOINT=local_hub.address)
+    assert first.stdout.split() == ["64", str(len(state))], first.stderr
+    assert run(code, HF_HUB_OFFLINE="1").stdout == first.stdout
+
+
+@pytest.mark.parametrize(
+    "code", ["hub.fetch('ViT-B/32', 'openai')", f"read_weights('{OTHER}')"], ids=["tag", "hub id"]
+)
+@pytest.mark.parametrize(
+    "environment",
+    [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}],
+    ids=["asked to be offline", "no connection"],
+)
+def test_offline_without_a_cache_says_what_to_give(
+    run: Run, code: str, environment: dict[str, str]
+) -> None:
+    done = run(code, **environment)
+    line = done.stderr.strip().split("\n")[-1]
+    assert line.startswith("tempme.errors.NoNetwork: cannot fetch")
+    for alternative in ("--model", "weights file", "saved retriever", "scenes-tiny"):
+        assert alternative in line
+    assert "Retrying" not in done.stderr  # as the library alone would, for half a minute
+
+
+def test_repository_without_weights_is_named(local_hub: Hub, run: Run) -> None:
+    done = run(f"read_weights('{OTHER}')", HF_ENDPOINT=local_hub.address)
+    assert f"BadWeights: {OTHER} on the hub holds none of" in done.stderr
+    absent = run("read_weights('nobody/nothing')", HF_ENDPOINT=local_hub.address)
+    assert "BadWeights: the hub refuses nobody/nothing" in absent.stderr
+
+
+def test_table_of_tags_is_whole() -> None:
+    for (backbone, tag), row in hub.PUBLISHED.items():
+        assert backbone in BACKBONES
+        assert row.activation in ("quick_gelu", "gelu")
+        assert row.repository.count("/") == 1
+        assert hub.published(backbone, tag) is row
+    for backbone in ("ViT-B/32", "ViT-B/16", "ViT-L/14"):
+        assert hub.published(backbone, "openai").activation == "quick_gelu"
+
+
+def test_unknown_tags_list_the_known() -> None:
+    with pytest.raises(UnknownName, match=r"did you mean 'openai'\?.*metaclip_400m"):
+        hub.published("ViT-B/32", "opena")
+    with pytest.raises(UnknownName, match="ViT-L/14"):
+        hub.published("ViT-H/14", "openai")
