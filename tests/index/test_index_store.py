@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden_files import MATERIAL
 from tempme.errors import BadIndex
 from tempme.index.lock import writing
 from tempme.index.moments import Moments, Video
