@@ -139,7 +139,8 @@ def test_fewer_hits_than_asked_for_are_all(index: Index) -> None:
 
 def test_a_hit_has_the_same_names_in_json(index: Index) -> None:
     hit = index.search("red", k=1)[0]
-    assert list(hit.as_dict()) == list(Hit.__dataclass_fields__)
+    assert {*hit.as_dict()} == {*Hit.__dataclass_fields__, "moment_id"}
+    assert hit.moment_id == f"{hit.video_id}-0-{round(1000 * hit.end_seconds)}"
     assert json.loads(json.dumps(hit.as_dict()))["path"] == str(hit.path)
 
 

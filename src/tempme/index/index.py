@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.errors import BadSetting, BadVideo
-from tempme.index.building.encode import Encoder, encode_query, encode_windows
+from tempme.errors import BadSetting
+from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.building.report import Progress, Report
+from tempme.index.confidence import Kind, spread_over
 from tempme.index.folder import check_present, make_folder
 from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.judging import Judging
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -26,7 +29,7 @@ from tempme.index.model import (
     loaded_again,
     save_model,
 )
-from tempme.index.moments import Hit, Video
+from tempme.index.moments import Gallery, Hit, Video
 from tempme.index.search import (
     EXACT_MOMENTS,
     Request,
@@ -39,9 +42,6 @@ from tempme.index.stores.lance import LanceStore
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
-
-# A query video is compared by at most this many windows, evenly spread.
-QUERY_WINDOWS = 64
 
 
 class Index:
@@ -58,6 +58,9 @@ class Index:
         self._ready: Encoder | None = None
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._scan: tuple[str, Scan] | None = None
+        self._judging = Judging(
+            path, header.fingerprint, encoder=lambda: self.retriever, sample=self._sample
+        )
 
     @classmethod
     def open(cls, path: str | Path, *, retriever: Encoder | None = None) -> Index:
@@ -148,7 +151,10 @@ class Index:
                 check=partial(check_present, self.path),
                 on_progress=on_progress,
             )
-            return build.run()
+            report = build.run()
+            if report.moments:  # so that no search has to
+                self._judging.judge("text", num_moments=report.moments)
+        return report
 
     def search(
         self,
@@ -168,7 +174,7 @@ class Index:
         request = _request(k, min_score, moments, under)
         if not self.num_moments():
             return []
-        return self._answer(encode_query(self.retriever, query), request)
+        return self.answer(encode_queries(self.retriever, [query]), request)
 
     def similar(
         self,
@@ -181,7 +187,7 @@ class Index:
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
         request = _request(k, min_score, moments, under)
-        return self._answer(self._features_of(Path(file).expanduser()), request)
+        return self.answer(self.features_of(Path(file).expanduser()), request, kind="visual")
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
@@ -196,11 +202,32 @@ class Index:
         """Counts, the model, and what failed."""
         return Status.of(self.path, self.header, self.videos())
 
-    def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
+    def version(self) -> str:
+        """A word that changes with everything that any process writes into the index."""
+        return self._store.version()
+
+    def moments_of(self, video_id: str) -> Gallery:
+        """The moments of one content in order of time; none if the index does not have it."""
+        return self._store.gallery([video_id])
+
+    def answer(
+        self, queries: NDArray[np.float32], request: Request, *, kind: Kind = "text"
+    ) -> list[Hit]:
+        """Hits for features (Q, D), unit rows, which are of words or of pictures (`kind`)."""
         check_queries(queries)
+        num_moments = self.num_moments()
+        if not num_moments:
+            return []
+        request = replace(request, judge=self._judging.judge(kind, num_moments=num_moments))
         if self._store.is_large():
             return search_approximately(self._store, queries, request)
         return self._whole_scan().hits(queries, request)
+
+    def features_of(self, file: Path) -> NDArray[np.float32]:
+        """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
+        from tempme.index.query import features_of
+
+        return features_of(file, self.retriever, self.header.cutting)
 
     def _whole_scan(self) -> Scan:
         """The gallery in memory, read again only when the index has changed."""
@@ -209,28 +236,16 @@ class Index:
             self._scan = (version, Scan(self._store.gallery()))
         return self._scan[1]
 
-    def _features_of(self, file: Path) -> NDArray[np.float32]:
-        from tempme.video import Failure, is_video, load_windows, read_image
-
-        model, cutting = self.retriever, self.header.cutting
-        if is_video(file):
-            video = load_windows(
-                file,
-                frames=model.frames,
-                every_seconds=cutting.every_seconds,
-                overlap=cutting.overlap,
-                size=model.image_size,
-                sampling=cutting.sampling,
-                max_windows=QUERY_WINDOWS,
-            )
-            if isinstance(video, Failure):
-                raise BadVideo(f"{file}: {video.reason}")
-            return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size)
-        if isinstance(picture, Failure):
-            raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
-        # A picture is a video in which nothing moves.
-        return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+    def _sample(self, most: int) -> Gallery:
+        """About `most` moments, of contents evenly spread; all if there are no more."""
+        if not self._store.is_large():
+            whole = self._whole_scan().gallery
+            if len(whole) <= most:
+                return whole
+        contents = sorted({video.digest for video in self.videos() if video.status == "ok"})
+        share = most / max(1, self.num_moments())
+        chosen = spread_over(len(contents), max(1, round(share * len(contents))))
+        return self._store.gallery([contents[i] for i in chosen])
 
     def _load(self) -> Encoder:
         source = self.header.source

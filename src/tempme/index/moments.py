@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Status = Literal["ok", "failed"]
+Confidence = Literal["high", "medium", "low", "none"]
+"""How sure it is that a hit shows what was asked for, see `tempme.index.confidence`."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,23 @@ class Moments:
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer. `score` is the cosine between the query and the moment, -1 to 1."""
+    """One answer. `score` is the cosine between the query and the moment, -1 to 1.
+
+    `video_id` names the content, the same wherever the file lies; `confidence` says what the score
+    is worth, "none" being that of a query which nothing matches.
+    """
 
     path: Path
     start_seconds: float
     end_seconds: float
     score: float
     video_id: str
+    confidence: Confidence = "none"
+
+    @property
+    def moment_id(self) -> str:
+        """Names the moment, the same in every index that is cut in the same way."""
+        return moment_id(self.video_id, self.start_seconds, self.end_seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
@@ -59,8 +71,15 @@ class Hit:
             "start_seconds": round(self.start_seconds, 3),
             "end_seconds": round(self.end_seconds, 3),
             "score": round(self.score, 4),
+            "confidence": self.confidence,
             "video_id": self.video_id,
+            "moment_id": self.moment_id,
         }
+
+
+def moment_id(video_id: str, start_seconds: float, end_seconds: float) -> str:
+    """The content and its span in milliseconds: "8f1c...-12000-24000"."""
+    return f"{video_id}-{round(1000 * start_seconds)}-{round(1000 * end_seconds)}"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
-from tempme.index.moments import Gallery, Hit
+from tempme.index.confidence import Judge
+from tempme.index.moments import Confidence, Gallery, Hit
 from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
@@ -25,12 +26,17 @@ CANDIDATES_PER_HIT = 20
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a search, apart from the query."""
+    """What is asked of a search, apart from the query.
+
+    paths: only these files. judge: of the confidence of hits, "none" without one.
+    """
 
     k: int = 10
     min_score: float | None = None
     moments: bool = False
     under: Path | None = None
+    paths: frozenset[Path] | None = None
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -38,65 +44,119 @@ class Request:
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise BadSetting(f"min_score is {self.min_score}; it is a cosine, so from -1 to 1")
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some files are left out."""
+        return self.under is not None or self.paths is not None
+
+    def admits(self, path: Path) -> bool:
+        """Whether a file may be among the hits."""
+        is_below = self.under is None or path.is_relative_to(self.under)
+        return is_below and (self.paths is None or path in self.paths)
+
 
 class Scan:
     """A gallery ready to be compared with queries: float32, as products are fastest there."""
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
-        self._features = gallery.features.astype(np.float32)
+        self.features = gallery.features.astype(np.float32)
+        self._bounds = np.append(gallery.first, len(gallery))
         # Half precision leaves rows a thousandth away from unit length: scores make up for it.
-        squares = np.einsum("nd,nd->n", self._features, self._features)
+        squares = np.einsum("nd,nd->n", self.features, self.features)
         self._norms = np.sqrt(squares).clip(1e-6)
 
-    def hits(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
-        """Queries (Q, D), unit rows -> best hits first.
+    def scores(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Queries (Q, D), unit rows -> cosines (Q, N) with every moment."""
+        scores = queries @ self.features.T
+        scores /= self._norms
+        return np.clip(scores, -1, 1, out=scores)
+
+    def hits(
+        self,
+        queries: NDArray[np.float32],
+        request: Request,
+        *,
+        scores: NDArray[np.float32] | None = None,
+    ) -> list[Hit]:
+        """Queries (Q, D), unit rows -> best hits first; `scores` are those of `self.scores`.
 
         Several queries are the windows of one video: a video's score is the mean over them of
         its best moment, so that one thing in common (a black start) makes no two videos alike.
         """
         if not len(self.gallery):
             return []
-        scores = np.clip(queries @ self._features.T / self._norms, -1, 1)
+        scores = self.scores(queries) if scores is None else scores
+        single = scores.max(axis=0)
         if request.moments:
-            rows = np.arange(len(self.gallery))
-            return self._answer(scores.max(axis=0), rows, request)
-        best = np.maximum.reduceat(scores, self.gallery.first, axis=1).mean(axis=0)
-        return self._answer(best, self._best_rows(scores.max(axis=0)), request)
+            worth = self._admitted(single, request, self.gallery.owner)
+            return self._answer(worth, lambda place: place, request)
+        best = np.maximum.reduceat(scores, self._bounds[:-1], axis=1).mean(axis=0)
+        worth = self._admitted(best, request, np.arange(len(self.gallery.contents)))
+        return self._answer(worth, lambda place: self._best_row(single, place), request)
 
-    def _best_rows(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The row of each content's best moment."""
-        order = np.lexsort((-scores, self.gallery.owner))
-        return order[self.gallery.first]
+    def _admitted(
+        self, worth: NDArray[np.float32], request: Request, contents: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Without the places whose content, `contents[place]`, no admitted file has."""
+        if not request.is_filtered:
+            return worth
+        paths = self.gallery.paths
+        admitted = np.array([any(map(request.admits, those)) for those in paths], dtype=bool)
+        return np.where(admitted[contents], worth, -np.inf).astype(np.float32)
+
+    def _best_row(self, single: NDArray[np.float32], content: int) -> int:
+        """The row of a content's best moment."""
+        start, stop = self._bounds[content : content + 2]
+        return int(start + single[start:stop].argmax())
 
     def _answer(
-        self, scores: NDArray[np.float32], rows: NDArray[np.int64], request: Request
+        self, worth: NDArray[np.float32], row_of: Callable[[int], int], request: Request
     ) -> list[Hit]:
+        places = _best_places(worth, request.k)[: request.k]
+        if request.min_score is not None:
+            places = places[worth[places] >= request.min_score]
+        rows = [row_of(int(place)) for place in places]
+        levels = self._levels(worth[places], rows, request)
         hits: list[Hit] = []
-        for place in np.argsort(-scores, kind="stable"):
-            if len(hits) >= request.k or _is_below(float(scores[place]), request.min_score):
-                break
-            hits.extend(self._hits_of(int(rows[place]), float(scores[place]), request.under))
+        for row, score, level in zip(rows, worth[places].tolist(), levels, strict=True):
+            hits.extend(self._hits_of(row, score, level, request))
         return hits[: request.k]
 
-    def _hits_of(self, row: int, score: float, under: Path | None) -> list[Hit]:
+    def _levels(
+        self, scores: NDArray[np.float32], rows: list[int], request: Request
+    ) -> list[Confidence]:
+        if request.judge is None:
+            return ["none"] * len(rows)
+        units = self.features[rows] / self._norms[rows, None]
+        return request.judge.levels(scores, units)
+
+    def _hits_of(self, row: int, score: float, level: Confidence, request: Request) -> list[Hit]:
         """One hit for every path that has the content."""
         content = int(self.gallery.owner[row])
         start, end = (float(value) for value in self.gallery.spans[row])
         return [
-            Hit(path, start, end, score, self.gallery.contents[content])
+            Hit(path, start, end, score, self.gallery.contents[content], level)
             for path in self.gallery.paths[content]
-            if under is None or path.is_relative_to(under)
+            if request.admits(path)
         ]
+
+
+def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The places of the k best, best first, equals in their order; without those left out."""
+    least = -np.inf if k >= len(worth) else np.partition(worth, len(worth) - k)[len(worth) - k]
+    places = np.flatnonzero((worth >= least) & (worth > -np.inf))
+    return places[np.argsort(-worth[places], kind="stable")]
 
 
 def search_approximately(store: Store, queries: NDArray[np.float32], request: Request) -> list[Hit]:
     """Candidates from the store's index, then exact scores of all moments of those videos.
 
-    A folder to stay under is a filter, and filters are exact: its moments are scanned.
+    A folder to stay under, or the files to stay among, is a filter, and filters are exact: their
+    moments are scanned.
     """
-    if request.under is not None:
-        return Scan(store.gallery(_contents_under(store, request.under))).hits(queries, request)
+    if request.is_filtered:
+        return Scan(store.gallery(_admitted_contents(store, request))).hits(queries, request)
     wanted = request.k * CANDIDATES_PER_HIT
     candidates: dict[str, None] = {}
     for query in queries:
@@ -112,9 +172,5 @@ def check_queries(queries: NDArray[np.float32]) -> None:
         )
 
 
-def _contents_under(store: Store, folder: Path) -> Sequence[str]:
-    return sorted({v.digest for v in store.videos() if v.path.is_relative_to(folder)})
-
-
-def _is_below(score: float, limit: float | None) -> bool:
-    return limit is not None and score < limit
+def _admitted_contents(store: Store, request: Request) -> Sequence[str]:
+    return sorted({video.digest for video in store.videos() if request.admits(video.path)})
