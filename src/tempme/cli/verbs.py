@@ -21,6 +21,7 @@ VERBS = (
     "search",
     "similar",
     "status",
+    "serve",
     "show",
     "systems",
     "data",

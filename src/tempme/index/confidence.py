@@ -150,4 +150,4 @@ def _pooled(spreads: Floats, spread: float) -> Floats:
 
 def _units(features: NDArray[np.float16]) -> Floats:
     wide = features.astype(np.float32)
-    return wide / np.linalg.norm(wide, axis=1, keepdims=True).clip(1e-6)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True).clip(1e-6), np.float32)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.building.report import Progress, Report
-from tempme.index.confidence import Kind, spread_over
+from tempme.index.confidence import Judge, Kind, spread_over
 from tempme.index.folder import check_present, make_folder
 from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
 from tempme.index.judging import Judging
@@ -32,6 +31,7 @@ from tempme.index.model import (
 from tempme.index.moments import Gallery, Hit, Video
 from tempme.index.search import (
     EXACT_MOMENTS,
+    Asked,
     Request,
     Scan,
     check_queries,
@@ -208,20 +208,31 @@ class Index:
 
     def moments_of(self, video_id: str) -> Gallery:
         """The moments of one content in order of time; none if the index does not have it."""
-        return self._store.gallery([video_id])
+        if self._store.is_large():
+            return self._store.gallery([video_id])
+        return self._whole_scan().gallery.of(video_id)
 
     def answer(
         self, queries: NDArray[np.float32], request: Request, *, kind: Kind = "text"
     ) -> list[Hit]:
         """Hits for features (Q, D), unit rows, which are of words or of pictures (`kind`)."""
-        check_queries(queries)
+        return self.answer_all([Asked(queries, request, kind)])[0]
+
+    def answer_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
+        """The hits of several searches, which go through the moments together."""
+        for one in asked:
+            check_queries(one.queries)
         num_moments = self.num_moments()
         if not num_moments:
-            return []
-        request = replace(request, judge=self._judging.judge(kind, num_moments=num_moments))
+            return [[] for _ in asked]
+        judged = [one.judged(self.judge(one.kind)) for one in asked]
         if self._store.is_large():
-            return search_approximately(self._store, queries, request)
-        return self._whole_scan().hits(queries, request)
+            return [search_approximately(self._store, one.queries, one.request) for one in judged]
+        return self._whole_scan().hits_of_all(judged)
+
+    def judge(self, kind: Kind) -> Judge:
+        """What tells how sure hits are, for queries of words or of pictures."""
+        return self._judging.judge(kind, num_moments=self.num_moments())
 
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""

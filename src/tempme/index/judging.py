@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ class Judging:
 def _background(model: Encoder) -> Floats:
     """Features (B, D) of the phrases that come with the package, of the list that it reads best."""
 
-    def share_read(phrases: tuple[str, ...]) -> float:
+    def share_read(phrases: Sequence[str]) -> float:
         return sum(not model.unread(phrase) for phrase in phrases[:TRIED]) / TRIED
 
     # `max` takes the first of equals: the general list for a model that reads everything.

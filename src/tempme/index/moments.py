@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,8 +87,8 @@ def moment_id(video_id: str, start_seconds: float, end_seconds: float) -> str:
 class Gallery:
     """All moments of an index in memory, ordered so that a video's moments are neighbours.
 
-    `contents` are the digests; moment i belongs to `contents[owner[i]]`; `first[j]` is the first
-    moment of content j; `paths[j]` are the files that have content j.
+    `contents` are the digests in ascending order; moment i belongs to `contents[owner[i]]`;
+    `first[j]` is the first moment of content j; `paths[j]` are the files that have content j.
     """
 
     contents: tuple[str, ...]
@@ -100,6 +101,19 @@ class Gallery:
     def first(self) -> NDArray[np.int64]:
         """Row of the first moment of every content (every content has at least one)."""
         return np.searchsorted(self.owner, np.arange(len(self.contents)))
+
+    def of(self, content: str) -> Gallery:
+        """The moments of one content alone; none if there is no such content."""
+        place = bisect_left(self.contents, content)
+        is_there = place < len(self.contents) and self.contents[place] == content
+        start, stop = np.searchsorted(self.owner, [place, place + is_there])
+        return Gallery(
+            contents=self.contents[place : place + is_there],
+            paths=self.paths[place : place + is_there],
+            owner=np.zeros(stop - start, dtype=np.int64),
+            spans=self.spans[start:stop],
+            features=self.features[start:stop],
+        )
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
-from tempme.index.confidence import Judge
+from tempme.index.confidence import Judge, Kind
 from tempme.index.moments import Confidence, Gallery, Hit
 from tempme.index.stores.store import Store
 
@@ -55,6 +55,19 @@ class Request:
         return is_below and (self.paths is None or path in self.paths)
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A search: features (Q, D), unit rows, what they are of, and the rest of what is asked."""
+
+    queries: NDArray[np.float32]
+    request: Request
+    kind: Kind = "text"
+
+    def judged(self, judge: Judge) -> Asked:
+        """The same, with what tells how sure its hits are."""
+        return replace(self, request=replace(self.request, judge=judge))
+
+
 class Scan:
     """A gallery ready to be compared with queries: float32, as products are fastest there."""
 
@@ -94,6 +107,16 @@ class Scan:
         best = np.maximum.reduceat(scores, self._bounds[:-1], axis=1).mean(axis=0)
         worth = self._admitted(best, request, np.arange(len(self.gallery.contents)))
         return self._answer(worth, lambda place: self._best_row(single, place), request)
+
+    def hits_of_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
+        """The hits of several searches: one product for all of those that are a single row.
+
+        The moments are read from memory once for all, which is what a product of one row waits for.
+        """
+        single = [one for one in asked if len(one.queries) == 1]
+        rows = self.scores(np.concatenate([one.queries for one in single])) if single else ()
+        scores = {id(one): row[None] for one, row in zip(single, rows, strict=True)}
+        return [self.hits(one.queries, one.request, scores=scores.get(id(one))) for one in asked]
 
     def _admitted(
         self, worth: NDArray[np.float32], request: Request, contents: NDArray[np.int64]
