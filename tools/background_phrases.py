@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 
 import tempme.datasets  # noqa: F401
-from tempme.index.confidence import PHRASES, BACKGROUND
+from tempme.index.confidence import BACKGROUND, PHRASES
 from tempme.scenes import Part, random_scene
 
 NUM = 1000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from index_material import ColourRetriever, new_index, write_films, write_video
 
+from index_material import ColourRetriever, new_index, write_films, write_video
 from tempme.index import Index
 from tempme.index.confidence import LEVELS, Judge, at_least, judge_visuals, level_of, phrase_lists
 from tempme.index.judging import NAME

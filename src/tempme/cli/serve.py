@@ -39,6 +39,8 @@ def serve(
 
     Only this machine reaches it unless --host says otherwise, and then a token is needed.
     """
+    # Before NumPy is loaded: searches take one core each, see `tempme.serving.threads`.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tempme.index import Index
 
     settings = _settings(

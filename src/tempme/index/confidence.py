@@ -52,12 +52,14 @@ BLOCK = 4096
 class Judge:
     """Chances of scores, for queries of one kind, within one state of an index.
 
-    `queries` (B, D) is the background, `maxima` (B,) what each finds at most among the moments that
-    were sampled, in ascending order, `spread` the mean spread. `size` is the number of moments in
+    `centre` (D,) and `covariance` (D, D) are those of the background queries, `maxima` (B,) what
+    each finds at most among the moments that were sampled, in ascending order, `spread` the mean
+    spread. `size` is the number of moments in
     the index over the number sampled: the chance that one in so many more is as high grows by it.
     """
 
-    queries: Floats
+    centre: Floats
+    covariance: Floats
     maxima: Floats
     spread: float
     size: float = 1.0
@@ -67,7 +69,8 @@ class Judge:
         cls, queries: Floats, moments: Floats, *, own: NDArray[np.bool_] | None, size: float = 1.0
     ) -> Judge:
         """Hold background queries (B, D) against moments (N, D); `own` (B, N) do not count."""
-        means, spreads = _statistics(queries, moments)
+        centre, covariance = _shape(queries)
+        means, spreads = _statistics(centre, covariance, moments)
         spread = float(spreads.mean()) if len(spreads) else 1.0
         maxima = np.full(len(queries), -np.inf, dtype=np.float32)
         for start in range(0, len(moments), BLOCK):
@@ -77,13 +80,13 @@ class Judge:
             if own is not None:
                 excess[own[:, part]] = -np.inf
             np.maximum(maxima, excess.max(axis=1), out=maxima)
-        return cls(queries, np.sort(maxima[np.isfinite(maxima)]), spread, size)
+        return cls(centre, covariance, np.sort(maxima[np.isfinite(maxima)]), spread, size)
 
     def chances(self, scores: Floats, moments: Floats) -> Floats:
         """For hits with these scores (H,) and unit features (H, D): p as above, (H,)."""
         if len(self.maxima) < FEWEST:
             return np.ones(len(scores), dtype=np.float32)
-        means, spreads = _statistics(self.queries, moments)
+        means, spreads = _statistics(self.centre, self.covariance, moments)
         excess = (scores - means) / _pooled(spreads, self.spread)
         as_high = len(self.maxima) - np.searchsorted(self.maxima, excess, side="left")
         chances = (1 + as_high) / (1 + len(self.maxima))
@@ -132,14 +135,18 @@ def phrase_lists() -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _statistics(queries: Floats, moments: Floats) -> tuple[Floats, Floats]:
-    """Mean and spread of the background's scores with each moment: by products of the small side.
-
-    The variance of b.m over b is m' C m with the covariance C (D, D) of the background.
-    """
-    centre = queries.mean(axis=0) if len(queries) else np.zeros(moments.shape[1], np.float32)
+def _shape(queries: Floats) -> tuple[Floats, Floats]:
+    """The centre (D,) of background queries (B, D), and their covariance (D, D)."""
+    centre = queries.sum(axis=0) / max(1, len(queries))
     away = queries - centre
-    covariance = away.T @ away / max(1, len(queries))
+    return centre, away.T @ away / max(1, len(queries))
+
+
+def _statistics(centre: Floats, covariance: Floats, moments: Floats) -> tuple[Floats, Floats]:
+    """Mean and spread of the background's scores with each moment.
+
+    The variance of b.m over b is m' C m with the covariance C of the background.
+    """
     variances = np.einsum("nd,nd->n", moments @ covariance, moments)
     return moments @ centre, np.sqrt(variances.clip(1e-12))
 

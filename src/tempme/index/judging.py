@@ -80,10 +80,10 @@ class Judging:
         if self._texts is None:
             self._texts = _background(self._encoder())
         made = _Judged(judge_texts(self._texts, sample, num_moments=num_moments), num_moments)
-        self._write(made)
+        self._write(made, self._texts)
         return made
 
-    def _write(self, judged: _Judged) -> None:
+    def _write(self, judged: _Judged, texts: Floats) -> None:
         """Keep it. Failing to is no error: the next search only starts slower."""
         judge = judged.judge
         facts = {**self._key(), "num_moments": judged.num_moments}
@@ -92,7 +92,9 @@ class Judging:
             np.savez(
                 file,
                 facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
-                queries=judge.queries.astype(np.float16),
+                centre=judge.centre,
+                covariance=judge.covariance,
+                texts=texts.astype(np.float16),
                 maxima=judge.maxima,
             )
 
@@ -103,8 +105,9 @@ class Judging:
                 facts = json.loads(bytes(file["facts"]))
                 if {name: facts.get(name) for name in self._key()} != self._key():
                     return None
-                self._texts = file["queries"].astype(np.float32)
-                judge = Judge(self._texts, file["maxima"], facts["spread"], facts["size"])
+                self._texts = file["texts"].astype(np.float32)
+                shape = file["centre"], file["covariance"]
+                judge = Judge(*shape, file["maxima"], facts["spread"], facts["size"])
                 return _Judged(judge, facts["num_moments"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None

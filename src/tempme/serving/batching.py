@@ -16,14 +16,20 @@ Answer = TypeVar("Answer")
 class Batches(Generic[Item, Answer]):
     """Hands what waits to `work`, at most `most` items at a time; one answer or error for each.
 
+    `begin` is called first, in the thread that works.
+
     While a batch is worked on the next one gathers, so batches are as large as the load asks for
     and a single request never waits for others.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Sequence[Answer | Exception]], *, most: int
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+        *,
+        most: int,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work, self._most = work, most
+        self._work, self._most, self._begin = work, most, begin
         self._line: SimpleQueue[tuple[Item, Future[Answer]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True, name="tempme-search")
         self._thread.start()
@@ -39,6 +45,7 @@ class Batches(Generic[Item, Answer]):
         self._line.put(None)
 
     def _run(self) -> None:
+        self._begin()
         while (first := self._line.get()) is not None:
             batch, is_over = self._gather(first)
             batch = [(item, future) for item, future in batch if _starts(future)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,12 +120,15 @@ class Job:
 
 
 class Jobs:
-    """All jobs of a service; they run one at a time, as an index has one writer."""
+    """All jobs of a service; they run one at a time, as an index has one writer.
 
-    def __init__(self, index: Index) -> None:
+    `begin` is called first, in the thread that indexes.
+    """
+
+    def __init__(self, index: Index, *, begin: Callable[[], None] = lambda: None) -> None:
         self._index = index
         self._jobs: dict[str, Job] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tempme-index")
+        self._thread = ThreadPoolExecutor(1, "tempme-index", initializer=begin)
 
     def start(self, order: Order) -> Job:
         """A new job, after those that wait; Problem if too many do."""

@@ -21,6 +21,7 @@ from tempme.serving.problems import Problem
 from tempme.serving.schema import MomentOut
 from tempme.serving.searching import Kept, Searcher, Wanted
 from tempme.serving.settings import ServeSettings
+from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
 
 CACHE = "cache"
@@ -36,16 +37,19 @@ class Service:
         self.index, self.settings = index, settings
         self.library = Library(index)
         self.metrics = Metrics()
-        self.jobs = Jobs(index)
+        self.jobs = Jobs(index, begin=on_all_cores())
         self.media = Media(settings.cache or index.path / CACHE, limits)
         self.uploads = Uploads(index, limits)
         self.kept = Kept(limits.kept_uploads)
         self.searcher = Searcher(index, cached=limits.cached_queries)
-        self.batches: Batches[Wanted, list[Hit]] = Batches(self._work, most=limits.batch)
+        self.batches: Batches[Wanted, list[Hit]] = Batches(
+            self._work, most=limits.batch, begin=on_one_core
+        )
         self._warm = threading.Event()
 
     def warm(self) -> None:
         """Load the model and the moments, so that the first search is as quick as any."""
+        on_one_core()
         shelf = self.library.shelf()
         assert self.index.retriever
         if shelf.good:
