@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from tempme.index import Index
 from tempme.serving.guards import Guard
+from tempme.serving.measuring import Measured
 from tempme.serving.problems import MEDIA_TYPE, handle_problems
 from tempme.serving.routes.indexing import indexing_routes
 from tempme.serving.routes.search import search_routes
@@ -90,17 +90,7 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
         text = service.metrics.text(service.library)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.middleware("http")
-    async def measured(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        begin = time.monotonic()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "other")
-        status = str(response.status_code)
-        service.metrics.requests.labels(route, request.method, status).inc()
-        service.metrics.request_seconds.labels(route).observe(time.monotonic() - begin)
-        return response
+    app.add_middleware(Measured, metrics=service.metrics)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -126,15 +126,16 @@ def _count(videos: Sequence[Video], label: str, **limits: float | None) -> Count
 
 
 def _folders(videos: Sequence[Video]) -> list[Count]:
-    counts = Counter(video.path.parent for video in videos)
-    common = Path(os.path.commonpath(counts)) if counts else Path("/")
+    """The folders with most videos, those below them counted too."""
+    folders = Counter(video.path.parent for video in videos)
+    common = Path(os.path.commonpath(folders)) if folders else Path("/")
     return [
         Count(
             label=str(folder.relative_to(common)) if folder != common else common.name,
-            count=count,
+            count=sum(n for other, n in folders.items() if other.is_relative_to(folder)),
             filters={"folder": str(folder)},
         )
-        for folder, count in sorted(counts.most_common(MOST_FOLDERS))
+        for folder, _ in sorted(folders.most_common(MOST_FOLDERS))
     ]
 
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tempme.serving.problems import response
+from tempme.serving.problems import Problem, response
 from tempme.serving.settings import ServeSettings
 
 COOKIE = "tempme-token"
@@ -50,12 +50,7 @@ class Guard:
             await response(status, detail, kind=kind, headers=more)(scope, receive, send)
             return
         body = _Body(receive, most=self._most(scope, headers), settings=self._settings)
-        try:
-            await self._app(scope, body.receive, body.watched(send))
-        except _Refused as refused:
-            if not body.has_answered:
-                answer = response(refused.status, str(refused), kind=refused.kind)
-                await answer(scope, receive, send)
+        await self._app(scope, body.receive, send)
 
     def _refusal(
         self, scope: Scope, headers: Headers
@@ -134,14 +129,11 @@ def _is_same_origin(scope: Scope, headers: Headers) -> bool:
     return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, kind: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.kind = status, kind
-
-
 class _Body:
-    """The body of a request while it comes in: not too much of it, and not too slowly."""
+    """The body of a request while it comes in: not too much of it, and not too slowly.
+
+    What is too much is a Problem, raised where the application reads on.
+    """
 
     def __init__(self, receive: Receive, *, most: int, settings: ServeSettings) -> None:
         self._receive, self._most = receive, most
@@ -149,7 +141,6 @@ class _Body:
         self._end = asyncio.get_running_loop().time() + self._seconds
         self._size = 0
         self._is_whole = False
-        self.has_answered = False
 
     async def receive(self) -> Message:
         """The next part."""
@@ -159,23 +150,14 @@ class _Body:
             async with asyncio.timeout_at(self._end):
                 message = await self._receive()
         except TimeoutError:
-            raise _Refused(
+            raise Problem(
                 408, "too-slow", f"the request was not whole after {self._seconds:g} s: try again"
             ) from None
         self._size += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
         if self._size > self._most:
-            raise _Refused(413, "too-large", f"the request is over {self._most:,} bytes")
+            raise Problem(413, "too-large", f"the request is over {self._most:,} bytes")
         return message
-
-    def watched(self, send: Send) -> Send:
-        """The same `send`, which notes that an answer has begun."""
-
-        async def noting(message: Message) -> None:
-            self.has_answered = True
-            await send(message)
-
-        return noting
 
 
 def _with_headers(send: Send) -> Send:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Depends, Header, Path
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from tempme.serving.jobs import Job, Order, progress_as_dict
@@ -50,7 +50,14 @@ def indexing_routes(service: Service) -> APIRouter:
 def _add_changes(router: APIRouter, service: Service) -> None:
     jobs = service.jobs
 
-    @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+    def found(job_id: JobId) -> None:  # before the answer begins, so that it can still be 404
+        jobs.find(job_id)
+
+    @router.get(
+        "/jobs/{job_id}/events",
+        response_class=EventSourceResponse,
+        dependencies=[Depends(found)],
+    )
     async def events(
         job_id: JobId, last_event_id: Annotated[str | None, Header()] = None
     ) -> AsyncIterator[ServerSentEvent]:
