@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +13,14 @@ import typer
 from tempme.cli.answers import model_line
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
-from tempme.errors import Stopped
+from tempme.errors import IndexBusy, Stopped
 
 if TYPE_CHECKING:
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
 FAILURES_SHOWN = 10
+BUSY_SECONDS = 5.0
 MODEL_HELP = "A saved model, a hub id, a file of weights, or scenes-tiny (published CLIP)."
 
 
@@ -37,6 +41,9 @@ def index(
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
+    ] = False,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
     total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
     as_json: AsJson = False,
@@ -49,7 +56,8 @@ def index(
 
     cutting = {"every_seconds": every_seconds, "overlap": overlap, "sampling": sampling}
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
-    try:
+
+    def add(paths: Sequence[Path], *, prune: bool) -> None:
         with ProgressBar() as bar:
             report = opened.add(
                 paths,
@@ -60,14 +68,35 @@ def index(
                 total_seconds=total_seconds,
                 on_progress=bar.show,
             )
+        if as_json:
+            print_json({"index": str(opened.path), **report.as_dict()})
+        else:
+            _summary(opened, report)
+
+    try:
+        if watch:
+            _watch(paths, add)
+        else:
+            add(paths, prune=prune)
     except KeyboardInterrupt:
         raise Stopped(
             "stopped; what was finished is kept: run the same command again to go on"
         ) from None
-    if as_json:
-        print_json({"index": str(opened.path), **report.as_dict()})
-    else:
-        _summary(opened, report)
+
+
+def _watch(paths: list[Path], add: Callable[..., None]) -> None:
+    """Index the folders, then whatever changes in them, until Ctrl-C; waits for other runs."""
+    from tempme.index.watching import follow
+
+    say(f"watching {', '.join(map(shown_path, paths))}; stop with Ctrl-C")
+    for changed in follow([path.expanduser() for path in paths], stop=threading.Event()):
+        while there := [path for path in changed if path.exists()]:
+            try:
+                add(there, prune=True)
+                break
+            except IndexBusy as busy:
+                say(f"waiting: {busy}")
+                time.sleep(BUSY_SECONDS)
 
 
 def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tempme.errors import BadIndex
+from tempme.errors import BadIndex, IndexBusy
 
 _BUSY = "another run is writing to the index {folder} ({who}); wait for it or stop it, then retry"
 
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Hold the write lock of the index at `folder`; BadIndex if another process has it."""
+    """Hold the write lock of the index at `folder`; IndexBusy if another process has it."""
     path = folder / "lock"
     try:
         # Unbuffered: what a full disk does not take must not come up again when the file closes.
@@ -27,7 +27,7 @@ def writing(folder: Path) -> Iterator[None]:
         raise BadIndex(f"cannot write to the index {folder}: {error.strerror}") from error
     with file:
         if not _acquire(file):
-            raise BadIndex(_BUSY.format(folder=folder, who=_owner(path)))
+            raise IndexBusy(_BUSY.format(folder=folder, who=_owner(path)))
         _sign(file)
         yield
 

@@ -54,6 +54,8 @@ def create_app(index: Index, settings: ServeSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=service.warm, daemon=True, name="tempme-warm").start()
+        if settings.watch:
+            threading.Thread(target=service.watch, daemon=True, name="tempme-watch").start()
         yield
         service.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tempme.errors import Stopped, TempmeError
+from tempme.errors import IndexBusy, Stopped, TempmeError
 from tempme.index import Index, Progress, Report
 from tempme.serving.problems import Problem
 
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 OVER: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 KEPT = 100
+BUSY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,38 @@ class Job:
 
     def run(self, index: Index) -> None:
         """Do it, in the thread that calls."""
+        while self._begins() and not self._did(index):
+            time.sleep(BUSY_SECONDS)
+
+    def _begins(self) -> bool:
         self._may_go.wait()
         with self._lock:
             if self.is_over or self._is_cancelled:
                 self.state = "cancelled"
-                return
+                return False
             self.state = "running"
             self.revision += 1
+        return True
+
+    def _did(self, index: Index) -> bool:
+        """Run to an end; False if another process is writing, so that it has to wait."""
+        order = self.order
         try:
-            order = self.order
+            # What a watched folder has lost meanwhile is no reason to fail.
+            paths = tuple(path for path in order.paths if path.exists()) or order.paths
             report = index.add(
-                order.paths,
+                paths,
                 prune=order.prune,
                 retry_failed=order.retry_failed,
                 on_progress=self._note,
             )
         except Stopped:
             self._end("cancelled")
+        except IndexBusy as error:
+            with self._lock:
+                self.state, self.error = "waiting", str(error)
+                self.revision += 1
+            return False
         except TempmeError as error:
             self._end("failed", str(error))
         except Exception as error:
@@ -97,6 +114,7 @@ class Job:
         else:
             self.report = report
             self._end("done")
+        return True
 
     def _note(self, progress: Progress) -> None:
         self.progress = progress

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tempme.index import Hit, Index
 from tempme.index.confidence import Kind
+from tempme.index.watching import follow
 from tempme.serving.batching import Batches
-from tempme.serving.jobs import Jobs
+from tempme.serving.jobs import Jobs, Order
 from tempme.serving.library import Library
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
@@ -45,7 +46,7 @@ class Service:
         self.batches: Batches[Wanted, list[Hit]] = Batches(
             self._work, most=limits.batch, begin=on_one_core
         )
-        self._warm = threading.Event()
+        self._warm, self._stop = threading.Event(), threading.Event()
 
     def warm(self) -> None:
         """Load the model and the moments, so that the first search is as quick as any."""
@@ -55,6 +56,11 @@ class Service:
         if shelf.good:
             self.index.judge("text")
         self._warm.set()
+
+    def watch(self) -> None:
+        """Index what changes below the roots, until the service ends; call it in a thread."""
+        for paths in follow(self.roots(), stop=self._stop):
+            self.jobs.start(Order(paths, prune=True))
 
     @property
     def is_ready(self) -> bool:
@@ -100,6 +106,7 @@ class Service:
 
     def close(self) -> None:
         """End threads and processes; a run of indexing keeps what it has finished."""
+        self._stop.set()
         self.jobs.close()
         self.batches.close()
         self.media.close()
