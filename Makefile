@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench docs results tables model wheel
+.PHONY: help setup check fix test test-all demo bench docs results tables model wheel serve fuzz screenshot
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,8 +39,19 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 
-docs: setup  ## docstrings -> docs/methods.md
-	PYTHONPATH=tools $(BIN)/python -m documents methods
+docs: setup  ## docstrings -> docs/methods.md, the interface of the service -> docs/http.md
+	PYTHONPATH=tools $(BIN)/python -m documents methods http
+
+serve: setup  ## the page on the index of `make demo`
+	$(BIN)/tempme serve --index demo/demo.tempme
+
+# At least 10,000 requests by default; fewer: make fuzz CASES=10
+CASES ?= 700
+fuzz: setup  ## draw requests from the OpenAPI document; the service has to answer them all
+	$(BIN)/python tools/fuzz_service.py --cases $(CASES)
+
+screenshot: setup  ## README's picture of the page, from the index of `make demo`
+	$(BIN)/python tools/screenshot.py
 
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

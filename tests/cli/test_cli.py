@@ -105,7 +105,7 @@ def test_a_search_answers_in_json(run: Terminal, index: Path, films: Path) -> No
 def test_a_search_answers_in_lines(run: Terminal, index: Path) -> None:
     done = run("search", "a red film", "--index", index)
     lines = done.out.splitlines()
-    assert lines[0].split() == ["score", "from", "to", "path"]
+    assert lines[0].split() == ["score", "confidence", "from", "to", "path"]
     assert len(lines) == 4
     assert "3 hits: the index holds no more that fit" in done.err
     assert done.err.count("model: ") == 1

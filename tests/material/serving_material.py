@@ -48,8 +48,7 @@ def listening(index: Index, settings: ServeSettings) -> Iterator[str]:
         time.sleep(0.02)
     assert server.started, "the service did not start"
     try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield server.address
     finally:
         server.should_exit = True
         thread.join(30)

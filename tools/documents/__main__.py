@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tools python -m documents [methods] [plots] [tables] [--check]`, in the root."""
+"""`PYTHONPATH=tools python -m documents [methods] [http] [plots] [tables] [--check]`, in the root."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from documents import methods
+from documents import http, methods
 from documents.plots import draw
 from documents.rendering import stale, write
 from tempme.errors import TempmeError
 
-USAGE = "usage: python -m documents [methods] [plots] [tables], or --check"
-METHODS = Path("docs/methods.md")
+USAGE = "usage: python -m documents [methods] [http] [plots] [tables], or --check"
+METHODS, HTTP = Path("docs/methods.md"), Path("docs/http.md")
 
 
 def main(words: list[str]) -> int:
     """Write the documents that are named; with --check, only say which tables are out of date."""
-    if not words or not {*words} <= {"methods", "plots", "tables", "--check"}:
+    if not words or not {*words} <= {"methods", "http", "plots", "tables", "--check"}:
         print(USAGE, file=sys.stderr)
         return 2
     try:
@@ -25,6 +25,8 @@ def main(words: list[str]) -> int:
             return _say(stale(), "is out of date: run `make tables`")
         if "methods" in words:
             METHODS.write_text(methods.document(), "utf-8")
+        if "http" in words:
+            HTTP.write_text(http.document(), "utf-8")
         if "plots" in words:
             _say(draw(), "drawn")
         if "tables" in words:

@@ -16,9 +16,15 @@ def answer(
     if as_json:
         print_json({**asked, "index": str(index.path), "hits": [hit.as_dict() for hit in hits]})
     elif hits:
-        print_table(("score", "from", "to", "path"), [_row(hit) for hit in hits], right=(1, 2))
+        head = ("score", "confidence", "from", "to", "path")
+        print_table(head, [_row(hit) for hit in hits], right=(2, 3))
     if index.num_moments():
         say(model_line(index))
+    if hits and all(hit.confidence == "none" for hit in hits):
+        say(
+            "nothing matches well: a query about something that is not there would find as much; "
+            "try other words, or say more of what is seen"
+        )
     if len(hits) < k:
         say(_shortfall(index, len(hits)))
 
@@ -31,7 +37,7 @@ def model_line(index: Index) -> str:
 
 def _row(hit: Hit) -> tuple[str, ...]:
     start, end = shown_time(hit.start_seconds), shown_time(hit.end_seconds)
-    return f"{hit.score:.3f}", start, end, shown_path(hit.path)
+    return f"{hit.score:.3f}", hit.confidence, start, end, shown_path(hit.path)
 
 
 def _shortfall(index: Index, found: int) -> str:

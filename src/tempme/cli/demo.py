@@ -49,6 +49,7 @@ def demo(
     print_line(f"contact sheet of the hits: {shown_path(draw_sheet(searches, out / SHEET))}")
     where = quote(str(index))
     print_line(f'ask more: tempme search "a red circle above a blue star" --index {where}')
+    print_line(f"or look through them: tempme serve --index {where}")
 
 
 def _cleared(out: Path) -> tuple[Path, Path]:

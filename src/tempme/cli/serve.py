@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,11 @@ import typer
 
 from tempme.cli.options import DEFAULT_INDEX, IndexFolder
 from tempme.cli.output import counted, print_line, say
+from tempme.errors import BadSetting, MissingExtra
 
 app = typer.Typer(add_completion=False)
 TOKEN = "TEMPME_TOKEN"
+NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "watchfiles")
 
 
 @app.command()
@@ -35,15 +38,18 @@ def serve(
         Path | None, typer.Option(help="Folder for thumbnails and clips (in the index).")
     ] = None,
 ) -> None:
-    """Open a page in which the videos of an index are searched; programs use /v1 and /docs.
+    """Open a page in which the videos of an index are searched; programs use /v1, see /docs.
 
     Only this machine reaches it unless --host says otherwise, and then a token is needed.
     """
+    _check_installed()
     # Before NumPy is loaded: searches take one core each, see `tempme.serving.threads`.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tempme.index import Index
+    from tempme.serving.running import server_of
+    from tempme.serving.settings import ServeSettings
 
-    settings = _settings(
+    settings = ServeSettings(
         host=host,
         port=port,
         token=_token(token_file),
@@ -53,26 +59,22 @@ def serve(
         watch=watch,
     )
     opened = Index.open(index)
-    run(opened, settings)
+    say(f"{counted(len(opened.videos()), 'video')} in {opened.path}; stop with Ctrl-C")
+    server_of(opened, settings, on_start=lambda address: print_line(f"open {address}")).run()
 
 
-def _settings(**given: object):  # type: ignore[no-untyped-def]
-    from tempme.serving.settings import ServeSettings
-
-    return ServeSettings(**given)  # type: ignore[arg-type]
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"serving needs more packages ({', '.join(missing)}): pip install 'tempme[serve]'"
+        )
 
 
 def _token(file: Path | None) -> str:
     if file is None:
         return os.environ.get(TOKEN, "")
-    return file.read_text(encoding="utf-8").strip()
-
-
-def run(index, settings) -> None:  # type: ignore[no-untyped-def]
-    """Serve until Ctrl-C."""
-    from tempme.serving.running import server_of
-
-    server = server_of(index, settings)
-    say(f"{counted(len(index.videos()), 'video')} in {index.path}")
-    print_line(f"open http://{settings.host}:{settings.port}")
-    server.run()
+    try:
+        return file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"cannot read the token from {file}: {error}") from error

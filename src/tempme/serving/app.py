@@ -67,6 +67,7 @@ def create_app(index: Index, settings: ServeSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
     )
     handle_problems(app)
     v1 = APIRouter(prefix="/v1", responses=_problems())

@@ -11,7 +11,7 @@ export function h(tag, given = {}, ...children) {
     else if (key === "vars") for (const [n, v] of Object.entries(value)) element.style.setProperty(n, v);
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 

@@ -135,9 +135,9 @@ def _wanted(
 def _add_media(router: APIRouter, service: Service) -> None:
     library, media, limits = service.library, service.media, service.settings.limits
 
-    @router.api_route(
+    @router.head("/videos/{video_id}/stream", include_in_schema=False)
+    @router.get(
         "/videos/{video_id}/stream",
-        methods=["GET", "HEAD"],
         response_class=Response,
         responses={200: {"content": {"video/mp4": BINARY, "video/webm": BINARY}}},
     )
@@ -151,9 +151,9 @@ def _add_media(router: APIRouter, service: Service) -> None:
             return StreamingResponse(follow(found), media_type="video/mp4", headers=headers)
         return _file(*found, {"Cache-Control": "private, max-age=3600"})
 
-    @router.api_route(
+    @router.head("/moments/{moment_id}/thumbnail", include_in_schema=False)
+    @router.get(
         "/moments/{moment_id}/thumbnail",
-        methods=["GET", "HEAD"],
         response_class=Response,
         responses={200: {"content": {"image/jpeg": BINARY}}},
     )
@@ -167,9 +167,9 @@ def _add_media(router: APIRouter, service: Service) -> None:
         path = await media.picture(video, middle, nearest(width, THUMBNAIL_WIDTHS))
         return _file(path, "image/jpeg", FOREVER)
 
-    @router.api_route(
+    @router.head("/videos/{video_id}/thumbnail", include_in_schema=False)
+    @router.get(
         "/videos/{video_id}/thumbnail",
-        methods=["GET", "HEAD"],
         response_class=Response,
         responses={200: {"content": {"image/jpeg": BINARY}}},
     )
@@ -183,9 +183,9 @@ def _add_media(router: APIRouter, service: Service) -> None:
             await media.picture(video, video.duration_seconds / 3, size), "image/jpeg", FOREVER
         )
 
-    @router.api_route(
+    @router.head("/moments/{moment_id}/clip", include_in_schema=False)
+    @router.get(
         "/moments/{moment_id}/clip",
-        methods=["GET", "HEAD"],
         response_class=Response,
         responses={200: {"content": {"video/mp4": BINARY}}},
     )
