@@ -6,6 +6,8 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
 
@@ -24,6 +26,7 @@ def main() -> None:
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         time.sleep(0.05)
+    _wait_until_ready(server.address)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -37,6 +40,16 @@ def main() -> None:
         page.screenshot(path=PICTURE)
         browser.close()
     server.should_exit = True
+
+
+def _wait_until_ready(address: str) -> None:
+    """The first search should be as quick as any that follows."""
+    while True:
+        try:
+            urlopen(f"{address}/v1/ready").close()
+            return
+        except HTTPError:  # 503: the model is being loaded
+            time.sleep(0.5)
 
 
 if __name__ == "__main__":

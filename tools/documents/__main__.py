@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tools python -m documents [methods] [http] [plots] [tables] [--check]`, in the root."""
+"""`PYTHONPATH=tools python -m documents [methods] [http] [plots] [tables] [--check]`, in root."""
 
 from __future__ import annotations
 
