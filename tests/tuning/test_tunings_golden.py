@@ -88,14 +88,14 @@ def test_features(name: str) -> None:
 def test_similarity(name: str) -> None:
     g, retriever = golden(name), built(name)
     videos = retriever.encode_videos(g.frames, mask(name))
-    logits = retriever.similarity(retriever.encode_texts(g.ids), videos)
+    logits = retriever.logits(retriever.encode_texts(g.ids), videos)
     torch.testing.assert_close(logits, g.tensors["sim_logits"], **LOGITS)
 
 
 @torch.no_grad()
 def test_plevu_divides_by_its_temperature() -> None:
     g, retriever = golden("plevu"), built("plevu")
-    logits = retriever.similarity(retriever.encode_texts(g.ids), retriever.encode_videos(g.frames))
+    logits = retriever.logits(retriever.encode_texts(g.ids), retriever.encode_videos(g.frames))
     torch.testing.assert_close(logits.mT, g.tensors["logits_v2t"], **LOGITS)
 
 
@@ -207,7 +207,7 @@ def _loss(name: str) -> tuple[Tensor, float]:
     if name == "vop_8_0":  # the reference's own probe
         logits = texts @ pooled(name).mT * retriever.backbone.logit_scale.exp()
     else:
-        logits = retriever.similarity(texts, retriever.encode_videos(g.frames, mask(name)))
+        logits = retriever.logits(texts, retriever.encode_videos(g.frames, mask(name)))
     if name == "plevu":
         return cross_entropy(logits.mT, labels), g.facts["loss_official_video_to_text"]
     loss = (cross_entropy(logits, labels) + cross_entropy(logits.mT, labels)) / 2
