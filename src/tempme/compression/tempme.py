@@ -41,9 +41,9 @@ class ClipMe(ImgMe):
         """Attention over the joined clips."""
         return super().attend(self.cross(tokens))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """The protected tokens after the join."""
-        return super().finish(self.cross(tokens))
+        return super().finish_protected(self.cross(tokens))
 
     def cross(self, tokens: Tokens) -> Tokens:
         """Join `step.join` clips; positions are added after matching, before averaging."""

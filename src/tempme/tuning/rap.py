@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Cues, Layer
+from tempme.backbones.layers import Around, Cues, Layer
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -111,16 +111,15 @@ class Warp(nn.Module):
         return read[..., 0, 0].mT.unflatten(1, (frames, -1)).flatten(0, 1).to(tokens.x_CND.dtype)
 
 
-class Modulated(Layer):
+class Modulated(Around[Layer]):
     """A layer with something before it and behind each of its halves."""
 
     def __init__(
         self, layer: Layer, halves: Sequence[nn.Module], *, before: nn.Module, alone: bool
     ) -> None:
-        super().__init__()
-        self.layer, self.before = layer, before
+        super().__init__(layer, sees_one_frame=alone)
+        self.before = before
         self.attended, self.fed = halves
-        self.sees_one_frame = alone
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Attention of the layer inside, with what comes before and behind."""
