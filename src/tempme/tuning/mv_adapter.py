@@ -196,6 +196,11 @@ class MVAdapter(DeepTuning):
 
     of_every_frame: ClassVar[str] = "a learnt place and a scale of its own"
 
+    @property
+    def of_class_token(self) -> str:
+        """Class tokens of all frames meet in the bottlenecks."""
+        return "class tokens, in which frames meet"
+
     def __post_init__(self) -> None:
         if self.width < HEADS or self.width % HEADS:
             raise BadSetting(f"mv-adapter.width is {self.width}; it is a multiple of {HEADS}")

@@ -155,8 +155,14 @@ class RAP(DeepTuning):
         if self.warped < 0:
             raise BadSetting(f"rap.warped is {self.warped}; it must be 0 or more")
 
+    @property
+    def of_class_token(self) -> str:
+        """The patches that look elsewhere are those nearest to the class token."""
+        return "the class token, which says what patches look elsewhere" if self.warped else ""
+
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """Plans that keep every frame, and every patch in its place where patches look around."""
+        plan = super().plan(plan)
         if any(step.join > 1 or step.merged_clips for step in plan):
             raise BadSetting(
                 "rap scales and shifts every frame by numbers of its own, but this compression "
