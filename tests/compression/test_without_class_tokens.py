@@ -52,6 +52,7 @@ WORKING: dict[str, Compression] = {
     "testa": TESTA(r=2, merge_frames=1, frames_at=(1, 3)),
     "tempme": TempMe(r=2, joins={1: 2, 2: 2}),
     "joins in the last block": TempMe(r=1, joins={3: 4}),
+    "tempme apart": TempMe(r=2, joins={1: 2, 2: 2}, apart=True),
 }
 
 

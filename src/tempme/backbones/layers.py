@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -280,8 +279,3 @@ class Block(Layer):
             causal=tokens.causal,
             prompts_BMD=None if prompts is None else self.ln_1(prompts),
         )
-
-
-def plain_name(name: str) -> str:
-    """The name of a parameter before compression and LoRA were put around its layer."""
-    return re.sub(r"^(vision\.layers\.\d+\.)(layer\.)+", r"\1", name).replace(".qkv.base.", ".qkv.")

@@ -115,8 +115,8 @@ class TempMe(Compression):
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
         """ClipMe where clips join or tokens merge before attention, ImgMe elsewhere."""
-        if step.join == 1 or step.joined_inside:
+        if step.joined_inside or (step.join == 1 and step.cross == 0):
             return ImgMe(layer, step, proportional=self.proportional)
-        learns = self.positions and (step.cross > 0 or self.always_place)
+        learns = self.positions and step.join > 1 and (step.cross > 0 or self.always_place)
         place = nn.Parameter(torch.zeros(step.clips * step.join, 1, width)) if learns else None
         return ClipMe(layer, step, proportional=self.proportional, place=place)
