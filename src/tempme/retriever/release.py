@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ def from_official(
 def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
     for (tower, block), (down, up) in parts.lora.items():
         layers = clip.vision.layers if tower == "visual" else clip.text.layers
-        qkv = cast("Block", cast("Layer", layers[block]).inner()).attn.qkv
+        qkv: Any = cast("Block", cast("Layer", layers[block]).inner()).attn.qkv
         qkv.down.weight.copy_(down)
         qkv.up.weight.copy_(up)
     for block, place in parts.positions.items():
