@@ -39,6 +39,9 @@ def index(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
     total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
+    worker_memory_mb: Annotated[
+        float, typer.Option(min=256, help="Memory of each process that decodes.")
+    ] = 1024.0,
     as_json: AsJson = False,
 ) -> None:
     """Index all videos at and below PATHS; run it again to follow what has changed.
@@ -58,6 +61,7 @@ def index(
                 workers=workers,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
+                worker_memory_mb=worker_memory_mb,
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:
@@ -79,7 +83,8 @@ def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
     for video in report.failures[:FAILURES_SHOWN]:
-        say(f"failed: {shown_path(video.path)}: {video.reason}")
+        again = "; the next run tries it again" if video.may_pass else ""
+        say(f"failed: {shown_path(video.path)}: {video.reason}{again}")
     if len(report.failures) > FAILURES_SHOWN:
         say(f"... and {len(report.failures) - FAILURES_SHOWN} more, see `tempme status --failed`")
     for item in report.unreadable:

@@ -36,7 +36,8 @@ from tempme.index.search import (
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
-from tempme.video.values import Sampling
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -118,7 +119,8 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
@@ -126,6 +128,8 @@ class Index:
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
+        no limit. On Windows there is none.
         """
         from tempme.index.building.build import Build, Order
 
@@ -139,6 +143,7 @@ class Index:
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
         with writing(self.path):
             build = Build(
