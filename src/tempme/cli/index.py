@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempme.cli.answers import model_line
-from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
+from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, WorkerMemory
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
 from tempme.errors import Stopped
 
@@ -37,11 +37,9 @@ def index(
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
     total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
-    worker_memory_mb: Annotated[
-        float, typer.Option(min=256, help="Memory of each process that decodes.")
-    ] = 1024.0,
     as_json: AsJson = False,
 ) -> None:
     """Index all videos at and below PATHS; run it again to follow what has changed.
