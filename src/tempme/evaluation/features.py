@@ -54,7 +54,7 @@ def encode(
     """
     start = time.perf_counter()
     jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
-    reading = Reading(frames=retriever.frames, size=retriever.image_size)
+    reading = Reading(frames=retriever.num_frames, size=retriever.image_size)
     read = partial(read_pixels, reading=reading)
     rows: dict[int, NDArray[np.float32]] = {}
     failed: dict[Video, str] = {}

@@ -24,7 +24,8 @@ from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.settings import typed, values_of
-from tempme.systems.table import System, system
+from tempme.systems.system import System
+from tempme.systems.table import system
 from tempme.training.recipe import Recipe
 
 SCENES = "scenes"

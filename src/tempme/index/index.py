@@ -96,8 +96,8 @@ class Index:
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
-                frames=retriever.frames,
-                features=retriever.features,
+                frames=retriever.num_frames,
+                features=retriever.feature_size,
                 cutting=Cutting(every_seconds, overlap, sampling),
             )
             header.write(folder)
@@ -220,7 +220,7 @@ class Index:
 
         model = self.retriever
         if is_video(file):
-            reading = self.header.cutting.reading(frames=model.frames, size=model.image_size)
+            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
             video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
@@ -229,7 +229,9 @@ class Index:
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
-        return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+        return encode_windows(
+            model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
+        )
 
     def _load(self) -> Encoder:
         source = self.header.source

@@ -131,7 +131,7 @@ class Build:
 
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
         reading = self.cutting.reading(
-            frames=self.retriever.frames,
+            frames=self.retriever.num_frames,
             size=self.retriever.image_size,
             timeout_seconds=self.order.timeout_seconds,
             total_seconds=self.order.total_seconds,
