@@ -15,7 +15,7 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
 from tempme.index.folder import check_present, make_folder
-from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -36,6 +36,8 @@ from tempme.index.search import (
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -117,7 +119,8 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
@@ -125,6 +128,8 @@ class Index:
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
+        no limit. On Windows there is none.
         """
         from tempme.index.building.build import Build, Order
 
@@ -138,6 +143,7 @@ class Index:
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
         with writing(self.path):
             build = Build(
@@ -212,17 +218,10 @@ class Index:
     def _features_of(self, file: Path) -> NDArray[np.float32]:
         from tempme.video import Failure, is_video, load_windows, read_image
 
-        model, cutting = self.retriever, self.header.cutting
+        model = self.retriever
         if is_video(file):
-            video = load_windows(
-                file,
-                frames=model.num_frames,
-                every_seconds=cutting.every_seconds,
-                overlap=cutting.overlap,
-                size=model.image_size,
-                sampling=cutting.sampling,
-                max_windows=QUERY_WINDOWS,
-            )
+            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
+            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
             return encode_windows(model, video.pixels, windows=video.windows)
