@@ -22,7 +22,7 @@ from tempme.video.values import (
 if TYPE_CHECKING:
     from tempme.video.identify import is_video, read_image
     from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
-    from tempme.video.reading import read_video
+    from tempme.video.pixels import read_video
     from tempme.video.sampling import uniform_indices, windows
     from tempme.video.workers import decode_many
 
@@ -35,7 +35,7 @@ _HOME = {
     "load_windows": "tempme.video.loading",
     "probe": "tempme.video.loading",
     "read_image": "tempme.video.identify",
-    "read_video": "tempme.video.reading",
+    "read_video": "tempme.video.pixels",
     "uniform_indices": "tempme.video.sampling",
     "windows": "tempme.video.sampling",
 }
