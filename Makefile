@@ -39,8 +39,8 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 
-docs: setup  ## docstrings -> docs/methods.md, the interface of the service -> docs/http.md
-	PYTHONPATH=tools $(BIN)/python -m documents methods http
+docs: setup  ## docstrings and help texts -> docs/methods.md, cli.md, python.md, http.md
+	PYTHONPATH=tools $(BIN)/python -m documents pages
 
 serve: setup  ## the page on the index of `make demo`
 	$(BIN)/tempme serve --index demo/demo.tempme

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import tempme.datasets  # noqa: F401
+from tempme import load
 from tempme.index.building.encode import encode_queries
 from tempme.index.confidence import LEVELS, Judge, phrase_lists
-from tempme.retriever.checkpoint import load
 from tempme.scenes import Scene, clip, scenes
 
 MODEL = "scenes-tiny"
@@ -93,7 +92,9 @@ def _of_others(shown: list[Scene]) -> list[str]:
 def _encoded(model: Any, shown: list[Scene]) -> Floats:
     parts = []
     for first in range(0, len(shown), BATCH):
-        drawn = [clip(s, model.frames, size=model.image_size) for s in shown[first : first + BATCH]]
+        drawn = [
+            clip(s, model.num_frames, size=model.image_size) for s in shown[first : first + BATCH]
+        ]
         with torch.inference_mode():
             parts.append(model.encode_videos(model.transform(np.stack(drawn))).numpy())
     return np.concatenate(parts)

@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-import tempme.datasets  # noqa: F401
-from tempme import system
+from tempme import Retriever, system
 from tempme.index import Index
 from tempme.index.moments import Moments, Video
 from tempme.results.runs import machine
@@ -94,12 +93,12 @@ def _measured(index: Index, given: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _index(folder: Path, num_moments: int) -> Index:
     """An index of random features, made by the store itself."""
-    retriever = system("tempme").build(weights=None, seed=0)
+    retriever = Retriever.build(system("tempme"), None, seed=0)
     index = Index.create(folder / "a.tempme", retriever)
     rng = np.random.default_rng(0)
     videos, moments = [], []
     for number in range(num_moments // MOMENTS_A_VIDEO):
-        features = rng.standard_normal((MOMENTS_A_VIDEO, retriever.features)).astype(np.float32)
+        features = rng.standard_normal((MOMENTS_A_VIDEO, retriever.feature_size)).astype(np.float32)
         features /= np.linalg.norm(features, axis=1, keepdims=True)
         start = 6.0 * np.arange(MOMENTS_A_VIDEO)
         digest = f"{number:032x}"

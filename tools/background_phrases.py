@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import tempme.datasets  # noqa: F401
 from tempme.index.confidence import BACKGROUND, PHRASES
 from tempme.scenes import Part, random_scene
 

@@ -13,7 +13,6 @@ import threading
 import time
 from pathlib import Path
 
-import tempme.datasets  # noqa: F401
 from tempme.index import open_or_create
 from tempme.scenes import scenes, write_video
 from tempme.serving.running import server_of

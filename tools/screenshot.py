@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from tempme.index import Index
 from tempme.serving.running import server_of
@@ -17,7 +17,7 @@ from tempme.serving.settings import ServeSettings
 
 INDEX, PICTURE = Path("demo/demo.tempme"), Path("assets/page.png")
 QUERY = "a small pink triangle to the left of a large dotted cyan heart on a checkered background"
-SIZE = {"width": 1200, "height": 720}
+SIZE = ViewportSize(width=1200, height=720)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from index_material import ColourRetriever, new_index
 from serving_material import TOKEN, colour_index, hits_of, listening
 from tempme.errors import BadSetting
 from tempme.serving.app import create_app
-from tempme.serving.settings import Limits, ServeSettings
+from tempme.serving.settings import ServeLimits, ServeSettings
 
 
 def test_beyond_the_loopback_a_token_is_needed() -> None:
@@ -26,7 +26,7 @@ def test_beyond_the_loopback_a_token_is_needed() -> None:
     with pytest.raises(BadSetting, match="port is 70000"):
         ServeSettings(port=70000)
     with pytest.raises(BadSetting, match=r"limits\.hits is 0"):
-        Limits(hits=0)
+        ServeLimits(hits=0)
     with pytest.raises(BadSetting, match="no such folder"):
         ServeSettings(roots=(Path("/nowhere/at/all"),))
     assert ServeSettings(host="0.0.0.0", token=TOKEN).token == TOKEN
@@ -100,7 +100,7 @@ def test_every_answer_has_the_headers_that_keep_it_here(client: Any) -> None:
 
 
 def test_large_bodies_are_refused_whether_they_say_so_or_not(tmp_path: Path) -> None:
-    limits = Limits(body_bytes=1000, upload_bytes=5000)
+    limits = ServeLimits(body_bytes=1000, upload_bytes=5000)
     index = new_index(tmp_path, ColourRetriever())
     app = create_app(index, ServeSettings(limits=limits))
     with TestClient(app, base_url="http://127.0.0.1") as client:
@@ -118,7 +118,7 @@ def test_large_bodies_are_refused_whether_they_say_so_or_not(tmp_path: Path) -> 
 
 def test_slow_clients_are_dropped(tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
-    limits = Limits(header_seconds=0.6, body_seconds=0.6)
+    limits = ServeLimits(header_seconds=0.6, body_seconds=0.6)
     with listening(index, ServeSettings(port=0, limits=limits)) as address:
         port = int(address.rsplit(":", 1)[1])
         for begun in (

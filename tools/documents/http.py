@@ -79,7 +79,7 @@ def _parameter(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _value(name: str, schema: dict[str, Any]) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"`{field}`", _kind(told), told.get("description", ""))
         for field, told in schema.get("properties", {}).items()
     ]

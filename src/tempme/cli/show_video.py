@@ -34,7 +34,7 @@ def show_video(
     checked(out)
     given = read_model(model, backbone=backbone)
     pair = _sides(name, given, frames)
-    sample = _read(video, frames=pair[-1].retriever.frames, size=pair[-1].retriever.image_size)
+    sample = _read(video, frames=pair[-1].retriever.num_frames, size=pair[-1].retriever.image_size)
     panels = [
         Panel.of(
             trace(side.retriever, side.retriever.transform(sample.pixels)[None]),
@@ -69,9 +69,9 @@ def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
 
 def _read(video: Path, *, frames: int, size: int) -> Frames:
     from tempme.errors import BadVideo
-    from tempme.video import Failure, load
+    from tempme.video import Failure, Reading, load
 
-    read = load(video, frames=frames, size=size, sampling="exact")
+    read = load(video, Reading(frames=frames, size=size, sampling="exact"))
     if isinstance(read, Failure):
         raise BadVideo(f"{video}: {read.reason}; give --video another file")
     if read.note:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.building.report import Progress, Report
-from tempme.index.confidence import Judge, Kind, spread_over
+from tempme.index.confidence import Judge, Kind
 from tempme.index.folder import check_present, make_folder
-from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.judging import Judging
 from tempme.index.lock import writing
 from tempme.index.model import (
@@ -35,10 +35,13 @@ from tempme.index.search import (
     Request,
     Scan,
     check_queries,
+    sample,
     search_approximately,
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -97,8 +100,8 @@ class Index:
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
-                frames=retriever.frames,
-                features=retriever.features,
+                frames=retriever.num_frames,
+                features=retriever.feature_size,
                 cutting=Cutting(every_seconds, overlap, sampling),
             )
             header.write(folder)
@@ -120,7 +123,8 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
@@ -128,6 +132,8 @@ class Index:
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
+        no limit. On Windows there is none.
         """
         from tempme.index.building.build import Build, Order
 
@@ -141,6 +147,7 @@ class Index:
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
         with writing(self.path):
             build = Build(
@@ -248,15 +255,8 @@ class Index:
         return self._scan[1]
 
     def _sample(self, most: int) -> Gallery:
-        """About `most` moments, of contents evenly spread; all if there are no more."""
-        if not self._store.is_large():
-            whole = self._whole_scan().gallery
-            if len(whole) <= most:
-                return whole
-        contents = sorted({video.digest for video in self.videos() if video.status == "ok"})
-        share = most / max(1, self.num_moments())
-        chosen = spread_over(len(contents), max(1, round(share * len(contents))))
-        return self._store.gallery([contents[i] for i in chosen])
+        whole = None if self._store.is_large() else self._whole_scan().gallery
+        return sample(self._store, whole, most=most)
 
     def _load(self) -> Encoder:
         source = self.header.source

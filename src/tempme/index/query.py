@@ -25,19 +25,12 @@ def features_of(file: Path, model: Encoder, cutting: Cutting) -> NDArray[np.floa
     if isinstance(picture, Failure):
         raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
     # A picture is a video in which nothing moves.
-    return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+    return encode_windows(model, picture[None], windows=np.zeros((1, model.num_frames), np.int64))
 
 
 def _read(file: Path, model: Encoder, cutting: Cutting) -> VideoWindows:
-    video = load_windows(
-        file,
-        frames=model.frames,
-        every_seconds=cutting.every_seconds,
-        overlap=cutting.overlap,
-        size=model.image_size,
-        sampling=cutting.sampling,
-        max_windows=QUERY_WINDOWS,
-    )
+    reading = cutting.reading(frames=model.num_frames, size=model.image_size)
+    video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
     if isinstance(video, Failure):
         raise BadVideo(f"{file}: {video.reason}")
     return video

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
-from tempme.index.confidence import Judge, Kind
+from tempme.index.confidence import Judge, Kind, spread_over
 from tempme.index.moments import Confidence, Gallery, Hit
 from tempme.index.stores.store import Store
 
@@ -185,6 +185,16 @@ def search_approximately(store: Store, queries: NDArray[np.float32], request: Re
     for query in queries:
         candidates.update(dict.fromkeys(store.nearest(query, wanted)))
     return Scan(store.gallery(list(candidates))).hits(queries, request)
+
+
+def sample(store: Store, whole: Gallery | None, *, most: int) -> Gallery:
+    """About `most` moments of contents evenly spread; all, `whole`, if there are no more."""
+    if whole is not None and len(whole) <= most:
+        return whole
+    contents = sorted({video.digest for video in store.videos() if video.status == "ok"})
+    share = most / max(1, store.num_moments())
+    chosen = spread_over(len(contents), max(1, round(share * len(contents))))
+    return store.gallery([contents[i] for i in chosen])
 
 
 def check_queries(queries: NDArray[np.float32]) -> None:

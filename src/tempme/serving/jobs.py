@@ -22,7 +22,7 @@ BUSY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Order:
+class JobOrder:
     """What a job is to index; see `Index.add`."""
 
     paths: tuple[Path, ...]
@@ -33,7 +33,7 @@ class Order:
 class Job:
     """One run. Its state changes in the thread that indexes, and by what people ask for."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: JobOrder) -> None:
         self.id = uuid.uuid4().hex
         self.order = order
         self.state: State = "waiting"
@@ -148,7 +148,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._thread = ThreadPoolExecutor(1, "tempme-index", initializer=begin)
 
-    def start(self, order: Order) -> Job:
+    def start(self, order: JobOrder) -> Job:
         """A new job, after those that wait; Problem if too many do."""
         if sum(not job.is_over for job in self._jobs.values()) >= KEPT:
             raise Problem(429, "too-many-jobs", "too many jobs wait: cancel some, or wait")

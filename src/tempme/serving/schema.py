@@ -109,12 +109,15 @@ class SearchAnswer(BaseModel):
 
 
 class VideoOut(BaseModel):
-    """A file that the index knows. A failed one has a reason; one that is ok may have a note."""
+    """A file that the index knows. A failed one has a reason; one that is ok may have a note.
+
+    "interrupted" says that it could not be read by no fault of its own; the next run tries again.
+    """
 
     path: str
     name: str
     video_id: str
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "interrupted"]
     reason: str
     duration_seconds: float
     width: int
@@ -149,7 +152,7 @@ class Span(BaseModel):
     end_seconds: float
 
 
-class Moments(BaseModel):
+class MomentsOut(BaseModel):
     """All moments of a video in order of time."""
 
     video_id: str
@@ -220,7 +223,7 @@ class JobOut(BaseModel):
     error: str = ""
 
 
-class Jobs(BaseModel):
+class JobsOut(BaseModel):
     """All jobs since the service began, newest first."""
 
     jobs: list[JobOut]

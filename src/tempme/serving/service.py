@@ -14,7 +14,7 @@ from tempme.index import Hit, Index
 from tempme.index.confidence import Kind
 from tempme.index.watching import follow
 from tempme.serving.batching import Batches
-from tempme.serving.jobs import Jobs, Order
+from tempme.serving.jobs import JobOrder, Jobs
 from tempme.serving.library import Library
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
@@ -60,7 +60,7 @@ class Service:
     def watch(self) -> None:
         """Index what changes below the roots, until the service ends; call it in a thread."""
         for paths in follow(self.roots(), stop=self._stop):
-            self.jobs.start(Order(paths, prune=True))
+            self.jobs.start(JobOrder(paths, prune=True))
 
     @property
     def is_ready(self) -> bool:

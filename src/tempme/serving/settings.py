@@ -14,7 +14,7 @@ SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServeLimits:
     """What one request, and all of them together, may take. Sizes in bytes, times in seconds."""
 
     upload_bytes: int = 200 * 1024**2
@@ -59,7 +59,7 @@ class ServeSettings:
     roots: tuple[Path, ...] = ()
     cache: Path | None = None
     watch: bool = False
-    limits: Limits = Limits()
+    limits: ServeLimits = ServeLimits()
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

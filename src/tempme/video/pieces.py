@@ -19,7 +19,7 @@ from tempme.video.transforms import display_matrix, is_transposed, square
 from tempme.video.values import (
     OutOfTime,
     Pixels,
-    Sampling,
+    Reading,
     Unreadable,
     VideoInfo,
     VideoWindows,
@@ -35,20 +35,18 @@ class Job:
     windows: tuple[Window, ...]
     timeline: Timeline
     deadline: Deadline
-    size: int
-    sampling: Sampling
-    threads: int
+    reading: Reading
 
     def pieces(self, piece_windows: int) -> Iterator[VideoWindows]:
         """Decode in one pass and hand out pieces as soon as their last frame is there.
 
         When the time for the file is up, the windows that are complete by then are all there is.
         """
-        plan = plan_frames(self.windows, self.timeline, self.sampling)
+        plan = plan_frames(self.windows, self.timeline, self.reading.sampling)
         bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
-        with Source(self.path, threads=self.threads) as source:
+        with Source(self.path, threads=self.reading.threads) as source:
             decoder = Decoder(source, self.timeline, self.deadline)
-            store = _Store(self.size, source.pixel_aspect)
+            store = _Store(self.reading.size, source.pixel_aspect)
             answers = decoder.frames_at(plan.targets)
             for piece, (first, stop) in enumerate(pairwise(bounds)):
                 last_target = int(plan.windows[first:stop].max())
@@ -101,8 +99,9 @@ class Job:
         pictures = [store.pixels[i] for i in used]
         times = [self.timeline.seconds(store.times[i]) for i in used]
         spans = [(w.start_seconds, w.end_seconds) for w in self.windows[part]]
+        size = self.reading.size
         return VideoWindows(
-            pixels=np.array(pictures, dtype=np.uint8).reshape(-1, self.size, self.size, 3),
+            pixels=np.array(pictures, dtype=np.uint8).reshape(-1, size, size, 3),
             seconds=np.array(times, dtype=np.float64),
             windows=places.reshape(ids.shape).astype(np.int64),
             spans=np.array(spans, dtype=np.float64).reshape(-1, 2),

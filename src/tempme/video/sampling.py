@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tempme.errors import BadSetting
-from tempme.video.values import Window
+from tempme.video.values import Reading, Window
 
 
 def uniform_indices(
@@ -97,12 +97,7 @@ def _window(first: int, frames: int, every_seconds: float) -> Window:
 def _check_windows(duration: float, frames: int, every_seconds: float, overlap: float) -> None:
     if not (math.isfinite(duration) and duration >= 0):
         raise BadSetting(f"duration_seconds is {duration}; it must be finite and not negative")
-    if frames < 1:
-        raise BadSetting(f"frames is {frames}; a window needs at least 1")
-    if not (math.isfinite(every_seconds) and every_seconds > 0):
-        raise BadSetting(f"every_seconds is {every_seconds}; it must be positive")
-    if not 0 <= overlap < 1:
-        raise BadSetting(f"overlap is {overlap}; it is a share: at least 0 and below 1")
+    Reading(frames=frames, every_seconds=every_seconds, overlap=overlap)  # which checks them
 
 
 def nearest(ascending: Sequence[int], value: int) -> int:

@@ -17,12 +17,12 @@ from PIL import Image
 
 from tempme.atomic import replacing
 from tempme.serving.media.encoding import Pictures, Sound, shown_size
-from tempme.video.containers.source import TOTAL_SECONDS, Deadline, Source
+from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import Timeline, read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.loading import FILE_ERRORS, reason_of
 from tempme.video.transforms import display_matrix, is_transposed, upright
-from tempme.video.values import Pixels
+from tempme.video.values import TOTAL_SECONDS, Pixels
 
 STALL_SECONDS = 30.0
 SHORTEST_SECONDS = 0.05

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tempme.index.moments import Video
+from tempme.processes.limits import Limits
 from tempme.processes.pool import Crash, Workers
 from tempme.serving.media.cache import Cache
 from tempme.serving.media.cutting import Clip, Look, Made, Order, Picture, make
 from tempme.serving.problems import Problem
-from tempme.serving.settings import Limits
+from tempme.serving.settings import ServeLimits
 
 THUMBNAIL_WIDTHS = (160, 320, 480, 640)
 CLIP_HEIGHTS = (240, 480, 720, 1080)
@@ -38,13 +39,12 @@ class Growing:
 class Media:
     """What browsers show of videos; close it when the service ends."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: ServeLimits) -> None:
         self.cache = Cache(folder, most_bytes=limits.cache_bytes)
         # Pictures have a process of their own: a page of them never waits for a long clip.
-        self._small = Workers(make, workers=1, timeout_seconds=limits.media_seconds)
-        self._large = Workers(
-            make, workers=limits.media_processes, timeout_seconds=limits.media_seconds
-        )
+        each = Limits(timeout_seconds=limits.media_seconds)
+        self._small = Workers(make, workers=1, limits=each)
+        self._large = Workers(make, workers=limits.media_processes, limits=each)
         self._making: dict[Path, Answer] = {}
         self._types: dict[str, str] = {}
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from tempme.serving.jobs import Job, Order, progress_as_dict
+from tempme.serving.jobs import Job, JobOrder, progress_as_dict
 from tempme.serving.routes.search import text_of
-from tempme.serving.schema import IndexRequest, JobOut, JobProgress, Jobs
+from tempme.serving.schema import IndexRequest, JobOut, JobProgress, JobsOut
 from tempme.serving.service import Service
 
 JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
@@ -30,13 +30,13 @@ def indexing_routes(service: Service) -> APIRouter:
         Without `paths`, all allowed roots. What is known and unchanged costs nothing.
         """
         paths = tuple(service.allowed(path) for path in asked.paths) or service.roots()
-        order = Order(paths, prune=asked.prune, retry_failed=asked.retry_failed)
+        order = JobOrder(paths, prune=asked.prune, retry_failed=asked.retry_failed)
         return job_out(jobs.start(order))
 
     @router.get("/jobs")
-    def all_jobs() -> Jobs:
+    def all_jobs() -> JobsOut:
         """All jobs that are remembered, newest first."""
-        return Jobs(jobs=[job_out(job) for job in jobs.all()])
+        return JobsOut(jobs=[job_out(job) for job in jobs.all()])
 
     @router.get("/jobs/{job_id}")
     def job(job_id: JobId) -> JobOut:

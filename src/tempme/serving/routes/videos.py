@@ -24,7 +24,7 @@ from tempme.serving.routes.search import text_of
 from tempme.serving.schema import (
     Facets,
     Filters,
-    Moments,
+    MomentsOut,
     Part,
     SearchRequest,
     Similarity,
@@ -49,7 +49,7 @@ def video_routes(service: Service) -> APIRouter:
 
     @router.get("/videos")
     def videos(
-        status: Annotated[Literal["ok", "failed"] | None, Query()] = None,
+        status: Annotated[Literal["ok", "failed", "interrupted"] | None, Query()] = None,
         folder: Annotated[str | None, Query(max_length=4096, pattern=r"^[^\x00]*$")] = None,
         k: Annotated[int, Query(ge=1, le=1000)] = 100,
         page_token: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",
@@ -80,10 +80,10 @@ def video_routes(service: Service) -> APIRouter:
         )
 
     @router.get("/videos/{video_id}/moments")
-    def moments(video_id: VideoIdPath) -> Moments:
+    def moments(video_id: VideoIdPath) -> MomentsOut:
         """The moments of a video in order of time."""
         first, spans = library.copies(video_id)[0], library.gallery(video_id).spans.tolist()
-        return Moments(
+        return MomentsOut(
             video_id=video_id,
             duration_seconds=first.duration_seconds,
             moments=[

@@ -25,8 +25,6 @@ NOT_VIDEO = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
 PLAYLISTS = {"hls", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "rtsp", "sdp", "rtp"}
 FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 OPEN_SECONDS = 30.0
-# Work on one file: enough for a film in full on a slow core.
-TOTAL_SECONDS = 3600.0
 MOST_PIXELS = 2**27
 # What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
 READING_ERRORS = (av.FFmpegError, OSError, IndexError)
