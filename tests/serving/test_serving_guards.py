@@ -25,10 +25,12 @@ def test_beyond_the_loopback_a_token_is_needed() -> None:
         ServeSettings(host="0.0.0.0", token="short")
     with pytest.raises(BadSetting, match="port is 70000"):
         ServeSettings(port=70000)
-    with pytest.raises(BadSetting, match=r"limits\.hits is 0"):
-        ServeLimits(hits=0)
+    with pytest.raises(BadSetting, match=r"limits\.batch is 0"):
+        ServeLimits(batch=0)
     with pytest.raises(BadSetting, match="no such folder"):
         ServeSettings(roots=(Path("/nowhere/at/all"),))
+    with pytest.raises(BadSetting, match="watch needs folders"):
+        ServeSettings(watch=True)
     assert ServeSettings(host="0.0.0.0", token=TOKEN).token == TOKEN
 
 

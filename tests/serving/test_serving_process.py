@@ -74,6 +74,32 @@ def test_a_killed_service_loses_nothing_that_was_finished(tmp_path: Path) -> Non
     assert left.status().num_videos == 8
 
 
+def test_a_watched_folder_is_followed_by_the_command_line(tmp_path: Path) -> None:
+    films, index = tmp_path / "films", tmp_path / "a.tempme"
+    films.mkdir()
+    open_or_create(index, "scenes-tiny")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "index", str(films), "-i", str(index), "--watch"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        write_video(tmp_path / "red.mp4", ["red"]).rename(films / "red.mp4")
+        seen = Index.open(index)
+        wait_for(lambda: [v.path.name for v in seen.videos()] == ["red.mp4"], seconds=120)
+        (films / "red.mp4").unlink()
+        wait_for(lambda: not seen.videos(), seconds=60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert said.splitlines()[-1].startswith("stopped; what was finished is kept")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_service_starts_answers_and_ends(tmp_path: Path) -> None:
     index = tmp_path / "a.tempme"
     open_or_create(index, "scenes-tiny")

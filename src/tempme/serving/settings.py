@@ -22,9 +22,6 @@ class ServeLimits:
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     connections: int = 200
-    query_letters: int = 2000
-    query_parts: int = 16
-    hits: int = 200
     image_pixels: int = 50_000_000
     upload_seconds: float = 30.0
     clip_seconds: float = 120.0
@@ -74,6 +71,8 @@ class ServeSettings:
                 f"host is {self.host}, which other machines reach: set a token "
                 "(TEMPME_TOKEN, or --token-file), or leave --host out"
             )
+        if self.watch and not self.roots:
+            raise BadSetting("watch needs folders: name them with --root")
         for root in self.roots:
             if not root.is_dir():
                 raise BadSetting(f"no such folder: {root}; --root names a folder of videos")
