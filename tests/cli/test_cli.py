@@ -97,7 +97,8 @@ def test_a_search_answers_in_json(run: Terminal, index: Path, films: Path) -> No
     assert done.document["query"] == "a red film"
     hits = done.document["hits"]
     assert len(hits) == 2
-    assert list(hits[0]) == ["path", "start_seconds", "end_seconds", "score", "video_id"]
+    names = "path start_seconds end_seconds score confidence video_id moment_id"
+    assert list(hits[0]) == names.split()
     assert Path(hits[0]["path"]).parent == films
     expected = tempme.Index.open(index).search("a red film", k=2)
     assert hits == [hit.as_dict() for hit in expected]

@@ -105,8 +105,8 @@ def test_a_click_plays_at_the_moment_and_the_strip_jumps(page: Any) -> None:
     page.locator(".best-moment").first.click()
     wait_for(lambda: page.locator("#player video").evaluate("v => v.currentTime") >= 4.5)
     page.keyboard.press("Escape")
-    page.wait_for_selector("#player:not([open])", state="attached")
-    assert "open" not in asked(page)
+    until(page, "!location.search.includes('open=')")
+    assert not page.evaluate("document.getElementById('player').open")
 
 
 def test_more_and_less_like_this(page: Any) -> None:
