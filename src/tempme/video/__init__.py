@@ -1,7 +1,8 @@
 """Video files in, frames out; failures are values with a reason."""
 
 from tempme.video.containers.source import TOTAL_SECONDS
-from tempme.video.identify import is_video, read_image
+from tempme.video.identify import is_video
+from tempme.video.images import read_image
 from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
 from tempme.video.sampling import uniform_indices, windows
 from tempme.video.values import Failure, Frames, Sampling, VideoInfo, VideoWindows, Window

@@ -63,9 +63,9 @@ def probe(path: Path, *, timeout_seconds: float = 60.0) -> VideoInfo:
     """What the video is: decodes its first frame, so what is probed can be read."""
     deadline = Deadline(timeout_seconds)
     timeline = read_timeline(path, deadline)
-    with Source(path) as source:
+    with Source(path, stream=timeline.stream) as source:
         decoder = Decoder(source, timeline, deadline)
-        for _, frame in decoder.frames_at([timeline.origin]):
+        for _, frame in decoder.frames_at([timeline.shown[0]]):
             return describe(source, timeline, frame)
     raise Unreadable("no frame could be decoded")
 
@@ -90,7 +90,8 @@ def load(
     """
     deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
-    times = tuple(seconds) if seconds is not None else spread(0, timeline.duration_seconds, frames)
+    first, end = timeline.start_seconds, timeline.duration_seconds
+    times = tuple(seconds) if seconds is not None else spread(first, end, frames)
     if not times:
         raise BadSetting("seconds is empty; name at least one time, or leave it out")
     window = Window(min(times), max(times), times)
@@ -114,7 +115,7 @@ def load_uniform(
     deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
     shown = timeline.shown
-    fps = len(shown) / timeline.duration_seconds
+    fps = len(shown) / (timeline.duration_seconds - timeline.start_seconds)
     picks = uniform_indices(
         len(shown), fps, frames=frames, framerate=framerate, start=start, end=end
     )
@@ -132,7 +133,7 @@ def _one_window(
     sampling: Sampling,
     threads: int,
 ) -> Frames:
-    job = Job(path, (window,), timeline, deadline, size, sampling, threads)
+    job = Job(path, (window,), timeline, deadline, size, sampling, threads, "crop")
     (piece,) = job.pieces(1)
     order = piece.windows[0]
     return Frames(piece.pixels[order], tuple(piece.seconds[order].tolist()), piece.info, piece.note)
@@ -159,12 +160,17 @@ def load_windows(
     """
     deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
     timeline = read_timeline(path, deadline)
+    first = timeline.start_seconds
     cut = windows(
-        timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
+        timeline.duration_seconds - first,
+        frames=frames,
+        every_seconds=every_seconds,
+        overlap=overlap,
+        start_seconds=first,
     )
     if max_windows is not None and len(cut) > max_windows:
         cut = tuple(cut[int(i)] for i in np.linspace(0, len(cut) - 1, max(1, max_windows)))
-    job = Job(path, cut, timeline, deadline, size, sampling, threads)
+    job = Job(path, cut, timeline, deadline, size, sampling, threads, "crop")
     (piece,) = job.pieces(len(cut))
     return piece
 
@@ -192,10 +198,15 @@ def iter_windows(
     try:
         deadline = Deadline(timeout_seconds, progressed, total_seconds)
         timeline = read_timeline(Path(path), deadline)
+        first = timeline.start_seconds
         cut = windows(
-            timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
+            timeline.duration_seconds - first,
+            frames=frames,
+            every_seconds=every_seconds,
+            overlap=overlap,
+            start_seconds=first,
         )
-        job = Job(Path(path), cut, timeline, deadline, size, sampling, threads)
+        job = Job(Path(path), cut, timeline, deadline, size, sampling, threads, "crop")
         yield from job.pieces(piece_windows)
     except FILE_ERRORS as error:
         yield Failure(Path(path), reason_of(error))

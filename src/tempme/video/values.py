@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Pixels: TypeAlias = NDArray[np.uint8]
 Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
 SAMPLINGS: tuple[Sampling, ...] = ("exact", "keyframes", "auto")
+Fit: TypeAlias = Literal["crop", "squash", "pad"]
+FITS: tuple[Fit, ...] = ("crop", "squash", "pad")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of its video, as shown: after rotation and with square pixels."""
+    """What a file says of its video, as shown: after rotation and with square pixels.
+
+    Seconds are a player's: 0 is where the earliest stream of the file starts, `start_seconds` when
+    the first frame is shown, `duration_seconds` when the last one ends.
+    """
 
     path: Path
     duration_seconds: float
@@ -37,6 +43,7 @@ class VideoInfo:
     num_keyframes: int
     rotation_degrees: int
     note: str = ""
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
