@@ -1,4 +1,4 @@
-"""A picture file as the square that a frame would be: what Pillow reads, HEIC and AVIF among them."""
+"""A picture file as the square that a frame would be; HEIC and AVIF are read as well."""
 
 from __future__ import annotations
 
