@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import signal
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,31 +9,9 @@ import numpy as np
 import pytest
 
 from drawn_videos import draw, number_of
+from faulty_reading import faulty_pieces
 from tempme.errors import BadSetting
 from tempme.video import Failure, VideoWindows, decode_many, load_windows, workers
-
-CRASHES = """
-import os, signal, time
-from tempme.video import worker, loading
-
-def read(path, **how):
-    if "crash" in path.name:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if "hang" in path.name:
-        time.sleep(1000)
-    if "bug" in path.name:
-        raise RuntimeError("a bug")
-    if "exit" in path.name:
-        os._exit(3)
-    if "slow" in path.name:
-        for _ in range(6):
-            time.sleep(1.1)
-            how["progressed"]()
-    yield from loading.iter_windows(path, **how)
-
-worker.iter_windows = read
-worker.main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,49 +40,46 @@ def test_long_videos_come_in_pieces(clips: list[Path]) -> None:
     assert number_of(pieces[0].pixels[0]) <= 5
 
 
-def start_faulty() -> subprocess.Popen[bytes]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", CRASHES], stderr=subprocess.DEVNULL, **pipes)
-
-
+@pytest.mark.slow
 def test_a_worker_that_dies_or_hangs_costs_one_file(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_start", start_faulty)
-    monkeypatch.setattr(workers, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "read_pieces", faulty_pieces)
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.5)
     bad = {
-        "crash": "the decoder crashed on this file (SIGSEGV)",
-        "exit": "the decoder crashed on this file (exit status 3)",
-        "hang": "timeout: the decoder hung for 3 s",
+        "crash": "crashed the process that read it (SIGSEGV)",
+        "exit": "crashed the process that read it (exit status 3)",
+        "hang": "timeout: its process hung for 2.5 s",
         "bug": "cannot be decoded: RuntimeError: a bug",
     }
     faulty = [tmp_path / f"{name}.mp4" for name in bad]
     slow = draw(tmp_path / "slow.mp4", frames=3)
     paths = [slow, clips[0], *faulty, *clips[1:]]
-    found = dict(decode_many(paths, workers=2, size=64, timeout_seconds=3))
+    found = dict(decode_many(paths, workers=2, size=64, timeout_seconds=2.5))
     assert set(found) == set(paths)
-    # Six seconds without an answer are longer than the limit, but it got on all the while.
+    # Four seconds without an answer are longer than the limit, but it got on all the while.
     assert isinstance(found[slow], VideoWindows)
     assert all(isinstance(found[path], VideoWindows) for path in clips)
     assert [found[p] for p in faulty] == [Failure(p, bad[p.stem]) for p in faulty]
 
 
-def test_stopping_early_ends_the_workers(
-    clips: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    start = workers._start
-
-    def noted() -> subprocess.Popen[bytes]:
-        started.append(start())
-        return started[-1]
-
-    monkeypatch.setattr(workers, "_start", noted)
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux lists processes so")
+def test_stopping_early_ends_the_workers(clips: list[Path]) -> None:
     answers = decode_many(clips * 20, workers=2, size=64)
     next(answers)
+    processes = [path for path in Path("/proc").iterdir() if is_my_worker(path)]
+    assert len(processes) == 2
     answers.close()
-    assert len(started) == 2
-    assert all(process.poll() == -signal.SIGKILL for process in started)
+    assert not any(process.exists() for process in processes)
+
+
+def is_my_worker(process: Path) -> bool:
+    try:
+        parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        program = (process / "cmdline").read_bytes()
+    except (OSError, ValueError, IndexError):
+        return False
+    return parent == os.getpid() and b"processes.program" in program
 
 
 def test_paths_are_taken_as_workers_become_free(clips: list[Path]) -> None:
@@ -134,7 +109,8 @@ def test_errors_of_the_paths_reach_the_caller(clips: list[Path]) -> None:
 
 
 def test_workers_import_no_torch() -> None:
-    code = "import sys, tempme.video.worker; sys.exit('torch' in sys.modules)"
+    names = "tempme.processes.program, tempme.video.workers, tempme.datasets.frames"
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

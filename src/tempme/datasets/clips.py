@@ -23,7 +23,7 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
-from tempme.processes.pool import Crash, Workers
+from tempme.processes.pool import Crash, Limits, Workers
 from tempme.video import Failure
 from tempme.video.values import Pixels
 
@@ -215,7 +215,8 @@ class ClipBatches:
             cores = max(1, (os.cpu_count() or 1) // world)
             count = cores if self._num_workers is None else self._num_workers
             hang = HANGS * self._reader.timeout_seconds
-            self._crew = Workers(self._reader, workers=count, timeout_seconds=hang)
+            limits = Limits(timeout_seconds=hang)
+            self._crew = Workers(self._reader, workers=count, limits=limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)
         rows = [
             _Row(number, chain((pairs[number],), self.order.substitutes(step, number)))
