@@ -91,3 +91,7 @@ class Unreadable(Exception):
 
 class OutOfTime(Unreadable):
     """The time for a whole file is up: what has come so far may be enough."""
+
+    def __init__(self, reason: str, limit_seconds: float) -> None:
+        super().__init__(reason)
+        self.limit_seconds = limit_seconds

@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import IO
 
+from tempme.video.bounds import Bounds
 from tempme.video.containers.boxes import inside, named, outermost
-from tempme.video.limits import Limits
 from tempme.video.values import Unreadable
 
 MP4_STARTS = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip"})
@@ -19,22 +19,22 @@ MP4_STARTS = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"
 COSTING = 0x100 | 0x200 | 0x400 | 0x800
 
 
-def check_claims(path: Path, limits: Limits) -> None:
+def check_claims(path: Path, bounds: Bounds) -> None:
     """Raise `Unreadable` where a file claims more than is believed."""
     with path.open("rb") as file:
         head = file.read(16)
         if head.startswith(b"GIF8"):
-            check_size(*struct.unpack("<HH", head[6:10].ljust(4, b"\0")), limits)
+            check_size(*struct.unpack("<HH", head[6:10].ljust(4, b"\0")), bounds)
         claimed = _frames(file, path.stat().st_size) if head[4:8] in MP4_STARTS else 0
-    if claimed > limits.max_frames:
-        most = f"the limit is max_frames = {limits.max_frames}"
+    if claimed > bounds.max_frames:
+        most = f"the limit is max_frames = {bounds.max_frames}"
         raise Unreadable(f"the file claims {claimed} frames: {most}")
 
 
-def check_size(width: int, height: int, limits: Limits) -> None:
+def check_size(width: int, height: int, bounds: Bounds) -> None:
     """Raise `Unreadable` where frames are larger than is held."""
-    if width * height > limits.max_pixels:
-        most = f"the limit is max_pixels = {limits.max_pixels}"
+    if width * height > bounds.max_pixels:
+        most = f"the limit is max_pixels = {bounds.max_pixels}"
         raise Unreadable(f"frames of {width} x {height} are too large: {most}")
 
 

@@ -17,6 +17,7 @@ from types import TracebackType
 import av
 from av.stream import Discard
 
+from tempme.video.bounds import Bounds
 from tempme.video.containers.claims import check_claims, check_size
 from tempme.video.containers.streams import (
     Choice,
@@ -26,7 +27,6 @@ from tempme.video.containers.streams import (
     survey,
     usable_streams,
 )
-from tempme.video.limits import Limits
 from tempme.video.values import OutOfTime, Unreadable
 
 av.logging.set_level(None)
@@ -55,18 +55,22 @@ class Deadline:
     """How long the next frame may take to come, and the whole file.
 
     `seconds` limits the wait for each frame, so that a slow file that goes on is not given up;
-    `total_seconds` ends one that goes on for ever. `progressed` is called with every frame.
+    `total_seconds` ends one that goes on for ever. `elapsed_seconds` counts what happens while a
+    deadline is paused as well. `progressed` is called with every frame.
     """
 
     seconds: float
     progressed: Callable[[], None] = lambda: None
     total_seconds: float = math.inf
+    elapsed_seconds: float = math.inf
     _end: float = field(init=False)
     _total_end: float = field(init=False)
+    _elapsed_end: float = field(init=False)
 
     def __post_init__(self) -> None:
         now = time.monotonic()
         self._end, self._total_end = now + self.seconds, now + self.total_seconds
+        self._elapsed_end = now + self.elapsed_seconds
 
     def restart(self) -> None:
         """Wait anew: something has been read."""
@@ -77,7 +81,10 @@ class Deadline:
         """Raise when the time is up."""
         now = time.monotonic()
         if now > self._total_end:
-            raise OutOfTime(f"timeout: not done after {self.total_seconds:g} s")
+            raise OutOfTime(f"timeout: not done after {self.total_seconds:g} s", self.total_seconds)
+        if now > self._elapsed_end:
+            elapsed = self.elapsed_seconds
+            raise OutOfTime(f"timeout: not done after {elapsed:g} s, encoding included", elapsed)
         if now > self._end:
             raise Unreadable(f"timeout: nothing came for {self.seconds:g} s")
 
@@ -103,13 +110,13 @@ class Source(AbstractContextManager["Source"]):
         *,
         threads: int = 1,
         stream: int | None = None,
-        limits: Limits = Limits(),  # noqa: B008
+        bounds: Bounds = Bounds(),  # noqa: B008
     ) -> None:
         check_file(path)
         self.path = path
         self.num_bytes = path.stat().st_size
-        self.limits = limits
-        check_claims(path, limits)
+        self.bounds = bounds
+        check_claims(path, bounds)
         self._threads = threads
         self._choice = self._chosen() if stream is None else Choice(stream)
         self._begin()
@@ -144,7 +151,7 @@ class Source(AbstractContextManager["Source"]):
 
     def _stream(self) -> av.VideoStream:
         stream = next(s for s in usable_streams(self.container) if s.index == self._choice.index)
-        check_size(stream.width, stream.height, self.limits)
+        check_size(stream.width, stream.height, self.bounds)
         return stream
 
     def __exit__(

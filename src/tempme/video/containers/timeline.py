@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.video.bounds import Bounds
 from tempme.video.containers.clock import Clock
 from tempme.video.containers.joining import clock_of, has_lead
 from tempme.video.containers.packets import Packets, read_packets
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.truncation import Ending, truncation
-from tempme.video.limits import Limits
 from tempme.video.values import Unreadable
 
 # Containers that keep no time of showing: with reordered frames only their order can be trusted.
@@ -99,9 +99,9 @@ class Timeline:
         return max(0, bisect_right(self.keys, ticks) - 1)
 
 
-def read_timeline(path: Path, deadline: Deadline, limits: Limits = Limits()) -> Timeline:  # noqa: B008
+def read_timeline(path: Path, deadline: Deadline, bounds: Bounds = Bounds()) -> Timeline:  # noqa: B008
     """The times of all frames: from the container's index if it has them, or by reading."""
-    with Source(path, limits=limits) as source:
+    with Source(path, bounds=bounds) as source:
         packets = read_packets(source, deadline)
         if not len(packets):
             raise Unreadable("no frame: the file holds none, or is cut before the first")

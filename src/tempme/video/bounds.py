@@ -8,7 +8,7 @@ from tempme.errors import BadSetting
 
 
 @dataclass(frozen=True)
-class Limits:
+class Bounds:
     """The most of each that one file may ask for; with these, 1 GB of memory is enough.
 
     `max_pixels` is the size of a frame (8192 x 4096: decoders hold several of them at once),
