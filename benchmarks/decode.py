@@ -25,7 +25,16 @@ import numpy as np
 
 import tempme
 from tempme.results.runs import environment, machine
-from tempme.video import Failure, Frames, VideoWindows, decode, load, load_windows, windows
+from tempme.video import (
+    Failure,
+    Frames,
+    Reading,
+    VideoWindows,
+    decode,
+    load,
+    load_windows,
+    windows,
+)
 from tempme.video.transforms import square, square_by_pillow
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +136,7 @@ def compare(path: Path, repeats: int) -> dict[str, Any]:
     """CPU seconds of the sequential loop and each mode's ratio to it: median, least, most."""
     jobs: dict[str, Callable[[], Any]] = {"sequential": lambda: sequential(path)}
     for mode in MODES:
-        jobs[mode] = lambda mode=mode: load_windows(path, sampling=mode)
+        jobs[mode] = lambda mode=mode: load_windows(path, Reading(sampling=mode))
     spent: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, job in jobs.items():
@@ -138,7 +147,7 @@ def compare(path: Path, repeats: int) -> dict[str, Any]:
     for mode in MODES:
         ratios = [a / b for a, b in zip(spent[mode], spent["sequential"], strict=True)]
         row[f"{mode}_ratio"] = [round(f(ratios), 3) for f in (statistics.median, min, max)]
-        row[f"{mode}_frames"] = _num_frames(load_windows(path, sampling=mode))
+        row[f"{mode}_frames"] = _num_frames(load_windows(path, Reading(sampling=mode)))
     return row
 
 
@@ -213,12 +222,12 @@ def drift(clips: Sequence[Path], encode: Encoder, *, size: int) -> dict[str, dic
     """
     cosines: dict[str, list[float]] = {"keyframes": [], "auto": []}
     for path in clips:
-        exact = load(path, size=size, sampling="exact")
+        exact = load(path, Reading(size=size, sampling="exact"))
         if not isinstance(exact, Frames):
             continue
         feature = encode(exact.pixels)
         for mode, values in cosines.items():
-            found = load(path, size=size, sampling=mode)
+            found = load(path, Reading(size=size, sampling=mode))
             if isinstance(found, Frames):
                 values.append(float(feature @ encode(found.pixels)))
     return {mode: _spread(values) for mode, values in cosines.items()}
@@ -252,7 +261,7 @@ def drift_of(clips: Sequence[Path], model: str) -> dict[str, dict[str, float]]:
 def real(clips: Sequence[Path]) -> Iterator[Path]:
     """Clips long enough to be worth timing."""
     for path in clips:
-        found = load_windows(path, sampling="keyframes", max_windows=1)
+        found = load_windows(path, Reading(sampling="keyframes"), max_windows=1)
         if isinstance(found, VideoWindows) and found.info.duration_seconds > 20:
             yield path
 

@@ -11,7 +11,7 @@ import torch
 
 import tempme
 from tempme.index.building.encode import encode_windows
-from tempme.video import Frames, VideoInfo, load, probe, read_image
+from tempme.video import Frames, Reading, VideoInfo, load, probe, read_image
 from tempme.video.sampling import spread
 
 FAULTS = Path(__file__).parents[1] / "faults"
@@ -33,7 +33,8 @@ def info_of(name: str) -> VideoInfo:
 def feature_of(name: str, start: float | None = None, end: float | None = None) -> np.ndarray:
     """(D,) the feature of a span of a video, or of all of it."""
     times = None if start is None or end is None else spread(start, end, model().frames)
-    found = load(FAULTS / name, frames=model().frames, seconds=times, size=model().image_size)
+    reading = Reading(frames=model().frames, size=model().image_size)
+    found = load(FAULTS / name, reading, seconds=times)
     assert isinstance(found, Frames), found
     return encode(found.pixels)
 

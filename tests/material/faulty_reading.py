@@ -28,7 +28,7 @@ def faulty_pieces(path: Path, beat: Any, **how: Any) -> Iterator[Any]:
     yield from workers.read_pieces(path, beat, **how)
 
 
-def broken(path: Path, **how: Any) -> Iterator[Any]:
+def broken(path: Path, *how: Any, **others: Any) -> Iterator[Any]:
     if "bug" in path.name:
         raise RuntimeError("a bug")
-    yield from loading.iter_windows(path, **how)
+    yield from loading.iter_windows(path, *how, **others)

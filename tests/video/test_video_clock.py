@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drawn_videos import FPS, NUM, Fraction, barcode, draw, frames_of, numbers
-from tempme.video import Frames, VideoInfo, load, probe
+from tempme.video import Frames, Reading, VideoInfo, load, probe
 from tempme.video.containers import clock
 from tempme.video.containers.clock import ALWAYS, Clock, Gap, Shift
 
@@ -158,10 +158,10 @@ def test_the_sound_begins_first(tmp_path: Path, file: str) -> None:
     assert info.start_seconds == pytest.approx(3.0, abs=0.1)
     assert info.duration_seconds == pytest.approx(7.0, abs=0.1)
     asked = [info.start_seconds + (i + 0.5) / FPS for i in range(NUM)]
-    found = load(path, seconds=asked, size=64, sampling="exact")
+    found = load(path, Reading(size=64, sampling="exact"), seconds=asked)
     assert isinstance(found, Frames)
     assert numbers(found) == list(range(NUM))
-    first = load(path, seconds=[0.0], size=64, sampling="exact")
+    first = load(path, Reading(size=64, sampling="exact"), seconds=[0.0])
     assert isinstance(first, Frames)
     assert first.seconds[0] == pytest.approx(info.start_seconds)
 

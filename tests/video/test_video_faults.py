@@ -13,7 +13,7 @@ from fault_files import (
     info_of,
     score,
 )
-from tempme.video import Failure, VideoWindows, is_video, load_windows, probe
+from tempme.video import Failure, Reading, VideoWindows, is_video, load_windows, probe
 
 
 def test_joined_recordings_follow_each_other() -> None:
@@ -40,7 +40,7 @@ def test_a_screen_that_stood_still_for_75_minutes() -> None:
 )
 def test_seconds_are_those_of_a_player(name: str, begin: float, first: float) -> None:
     """The picture begins after the sound; B is shown for 20 s from `begin` on."""
-    windows = load_windows(FAULTS / name, size=32)
+    windows = load_windows(FAULTS / name, Reading(size=32))
     assert isinstance(windows, VideoWindows)
     assert windows.note == ""
     assert windows.info.start_seconds == pytest.approx(first, abs=0.01)

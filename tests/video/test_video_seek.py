@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from drawn_videos import FPS, SIDE, draw, number_of
-from tempme.video import Frames, decode, load
+from tempme.video import Frames, Reading, decode, load
 from tempme.video.containers import mp4_times as sample_table
 from tempme.video.containers import packets
 from tempme.video.containers.source import Deadline, Source
@@ -103,7 +103,7 @@ def both_ways(path: Path, times: list[float], monkeypatch: pytest.MonkeyPatch) -
     found = []
     for seek_from in (0, 10**9):
         monkeypatch.setattr(decode, "SEEK_FROM", seek_from)
-        frames = load(path, seconds=times, size=SIDE, sampling="exact")
+        frames = load(path, Reading(size=SIDE, sampling="exact"), seconds=times)
         assert isinstance(frames, Frames), frames
         found.append(frames)
     return found

@@ -11,7 +11,7 @@ import pytest
 from drawn_videos import draw, number_of
 from faulty_reading import faulty_pieces
 from tempme.errors import BadSetting
-from tempme.video import Failure, VideoWindows, decode_many, load_windows, workers
+from tempme.video import Failure, Reading, VideoWindows, decode_many, load_windows, workers
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_the_same_as_in_one_process(clips: list[Path]) -> None:
-    found = dict(decode_many(clips, workers=2, size=64))
+    found = dict(decode_many(clips, Reading(size=64), workers=2))
     assert set(found) == set(clips)
     for path in clips:
-        alone, among = load_windows(path, size=64), found[path]
+        alone, among = load_windows(path, Reading(size=64)), found[path]
         assert isinstance(alone, VideoWindows)
         assert isinstance(among, VideoWindows)
         np.testing.assert_array_equal(alone.pixels, among.pixels)
@@ -33,7 +33,7 @@ def test_the_same_as_in_one_process(clips: list[Path]) -> None:
 
 
 def test_long_videos_come_in_pieces(clips: list[Path]) -> None:
-    pieces = [a for _, a in decode_many(clips[-1:], workers=2, size=64, piece_windows=1)]
+    pieces = [a for _, a in decode_many(clips[-1:], Reading(size=64, piece_windows=1), workers=2)]
     assert len(pieces) > 2
     assert [p.is_last for p in pieces if isinstance(p, VideoWindows)][-1]
     assert all(len(p.pixels) <= 12 for p in pieces if isinstance(p, VideoWindows))
@@ -55,7 +55,7 @@ def test_a_worker_that_dies_or_hangs_costs_one_file(
     faulty = [tmp_path / f"{name}.mp4" for name in bad]
     slow = draw(tmp_path / "slow.mp4", frames=3)
     paths = [slow, clips[0], *faulty, *clips[1:]]
-    found = dict(decode_many(paths, workers=2, size=64, timeout_seconds=2.5))
+    found = dict(decode_many(paths, Reading(size=64, timeout_seconds=2.5), workers=2))
     assert set(found) == set(paths)
     # Four seconds without an answer are longer than the limit, but it got on all the while.
     assert isinstance(found[slow], VideoWindows)
@@ -65,7 +65,7 @@ def test_a_worker_that_dies_or_hangs_costs_one_file(
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux lists processes so")
 def test_stopping_early_ends_the_workers(clips: list[Path]) -> None:
-    answers = decode_many(clips * 20, workers=2, size=64)
+    answers = decode_many(clips * 20, Reading(size=64), workers=2)
     next(answers)
     processes = [path for path in Path("/proc").iterdir() if is_my_worker(path)]
     assert len(processes) == 2
@@ -90,7 +90,7 @@ def test_paths_are_taken_as_workers_become_free(clips: list[Path]) -> None:
             taken.append(clips[0])
             yield clips[0]
 
-    answers = decode_many(endless(), workers=1, size=64)
+    answers = decode_many(endless(), Reading(size=64), workers=1)
     for _ in range(3):
         next(answers)
     assert len(taken) <= 3 + 3
@@ -102,7 +102,7 @@ def test_errors_of_the_paths_reach_the_caller(clips: list[Path]) -> None:
         yield clips[0]
         raise LookupError("no more")
 
-    answers = decode_many(failing(), workers=2, size=64)
+    answers = decode_many(failing(), Reading(size=64), workers=2)
     assert next(answers)[0] == clips[0]
     with pytest.raises(LookupError, match="no more"):
         next(answers)
@@ -114,7 +114,36 @@ def test_workers_import_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("wrong", [{"sampling": "all"}, {"workers": 0}, {"overlap": 1}])
-def test_wrong_settings_are_refused_before_any_work(wrong: dict) -> None:
-    with pytest.raises(BadSetting, match=next(iter(wrong))):
-        decode_many([], **wrong)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sampling": "all"},
+        {"overlap": 1},
+        {"overlap": float("nan")},
+        {"frames": 0},
+        {"frames": 1.5},
+        {"size": -1},
+        {"piece_windows": 0},
+        {"threads": 0},
+        {"every_seconds": 0.0},
+        {"every_seconds": float("inf")},
+        {"timeout_seconds": 0},
+        {"total_seconds": float("nan")},
+        {"total_seconds": "an hour"},
+    ],
+)
+def test_a_reading_is_checked_when_it_is_made(wrong: dict) -> None:
+    (name,) = wrong
+    with pytest.raises(BadSetting, match=f"^{name} is .*; it is|^{name} is .*; it must be"):
+        Reading(**wrong)
+
+
+def test_a_reading_may_have_no_limit_of_time(clips: list[Path]) -> None:
+    forever = Reading(size=64, timeout_seconds=float("inf"), total_seconds=float("inf"))
+    ((_, found),) = decode_many(clips[:1], forever, workers=1)
+    assert isinstance(found, VideoWindows)
+
+
+def test_workers_are_counted_before_any_work() -> None:
+    with pytest.raises(BadSetting, match="workers is 0"):
+        decode_many([], workers=0)

@@ -24,7 +24,7 @@ from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
 from tempme.processes.pool import Crash, Limits, Workers
-from tempme.video import Failure
+from tempme.video import Failure, Reading
 from tempme.video.values import Pixels
 
 ON_BAD = ("skip", "fail")
@@ -60,21 +60,13 @@ class Job(NamedTuple):
 class Reader:
     """What a worker does with a moment."""
 
-    frames: int
-    size: int
-    timeout_seconds: float
+    reading: Reading
     augment: RandAugment | None
 
     def __call__(self, job: Job) -> Pixels | Failure:
         """(K, F, S, S, 3): a copy for every look; plain ones are all alike, so K is 1."""
         try:
-            answer = read_moment(
-                job.path,
-                job.moment,
-                frames=self.frames,
-                size=self.size,
-                timeout_seconds=self.timeout_seconds,
-            )
+            answer = read_moment(job.path, job.moment, self.reading)
         except TempmeError:
             raise
         except Exception as error:  # one file must not end a run of days
@@ -122,9 +114,9 @@ class ClipBatches:
         on_bad: str = "skip",
         timeout_seconds: float = 60.0,
     ) -> None:
-        for name, value in (("frames", frames), ("size", size), ("batch", batch)):
-            if value < 1:
-                raise BadSetting(f"{name} is {value}; it must be 1 or more")
+        reading = Reading(frames=frames, size=size, timeout_seconds=timeout_seconds)
+        if batch < 1:
+            raise BadSetting(f"batch is {batch}; it must be 1 or more")
         if on_bad not in ON_BAD:
             raise BadSetting(f"on_bad is {on_bad!r}; possible: {', '.join(ON_BAD)}")
         self.on_bad, self.failed = on_bad, dict[Video, str]()
@@ -136,7 +128,7 @@ class ClipBatches:
                 f" {batch}: make batch smaller"
             )
         change = RandAugment() if augment is True else augment or None
-        self._reader = Reader(frames, size, timeout_seconds, change)
+        self._reader = Reader(reading, change)
         self._num_workers = workers
         self._crew: Workers[Job, Pixels | Failure] | None = None
         self._next: tuple[tuple[int, int, int], list[_Row]] | None = None
@@ -214,7 +206,7 @@ class ClipBatches:
         if self._crew is None:
             cores = max(1, (os.cpu_count() or 1) // world)
             count = cores if self._num_workers is None else self._num_workers
-            hang = HANGS * self._reader.timeout_seconds
+            hang = HANGS * self._reader.reading.timeout_seconds
             limits = Limits(timeout_seconds=hang)
             self._crew = Workers(self._reader, workers=count, limits=limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)
@@ -251,8 +243,8 @@ class ClipBatches:
 
     def _collect(self, step: int, rows: list[_Row]) -> Clips:
         """Wait for the rows, and replace what could not be read until all are there."""
-        reader, split = self._reader, self.order.split
-        frames = np.empty((len(rows), reader.frames, reader.size, reader.size, 3), np.uint8)
+        reading, split = self._reader.reading, self.order.split
+        frames = np.empty((len(rows), reading.frames, reading.size, reading.size, 3), np.uint8)
         waiting = list(enumerate(rows))
         while waiting:
             waiting = [(i, row) for i, row in waiting if not self._took(row, frames[i])]

@@ -28,7 +28,7 @@ from tempme.evaluation.metrics import (
 )
 from tempme.evaluation.ranks import Ties
 from tempme.processes.pool import Crash, each_in_processes
-from tempme.video import Failure
+from tempme.video import Failure, Reading
 
 if TYPE_CHECKING:
     from tempme.cost import Cost
@@ -231,7 +231,8 @@ def encode(
     """
     start = time.perf_counter()
     jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
-    read = partial(read_pixels, frames=retriever.frames, size=retriever.image_size)
+    reading = Reading(frames=retriever.frames, size=retriever.image_size)
+    read = partial(read_pixels, reading=reading)
     rows: dict[int, NDArray[np.float32]] = {}
     failed: dict[Video, str] = {}
     waiting: list[tuple[int, NDArray[np.uint8]]] = []

@@ -6,15 +6,15 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any
 
 from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
 from tempme.settings import typed
+from tempme.video.values import Reading, Sampling
 
 FORMAT = 1
 NAME = "index.json"
-Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,16 @@ class Cutting:
     sampling: Sampling = "auto"
 
     def __post_init__(self) -> None:
-        if not self.every_seconds > 0:
-            raise BadSetting(f"every_seconds is {self.every_seconds}; it has to be above 0")
-        if not 0 <= self.overlap < 1:
-            raise BadSetting(f"overlap is {self.overlap}; it is a share from 0 to below 1")
-        if self.sampling not in get_args(Sampling):
-            raise BadSetting(
-                f"sampling is {self.sampling!r}; known: {', '.join(get_args(Sampling))}"
-            )
+        self.reading()
+
+    def reading(self, **others: Any) -> Reading:
+        """How a video is read to be cut so; `others` are the settings that an index leaves open."""
+        return Reading(
+            every_seconds=self.every_seconds,
+            overlap=self.overlap,
+            sampling=self.sampling,
+            **others,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
 from tempme.index.folder import check_present, make_folder
-from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -36,6 +36,7 @@ from tempme.index.search import (
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
+from tempme.video.values import Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -212,17 +213,10 @@ class Index:
     def _features_of(self, file: Path) -> NDArray[np.float32]:
         from tempme.video import Failure, is_video, load_windows, read_image
 
-        model, cutting = self.retriever, self.header.cutting
+        model = self.retriever
         if is_video(file):
-            video = load_windows(
-                file,
-                frames=model.frames,
-                every_seconds=cutting.every_seconds,
-                overlap=cutting.overlap,
-                size=model.image_size,
-                sampling=cutting.sampling,
-                max_windows=QUERY_WINDOWS,
-            )
+            reading = self.header.cutting.reading(frames=model.frames, size=model.image_size)
+            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
             return encode_windows(model, video.pixels, windows=video.windows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from threading import TIMEOUT_MAX
 
 from tempme.errors import BadSetting
 
@@ -34,7 +35,7 @@ class Limits:
             ("timeout_seconds", self.timeout_seconds),
             ("worker_memory_mb", self.worker_memory_mb),
         ):
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not value > 0:
                 raise BadSetting(f"{name} is {value}; it must be above 0, or None for no limit")
         if not (math.isfinite(self.grace_seconds) and self.grace_seconds >= 0):
             raise BadSetting(f"grace_seconds is {self.grace_seconds}; it must be 0 or more")
@@ -42,7 +43,9 @@ class Limits:
     @property
     def silence_seconds(self) -> float | None:
         """How long nothing may come from a process before it is ended."""
-        return None if self.timeout_seconds is None else self.timeout_seconds + self.grace_seconds
+        if self.timeout_seconds is None or self.timeout_seconds >= TIMEOUT_MAX / 2:
+            return None
+        return self.timeout_seconds + self.grace_seconds
 
     @property
     def beat_seconds(self) -> float:
@@ -53,7 +56,9 @@ class Limits:
     @property
     def memory_bytes(self) -> int | None:
         """The limit of memory in bytes."""
-        return None if self.worker_memory_mb is None else int(self.worker_memory_mb * 2**20)
+        if self.worker_memory_mb is None or math.isinf(self.worker_memory_mb):
+            return None
+        return int(self.worker_memory_mb * 2**20)
 
     def is_worn_out(self, resident_bytes: int | None) -> bool:
         """Whether a process that holds so much between two items had better be replaced."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tempme.errors import BadSetting
-from tempme.video.values import Window
+from tempme.video.values import Reading, Window
 
 
 def uniform_indices(
@@ -79,6 +79,13 @@ def windows(
     return tuple(_later(window, start_seconds) for window in cut) if start_seconds else cut
 
 
+def every_at_most(duration_seconds: float, reading: Reading) -> float:
+    """How far apart frames are where no more than `max_windows` are made; as wished if they fit."""
+    step = max(1, round(reading.frames * (1 - reading.overlap)))
+    most = reading.frames + (reading.max_windows - 1) * step
+    return max(reading.every_seconds, duration_seconds / most)
+
+
 def _later(window: Window, seconds: float) -> Window:
     return Window(
         window.start_seconds + seconds,
@@ -114,12 +121,7 @@ def _window(first: int, frames: int, every_seconds: float) -> Window:
 def _check_windows(duration: float, frames: int, every_seconds: float, overlap: float) -> None:
     if not (math.isfinite(duration) and duration >= 0):
         raise BadSetting(f"duration_seconds is {duration}; it must be finite and not negative")
-    if frames < 1:
-        raise BadSetting(f"frames is {frames}; a window needs at least 1")
-    if not (math.isfinite(every_seconds) and every_seconds > 0):
-        raise BadSetting(f"every_seconds is {every_seconds}; it must be positive")
-    if not 0 <= overlap < 1:
-        raise BadSetting(f"overlap is {overlap}; it is a share: at least 0 and below 1")
+    Reading(frames=frames, every_seconds=every_seconds, overlap=overlap)  # which checks them
 
 
 def nearest(ascending: Sequence[int], value: int) -> int:

@@ -128,17 +128,13 @@ class Build:
         self._tell()
 
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
-        yield from decode_many(
-            paths,
+        reading = self.cutting.reading(
             frames=self.retriever.frames,
-            every_seconds=self.cutting.every_seconds,
-            overlap=self.cutting.overlap,
             size=self.retriever.image_size,
-            sampling=self.cutting.sampling,
             timeout_seconds=self.order.timeout_seconds,
             total_seconds=self.order.total_seconds,
-            workers=self.order.workers,
         )
+        yield from decode_many(paths, reading, workers=self.order.workers)
 
     def _to_decode(self) -> Iterator[Path]:
         """The files whose content is new; the others are settled on the way.

@@ -10,31 +10,31 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from tempme.video.bounds import Bounds
 from tempme.video.containers.boxes import inside, named, outermost
-from tempme.video.values import Unreadable
+from tempme.video.values import Reading, Unreadable
 
 MP4_STARTS = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip"})
 # Flags of a run in a fragment by which each of its samples costs some bytes.
 COSTING = 0x100 | 0x200 | 0x400 | 0x800
 
 
-def check_claims(path: Path, bounds: Bounds) -> None:
+def check_claims(path: Path, reading: Reading) -> None:
     """Raise `Unreadable` where a file claims more than is believed."""
     with path.open("rb") as file:
         head = file.read(16)
         if head.startswith(b"GIF8"):
-            check_size(*struct.unpack("<HH", head[6:10].ljust(4, b"\0")), bounds)
+            width, height = struct.unpack("<HH", head[6:10].ljust(4, b"\0"))
+            check_size(width, height, reading)
         claimed = _frames(file, path.stat().st_size) if head[4:8] in MP4_STARTS else 0
-    if claimed > bounds.max_frames:
-        most = f"the limit is max_frames = {bounds.max_frames}"
+    if claimed > reading.max_frames:
+        most = f"the limit is max_frames = {reading.max_frames}"
         raise Unreadable(f"the file claims {claimed} frames: {most}")
 
 
-def check_size(width: int, height: int, bounds: Bounds) -> None:
+def check_size(width: int, height: int, reading: Reading) -> None:
     """Raise `Unreadable` where frames are larger than is held."""
-    if width * height > bounds.max_pixels:
-        most = f"the limit is max_pixels = {bounds.max_pixels}"
+    if width * height > reading.max_pixels:
+        most = f"the limit is max_pixels = {reading.max_pixels}"
         raise Unreadable(f"frames of {width} x {height} are too large: {most}")
 
 

@@ -153,7 +153,7 @@ def _first_packet(source: Source) -> av.Packet[av.VideoStream] | None:
 
 def _read(source: Source, packets: Packets, deadline: Deadline) -> bool:
     """Fill `packets`; True if reading ended in an error instead of at the end."""
-    most = source.limits.max_frames
+    most = source.reading.max_frames
     try:
         for packet in source.container.demux(source.stream):
             deadline.check()

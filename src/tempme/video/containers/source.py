@@ -17,7 +17,6 @@ from types import TracebackType
 import av
 from av.stream import Discard
 
-from tempme.video.bounds import Bounds
 from tempme.video.containers.claims import check_claims, check_size
 from tempme.video.containers.streams import (
     Choice,
@@ -27,7 +26,7 @@ from tempme.video.containers.streams import (
     survey,
     usable_streams,
 )
-from tempme.video.values import OutOfTime, Unreadable
+from tempme.video.values import AS_USUAL, OutOfTime, Reading, Unreadable
 
 av.logging.set_level(None)
 
@@ -46,8 +45,6 @@ BRANDS_OF_PICTURES = frozenset({b"avif", b"avis", b"crx ", b"heic", b"heim", b"h
 OPEN_SECONDS = 30.0
 # Containers in whose heads stands how long they are.
 STATING = frozenset({"asf", "avi", "flv", "matroska", "mov", "mxf", "nut"})
-# Work on one file: enough for a film in full on a slow core.
-TOTAL_SECONDS = 3600.0
 
 
 @dataclass
@@ -107,17 +104,15 @@ class Source(AbstractContextManager["Source"]):
     def __init__(
         self,
         path: Path,
+        reading: Reading = AS_USUAL,
         *,
-        threads: int = 1,
         stream: int | None = None,
-        bounds: Bounds = Bounds(),  # noqa: B008
     ) -> None:
         check_file(path)
         self.path = path
         self.num_bytes = path.stat().st_size
-        self.bounds = bounds
-        check_claims(path, bounds)
-        self._threads = threads
+        self.reading = reading
+        check_claims(path, reading)
         self._choice = self._chosen() if stream is None else Choice(stream)
         self._begin()
 
@@ -143,15 +138,15 @@ class Source(AbstractContextManager["Source"]):
         except BaseException:
             self.container.close()
             raise
-        self.stream.codec_context.thread_count = self._threads
-        self.stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        self.stream.codec_context.thread_count = self.reading.threads
+        self.stream.codec_context.thread_type = "AUTO" if self.reading.threads > 1 else "NONE"
         for other in self.container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
 
     def _stream(self) -> av.VideoStream:
         stream = next(s for s in usable_streams(self.container) if s.index == self._choice.index)
-        check_size(stream.width, stream.height, self.bounds)
+        check_size(stream.width, stream.height, self.reading)
         return stream
 
     def __exit__(

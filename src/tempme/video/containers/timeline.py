@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.video.bounds import Bounds
 from tempme.video.containers.clock import Clock
 from tempme.video.containers.joining import clock_of, has_lead
 from tempme.video.containers.packets import Packets, read_packets
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.truncation import Ending, truncation
-from tempme.video.values import Unreadable
+from tempme.video.values import AS_USUAL, Reading, Unreadable
 
 # Containers that keep no time of showing: with reordered frames only their order can be trusted.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"})
@@ -99,9 +98,9 @@ class Timeline:
         return max(0, bisect_right(self.keys, ticks) - 1)
 
 
-def read_timeline(path: Path, deadline: Deadline, bounds: Bounds = Bounds()) -> Timeline:  # noqa: B008
+def read_timeline(path: Path, deadline: Deadline, reading: Reading = AS_USUAL) -> Timeline:
     """The times of all frames: from the container's index if it has them, or by reading."""
-    with Source(path, bounds=bounds) as source:
+    with Source(path, reading) as source:
         packets = read_packets(source, deadline)
         if not len(packets):
             raise Unreadable("no frame: the file holds none, or is cut before the first")
