@@ -15,6 +15,7 @@ from tempme.video.values import Failure, Fit, Pixels, Unreadable
 
 # 108 megapixels, as some phones take; what is held of one is 400 MB.
 MOST_PIXELS = 2**27
+TOO_LARGE = f"a picture too large to be read: at most {MOST_PIXELS} pixels"
 
 
 def read_image(path: Path | str, size: int, *, fit: Fit = "crop") -> Pixels | Failure:
@@ -33,6 +34,8 @@ def read_image(path: Path | str, size: int, *, fit: Fit = "crop") -> Pixels | Fa
                 return square_of_image(_flat(ImageOps.exif_transpose(image)), size, fit=fit)
     except Unreadable as error:
         return Failure(path, str(error))
+    except Image.DecompressionBombError:
+        return Failure(path, TOO_LARGE)
     except Exception as error:
         return Failure(path, f"not a picture that can be read: {type(error).__name__}")
 
@@ -47,8 +50,7 @@ def _know_heic() -> None:
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MOST_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise Unreadable(f"a picture of {size} is too large: at most {MOST_PIXELS} pixels")
+        raise Unreadable(TOO_LARGE)
 
 
 def _flat(image: Image.Image) -> Image.Image:
