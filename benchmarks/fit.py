@@ -49,11 +49,12 @@ def features_of(
     retriever: tempme.Retriever, gallery: Sequence[Scene], shape: str, place: str, fit: Fit
 ) -> np.ndarray:
     """(N, D) features of the scenes, drawn and fitted so."""
-    # In a static scene nothing moves: every frame of the video is the same.
+    # The picture in the middle of the scene for all frames: where things are matters here, and
+    # not how they move.
     still = np.zeros((1, retriever.frames), np.int64)
     rows = []
     for scene in gallery:
-        picture = placed(scene, 0.0, SHAPES[shape], PLACES[place])
+        picture = placed(scene, 0.5, SHAPES[shape], PLACES[place])
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
         pixels = square(frame, retriever.image_size, fit=fit)[None]
         rows.append(encode_windows(retriever, pixels, windows=still)[0])
