@@ -51,7 +51,7 @@ def features_of(
     """(N, D) features of the scenes, drawn and fitted so."""
     # The picture in the middle of the scene for all frames: where things are matters here, and
     # not how they move.
-    still = np.zeros((1, retriever.frames), np.int64)
+    still = np.zeros((1, retriever.num_frames), np.int64)
     rows = []
     for scene in gallery:
         picture = placed(scene, 0.5, SHAPES[shape], PLACES[place])

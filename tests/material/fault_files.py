@@ -21,7 +21,7 @@ QUERY_B = "a red cross to the left of a pink cross in a cloudy sky"
 
 @cache
 def model() -> Any:
-    return tempme.load(Path(tempme.__file__).parent / "models" / "scenes-tiny")
+    return tempme.load("scenes-tiny")
 
 
 def info_of(name: str) -> VideoInfo:
@@ -32,8 +32,8 @@ def info_of(name: str) -> VideoInfo:
 
 def feature_of(name: str, start: float | None = None, end: float | None = None) -> np.ndarray:
     """(D,) the feature of a span of a video, or of all of it."""
-    times = None if start is None or end is None else spread(start, end, model().frames)
-    reading = Reading(frames=model().frames, size=model().image_size)
+    times = None if start is None or end is None else spread(start, end, model().num_frames)
+    reading = Reading(frames=model().num_frames, size=model().image_size)
     found = load(FAULTS / name, reading, seconds=times)
     assert isinstance(found, Frames), found
     return encode(found.pixels)
@@ -43,7 +43,7 @@ def feature_of_picture(path: Path, **how: Any) -> np.ndarray:
     """(D,) the feature of a picture as a query."""
     picture = read_image(path, model().image_size, **how)
     assert isinstance(picture, np.ndarray), picture
-    return encode(np.repeat(picture[None], model().frames, axis=0))
+    return encode(np.repeat(picture[None], model().num_frames, axis=0))
 
 
 def encode(pixels: np.ndarray) -> np.ndarray:

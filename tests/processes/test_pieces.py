@@ -176,7 +176,13 @@ def test_a_task_that_cannot_be_found_there_is_an_error_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"timeout_seconds": 0}, {"worker_memory_mb": -1}, {"worker_memory_mb": float("nan")}]
+    "wrong",
+    [
+        {"timeout_seconds": 0},
+        {"grace_seconds": -1},
+        {"worker_memory_mb": 100},
+        {"worker_memory_mb": float("nan")},
+    ],
 )
 def test_limits_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(BadSetting, match=f"{next(iter(wrong))} is"):

@@ -116,7 +116,7 @@ def test_a_subject_at_the_edge_is_found_nearly_as_well() -> None:
     found = {}
     for name in ("wide_left.mp4", "wide_centre.mp4"):
         for fit in ("crop", "squash"):
-            reading = Reading(frames=model().frames, size=model().image_size, fit=fit)  # type: ignore[arg-type]
+            reading = Reading(frames=model().num_frames, size=model().image_size, fit=fit)  # type: ignore[arg-type]
             frames = load(FAULTS / name, reading)
             assert isinstance(frames, Frames)
             found[name, fit] = score(QUERY_B, encode(frames.pixels))

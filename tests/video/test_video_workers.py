@@ -5,13 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from drawn_videos import draw, number_of
 from faulty_reading import faulty_pieces
 from tempme.errors import BadSetting
-from tempme.video import Failure, Reading, VideoWindows, decode_many, load_windows, workers
+from tempme.video import (
+    Failure,
+    Reading,
+    VideoWindows,
+    decode_many,
+    iter_windows,
+    load,
+    load_windows,
+    loading,
+    workers,
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +72,48 @@ def test_a_worker_that_dies_or_hangs_costs_one_file(
     assert isinstance(found[slow], VideoWindows)
     assert all(isinstance(found[path], VideoWindows) for path in clips)
     assert [found[p] for p in faulty] == [Failure(p, bad[p.stem]) for p in faulty]
+
+
+def test_ends_from_outside_are_not_blamed_on_files(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "read_pieces", faulty_pieces)
+    killed, hog, victim = (draw(tmp_path / f"{name}.mp4") for name in ("killed", "hog", "victim"))
+    paths = [killed, clips[0], victim, hog, clips[1]]
+    found = dict(decode_many(paths, Reading(size=64), workers=2, worker_memory_mb=300))
+    assert all(isinstance(found[path], VideoWindows) for path in (clips[0], victim, clips[1]))
+    assert found[killed] == Failure(
+        killed,
+        "its process was ended from outside (SIGKILL), which a system does when memory runs out; "
+        "tried alone, it was ended again",
+        is_transient=True,
+    )
+    assert found[hog] == Failure(
+        hog,
+        "needs more memory than a worker process may hold, 300 MB: "
+        "raise worker_memory_mb to read it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "is_transient"),
+    [
+        (OSError(5, "Input/output error"), True),
+        (MemoryError(), True),
+        (av.error.MemoryError(12, "Cannot allocate memory"), False),
+        (av.error.InvalidDataError(1, "Invalid data"), False),
+    ],
+)
+def test_errors_of_the_machine_are_told_from_those_of_files(
+    clips: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception, is_transient: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loading, "read_timeline", refuse)
+    for found in (load(clips[0]), *iter_windows(clips[0])):
+        assert isinstance(found, Failure)
+        assert found.is_transient == is_transient
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux lists processes so")

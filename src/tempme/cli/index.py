@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempme.cli.answers import model_line
-from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
+from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, WorkerMemory
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
 from tempme.errors import Stopped
 
@@ -40,6 +40,7 @@ def index(
         str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
     total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
     as_json: AsJson = False,
@@ -66,6 +67,7 @@ def index(
                 workers=workers,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
+                worker_memory_mb=worker_memory_mb,
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:
@@ -87,7 +89,8 @@ def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
     for video in report.failures[:FAILURES_SHOWN]:
-        say(f"failed: {shown_path(video.path)}: {video.reason}")
+        again = "; the next run tries it again" if video.may_pass else ""
+        say(f"failed: {shown_path(video.path)}: {video.reason}{again}")
     if len(report.failures) > FAILURES_SHOWN:
         say(f"... and {len(report.failures) - FAILURES_SHOWN} more, see `tempme status --failed`")
     for item in report.unreadable:

@@ -23,6 +23,7 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
+from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, Workers
 from tempme.video import Failure, Reading
 from tempme.video.values import Pixels
@@ -96,8 +97,8 @@ class ClipBatches:
     last. `videos` is the folder of the files, None where pairs hold their files. Videos that are
     missing take no part in the order. `workers` decode (None: one per core, divided among the
     processes of a run; 0: this process, which then dies with a decoder). `timeout_seconds` limits
-    the wait for each frame. `failed` says which videos could not be used, and why; with `on_bad`
-    "fail" the first of them raises `BadDataset`.
+    the wait for each frame, `worker_memory_mb` what a process may hold. `failed` says which
+    videos could not be used, and why; with `on_bad` "fail" the first of them raises `BadDataset`.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class ClipBatches:
         seed: int,
         augment: RandAugment | bool = False,
         workers: int | None = None,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_bad: str = "skip",
         timeout_seconds: float = 60.0,
     ) -> None:
@@ -129,6 +131,8 @@ class ClipBatches:
             )
         change = RandAugment() if augment is True else augment or None
         self._reader = Reader(reading, change)
+        hang = HANGS * timeout_seconds
+        self._limits = Limits(timeout_seconds=hang, worker_memory_mb=worker_memory_mb)
         self._num_workers = workers
         self._crew: Workers[Job, Pixels | Failure] | None = None
         self._next: tuple[tuple[int, int, int], list[_Row]] | None = None
@@ -206,9 +210,7 @@ class ClipBatches:
         if self._crew is None:
             cores = max(1, (os.cpu_count() or 1) // world)
             count = cores if self._num_workers is None else self._num_workers
-            hang = HANGS * self._reader.reading.timeout_seconds
-            limits = Limits(timeout_seconds=hang)
-            self._crew = Workers(self._reader, workers=count, limits=limits)
+            self._crew = Workers(self._reader, workers=count, limits=self._limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)
         rows = [
             _Row(number, chain((pairs[number],), self.order.substitutes(step, number)))

@@ -36,7 +36,8 @@ from tempme.index.search import (
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
-from tempme.video.values import Fit, Sampling
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -98,8 +99,8 @@ class Index:
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
-                frames=retriever.frames,
-                features=retriever.features,
+                frames=retriever.num_frames,
+                features=retriever.feature_size,
                 cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
@@ -121,7 +122,8 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
@@ -129,6 +131,8 @@ class Index:
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
+        no limit. On Windows there is none.
         """
         from tempme.index.building.build import Build, Order
 
@@ -142,6 +146,7 @@ class Index:
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
         with writing(self.path):
             build = Build(
@@ -218,7 +223,7 @@ class Index:
 
         model = self.retriever
         if is_video(file):
-            reading = self.header.cutting.reading(frames=model.frames, size=model.image_size)
+            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
             video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
@@ -227,7 +232,9 @@ class Index:
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
-        return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+        return encode_windows(
+            model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
+        )
 
     def _load(self) -> Encoder:
         source = self.header.source

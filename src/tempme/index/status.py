@@ -14,7 +14,10 @@ from tempme.index.moments import Video
 
 @dataclass(frozen=True)
 class Status:
-    """What an index holds. `failed` are the rows of videos that could not be read."""
+    """What an index holds. `failed` are the rows of videos that could not be read.
+
+    Those of them whose status is "interrupted" are tried again by the next run.
+    """
 
     path: Path
     model: str
@@ -47,7 +50,7 @@ class Status:
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status == "failed"),
+            failed=tuple(video for video in videos if video.status != "ok"),
             notes=tuple(video for video in good if video.reason),
         )
 

@@ -10,6 +10,7 @@ from tempme.errors import BadSetting
 
 # Enough for any film: the pictures that a decoder of 4K holds take some hundred megabytes.
 WORKER_MEMORY_MB = 1024.0
+LEAST_MEMORY_MB = 256.0
 # How often a task that gets on says so.
 BEAT_SECONDS = 1.0
 
@@ -31,12 +32,16 @@ class Limits:
     worker_memory_mb: float | None = WORKER_MEMORY_MB
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("timeout_seconds", self.timeout_seconds),
-            ("worker_memory_mb", self.worker_memory_mb),
-        ):
-            if value is not None and not value > 0:
-                raise BadSetting(f"{name} is {value}; it must be above 0, or None for no limit")
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            raise BadSetting(
+                f"timeout_seconds is {self.timeout_seconds}; it must be above 0, or None for no"
+                " limit"
+            )
+        if self.worker_memory_mb is not None and not self.worker_memory_mb >= LEAST_MEMORY_MB:
+            raise BadSetting(
+                f"worker_memory_mb is {self.worker_memory_mb}; it must be {LEAST_MEMORY_MB:g} or"
+                " more, or None for no limit: a process takes about 100 before it reads anything"
+            )
         if not (math.isfinite(self.grace_seconds) and self.grace_seconds >= 0):
             raise BadSetting(f"grace_seconds is {self.grace_seconds}; it must be 0 or more")
 

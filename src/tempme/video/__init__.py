@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tempme.video.identify import is_video
     from tempme.video.images import read_image
     from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
+    from tempme.video.reading import read_video
     from tempme.video.sampling import uniform_indices, windows
     from tempme.video.workers import decode_many
 
@@ -36,6 +37,7 @@ _HOME = {
     "load_windows": "tempme.video.loading",
     "probe": "tempme.video.loading",
     "read_image": "tempme.video.images",
+    "read_video": "tempme.video.reading",
     "uniform_indices": "tempme.video.sampling",
     "windows": "tempme.video.sampling",
 }
@@ -58,6 +60,7 @@ __all__ = [
     "load_windows",
     "probe",
     "read_image",
+    "read_video",
     "uniform_indices",
     "windows",
 ]

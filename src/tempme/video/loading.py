@@ -43,10 +43,17 @@ def _failing_softly(
         try:
             return read(Path(path), *args, **kwargs)
         except FILE_ERRORS as error:
-            return Failure(Path(path), reason_of(error))
+            return _failure(Path(path), error)
 
     update_wrapper(guarded, read)
     return guarded
+
+
+def _failure(path: Path, error: Exception) -> Failure:
+    # FFmpeg's errors are of these kinds, too, but it raises them for what it finds in a file.
+    is_of_machine = isinstance(error, OSError | MemoryError)
+    is_transient = is_of_machine and not isinstance(error, av.FFmpegError)
+    return Failure(path, reason_of(error), is_transient)
 
 
 def reason_of(error: Exception) -> str:
@@ -156,7 +163,7 @@ def iter_windows(
         job = _all_windows(Path(path), reading, _deadline(reading, progressed))
         yield from job.pieces(reading.piece_windows)
     except FILE_ERRORS as error:
-        yield Failure(Path(path), reason_of(error))
+        yield _failure(Path(path), error)
 
 
 def _deadline(reading: Reading, progressed: Callable[[], None] = lambda: None) -> Deadline:

@@ -89,10 +89,15 @@ AS_USUAL = Reading()
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that gave nothing, and why, in words for the person who owns the file."""
+    """A file that gave nothing, and why, in words for the person who owns the file.
+
+    `is_transient` where the cause is the machine's at that time rather than the file's: a worker
+    process that was killed, no memory, a disk that did not answer. Another try may succeed.
+    """
 
     path: Path
     reason: str
+    is_transient: bool = False
 
 
 @dataclass(frozen=True)

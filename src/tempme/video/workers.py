@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Beat, Crash, Limits, pieces_in_processes
 from tempme.video.loading import iter_windows
 from tempme.video.values import AS_USUAL, Failure, Reading, VideoWindows
@@ -25,16 +26,26 @@ GRACE_SECONDS = 5.0
 
 
 def decode_many(
-    paths: Iterable[Path | str], reading: Reading = AS_USUAL, *, workers: int | None = None
+    paths: Iterable[Path | str],
+    reading: Reading = AS_USUAL,
+    *,
+    workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
 ) -> Generator[Answer]:
     """Read files in `workers` processes; yields (path, piece or failure) as they are ready.
 
     A long video comes in several pieces, in order, those of other files between them; `is_last`
     closes a video. A `Failure` also closes it and voids the pieces before. Every path is closed
-    exactly once. `paths` is read as workers become free, and may be endless. Closing the iterator
-    ends the workers.
+    exactly once. A file that makes a worker hold more than `worker_memory_mb` (None: no limit) is
+    given up. One whose worker is killed from outside is read again, alone, before it fails, and
+    that `Failure` says that the cause was not the file. `paths` is read as workers become free,
+    and may be endless. Closing the iterator ends the workers.
     """
-    limits = Limits(timeout_seconds=reading.timeout_seconds, grace_seconds=GRACE_SECONDS)
+    limits = Limits(
+        timeout_seconds=reading.timeout_seconds,
+        grace_seconds=GRACE_SECONDS,
+        worker_memory_mb=worker_memory_mb,
+    )
     task = partial(read_pieces, reading=reading)
     return _told(pieces_in_processes(task, map(Path, paths), workers=workers, limits=limits))
 
@@ -53,6 +64,10 @@ def _told(
 ) -> Generator[Answer]:
     try:
         for path, answer in answers:
-            yield path, Failure(path, answer.reason) if isinstance(answer, Crash) else answer
+            if isinstance(answer, Crash):
+                yield path, Failure(path, answer.reason, answer.is_transient)
+            else:
+                yield path, answer
+            del answer
     finally:
         answers.close()

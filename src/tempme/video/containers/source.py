@@ -127,17 +127,19 @@ class Source(AbstractContextManager["Source"]):
         self._begin()
 
     def _chosen(self) -> Choice:
-        with _open(self.path) as container:
+        with _open(self.path, self.reading) as container:
             counted = survey(container) if needs_survey(container) else Counter()
             return choose(container, counted)
 
     def _begin(self) -> None:
-        self.container = _open(self.path)
+        self.container = _open(self.path, self.reading)
         try:
             self.stream = self._stream()
         except BaseException:
             self.container.close()
             raise
+        # What the decoder finds may be larger than what the container says.
+        self.stream.codec_context.options = _held(self.reading)
         self.stream.codec_context.thread_count = self.reading.threads
         self.stream.codec_context.thread_type = "AUTO" if self.reading.threads > 1 else "NONE"
         for other in self.container.streams:
@@ -240,7 +242,12 @@ def _strerror(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _held(reading: Reading) -> dict[str, str]:
+    """The decoder's own limit of pixels; what it rounds sizes up by is granted."""
+    return {"max_pixels": str(reading.max_pixels * 5 // 4)}
+
+
+def _open(path: Path, reading: Reading) -> av.container.InputContainer:
     # By its descriptor a file has no name: what it is, is told by its content alone.
     descriptor = _descriptor(path)
     try:
@@ -251,6 +258,7 @@ def _open(path: Path) -> av.container.InputContainer:
                 "protocol_whitelist": "fd",
                 "format_whitelist": FORMATS,
             },
+            options=_held(reading),
             metadata_errors="replace",
             timeout=OPEN_SECONDS,
         )
