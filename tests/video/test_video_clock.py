@@ -200,3 +200,13 @@ def test_a_clock_moves_each_packet_by_its_stretch_and_its_time() -> None:
         Shift(0, 50, -15),
         Shift(3, ALWAYS, 60),
     )
+
+
+@pytest.mark.parametrize("file", ["a.flv", "a.mp4"])
+def test_a_second_file_that_no_player_reaches_is_spoken_of(tmp_path: Path, file: str) -> None:
+    codec = "flv" if file == "a.flv" else "libx264"
+    path = draw(tmp_path / file, codec=codec, options={"g": "8"})
+    path.write_bytes(path.read_bytes() * 2)
+    found = frames_of(path, seconds=[0.05, 3.95], sampling="exact")
+    assert numbers(found) == [0, 39]
+    assert "another recording follows in the file" in found.note

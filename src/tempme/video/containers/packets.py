@@ -30,7 +30,8 @@ class Packets:
     """Times (ticks, in file order) of the packets that hold something.
 
     `keys` and `hidden` are the numbers of those that can be decoded alone and of those that an
-    edit list hides, `lost` of those near which the file lacks something.
+    edit list hides, `lost` of those near which the file lacks something; `end` is the byte after
+    the last one, 0 where that was not read.
     """
 
     pts: array[int] = field(default_factory=_longs)
@@ -39,6 +40,7 @@ class Packets:
     hidden: array[int] = field(default_factory=_longs)
     lost: array[int] = field(default_factory=_longs)
     is_broken: bool = False
+    end: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -54,6 +56,7 @@ class Packets:
             self.hidden.append(place)
         if packet.is_corrupt:
             self.lost.append(place)
+        self.end = self.end if packet.pos is None else packet.pos + packet.size
 
     @property
     def is_last_whole(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.video.containers.clock import Clock
+from tempme.video.containers.following import following
 from tempme.video.containers.joining import clock_of, has_lead
 from tempme.video.containers.packets import Packets, read_packets
 from tempme.video.containers.source import Deadline, Source
@@ -136,6 +137,8 @@ def _timeline(source: Source, packets: Packets, deadline: Deadline) -> Timeline:
     if not cut and not clock.shifts and 0 < stated - shown[-1] <= LONGEST_STILL / base:
         end = stated
     num_unused = int((~is_hidden).sum()) - len(shown)
+    rest = following(source.path, packets.end)
+    notes = cut, rest, _unused(num_unused, gap * base), source.left_out
     is_shown_key = (keys >= shown[0]) & (keys <= shown[-1]) & ~np.isin(keys, hidden)
     return Timeline(
         time_base=base,
@@ -146,7 +149,7 @@ def _timeline(source: Source, packets: Packets, deadline: Deadline) -> Timeline:
         shown=_longs(shown),
         seek_to=_seek_to(source, times, packets, keys) if not clock.shifts else (),
         is_by_order=by_order,
-        note="; ".join(filter(None, (cut, _unused(num_unused, gap * base), source.left_out))),
+        note="; ".join(filter(None, notes)),
         clock=clock,
         stream=source.stream.index,
     )
