@@ -38,6 +38,7 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/fit.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
 	PYTHONPATH=tools $(BIN)/python -m documents pages

@@ -36,6 +36,9 @@ def index(
     every_seconds: Annotated[float | None, typer.Option(help="From frame to frame (1).")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
     worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
@@ -48,7 +51,12 @@ def index(
     """
     from tempme.cli.progress import ProgressBar
 
-    cutting = {"every_seconds": every_seconds, "overlap": overlap, "sampling": sampling}
+    cutting = {
+        "every_seconds": every_seconds,
+        "overlap": overlap,
+        "sampling": sampling,
+        "fit": fit,
+    }
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
     try:
         with ProgressBar() as bar:

@@ -11,7 +11,7 @@ from typing import Any
 from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
 from tempme.settings import typed
-from tempme.video.values import Reading, Sampling
+from tempme.video.values import Fit, Reading, Sampling
 
 FORMAT = 1
 NAME = "index.json"
@@ -19,11 +19,16 @@ NAME = "index.json"
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping."""
+    """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping.
+
+    `fit` is what becomes of frames that are no squares. An index that says nothing of it was made
+    when their centre was all there was.
+    """
 
     every_seconds: float = 1.0
     overlap: float = 0.5
     sampling: Sampling = "auto"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         self.reading()
@@ -34,6 +39,7 @@ class Cutting:
             every_seconds=self.every_seconds,
             overlap=self.overlap,
             sampling=self.sampling,
+            fit=self.fit,
             **others,
         )
 

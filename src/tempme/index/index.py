@@ -37,7 +37,7 @@ from tempme.index.search import (
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
 from tempme.processes.limits import WORKER_MEMORY_MB
-from tempme.video.values import TOTAL_SECONDS, Sampling
+from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -80,11 +80,14 @@ class Index:
         every_seconds: float = 1.0,
         overlap: float = 0.5,
         sampling: Sampling = "auto",
+        fit: Fit = "squash",
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
-        it the model is saved into the index, which then needs nothing else.
+        it the model is saved into the index, which then needs nothing else. `fit` is what becomes
+        of frames that are no squares: `squash` finds what is at their edges, too, `crop` is what
+        models were trained with and looks at the centre alone.
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
@@ -98,7 +101,7 @@ class Index:
                 fingerprint=retriever.fingerprint,
                 frames=retriever.num_frames,
                 features=retriever.feature_size,
-                cutting=Cutting(every_seconds, overlap, sampling),
+                cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
         return cls(folder, header, retriever=retriever)
@@ -225,7 +228,7 @@ class Index:
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
             return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size)
+        picture = read_image(file, model.image_size, fit=self.header.cutting.fit)
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
