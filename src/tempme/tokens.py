@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 # Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width,
-# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video.
+# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video,
+# W tokens that words watch.
 
 
 class Move(Protocol):
@@ -37,6 +38,12 @@ class Tokens:
         next block need not go through this one.
     video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
     mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
+
+    What words that look at a video bring along (UMT):
+
+    hidden_CN: True for words that only fill a row up; nobody sees them.
+    watched_BWD: tokens of a video, which the words of a clip look at.
+    watched_bias_BW: added to how much they look at each of them; minus infinity hides it.
     """
 
     x_CND: Tensor
@@ -49,6 +56,9 @@ class Tokens:
     beside_BMD: Tensor | None = None
     video_VGD: Tensor | None = None
     mask_VF: Tensor | None = None
+    hidden_CN: Tensor | None = None
+    watched_BWD: Tensor | None = None
+    watched_bias_BW: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x_CND.shape[1]
@@ -105,15 +115,21 @@ class Tokens:
         return empty.scatter_add(1, slots, counted.to(empty.dtype))
 
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
-        """The clips at `index` (integer tensor, any order, repeats allowed), as new videos."""
-        size = None if self.size_CN1 is None else self.size_CN1[index]
+        """The clips at `index` (integer tensor, any order, repeats allowed), as new videos.
+
+        What the words of a clip watched is left behind.
+        """
+        size, hidden = self.size_CN1, self.hidden_CN
         return replace(
             self,
             x_CND=self.x_CND[index],
-            size_CN1=size,
+            size_CN1=None if size is None else size[index],
             clips_per_video=clips_per_video,
             moves=(),
             frame_slots_VF=None,
+            hidden_CN=None if hidden is None else hidden[index],
+            watched_BWD=None,
+            watched_bias_BW=None,
         )
 
 
