@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,38 @@ class Move(Protocol):
         """(C N,) int64: the row that each row of the batch ends in; -1 where it is dropped."""
 
 
+class Beside(NamedTuple):
+    """What tunings add to a batch: it travels beside the tokens, so that no merge meets it.
+
+    prompts_BMD: the next attention lets every clip see them (words: after the first word), and
+        they are gone after it. They ask nothing: a prompt that is replaced before the next block
+        need not go through this one.
+    video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
+    mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
+    """
+
+    prompts_BMD: Tensor | None = None
+    video_VGD: Tensor | None = None
+    mask_VF: Tensor | None = None
+
+
+class Watched(NamedTuple):
+    """What words that look at a video see beside themselves (UMT).
+
+    hidden_CN: True for words that only fill a row up; nobody sees them.
+    x_BWD: tokens of videos, which the words look at: of one for all, or of one for as many
+        neighbouring texts each.
+    bias_BW: added to how much they look at each token; minus infinity hides it.
+    """
+
+    hidden_CN: Tensor | None = None
+    x_BWD: Tensor | None = None
+    bias_BW: Tensor | None = None
+
+
+NOTHING_BESIDE, NOTHING_WATCHED = Beside(), Watched()
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Tokens of a batch of clips, with everything later blocks need to know.
@@ -30,20 +62,6 @@ class Tokens:
     and joins so far, oldest first; `tracing` follows the patches through them.
 
     The text encoder passes the same value: a text is a clip of words, and `causal`.
-
-    What tunings add travels beside the tokens, so that no merge meets it:
-
-    beside_BMD: prompts. The next attention lets every clip see them (words: after the first
-        word), and they are gone after it. They ask nothing: a prompt that is replaced before the
-        next block need not go through this one.
-    video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
-    mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
-
-    What words that look at a video bring along (UMT):
-
-    hidden_CN: True for words that only fill a row up; nobody sees them.
-    watched_BWD: tokens of a video, which the words of a clip look at.
-    watched_bias_BW: added to how much they look at each of them; minus infinity hides it.
     """
 
     x_CND: Tensor
@@ -53,12 +71,8 @@ class Tokens:
     moves: tuple[Move, ...] = ()
     frame_slots_VF: Tensor | None = None  # the clip that holds each frame, once whole frames merged
     causal: bool = False  # each token sees itself and those before it: words
-    beside_BMD: Tensor | None = None
-    video_VGD: Tensor | None = None
-    mask_VF: Tensor | None = None
-    hidden_CN: Tensor | None = None
-    watched_BWD: Tensor | None = None
-    watched_bias_BW: Tensor | None = None
+    beside: Beside = NOTHING_BESIDE  # what tunings add
+    watched: Watched = NOTHING_WATCHED  # what words look at
 
     def __len__(self) -> int:
         return self.x_CND.shape[1]
@@ -83,11 +97,19 @@ class Tokens:
     def seeing(self, prompts_BMD: Tensor) -> Tokens:
         """The same tokens, with more prompts for the next attention."""
         more = prompts_BMD if prompts_BMD.ndim == 3 else prompts_BMD[None]
-        if self.beside_BMD is not None:
-            parts = max(len(more), len(self.beside_BMD))
-            both = [spread(part, parts) for part in (self.beside_BMD, more)]
-            more = torch.cat(both, dim=1)
-        return replace(self, beside_BMD=more)
+        before = self.beside.prompts_BMD
+        if before is not None:
+            parts = max(len(more), len(before))
+            more = torch.cat([spread(part, parts) for part in (before, more)], dim=1)
+        return self.with_prompts(more)
+
+    def with_prompts(self, prompts_BMD: Tensor | None) -> Tokens:
+        """The same tokens, with these prompts for the next attention and no others."""
+        return replace(self, beside=self.beside._replace(prompts_BMD=prompts_BMD))
+
+    def with_video(self, video_VGD: Tensor | None) -> Tokens:
+        """The same tokens, with these of their videos."""
+        return replace(self, beside=self.beside._replace(video_VGD=video_VGD))
 
     def plus(self, residual_CND: Tensor) -> Tokens:
         """The same tokens after a residual branch."""
@@ -95,7 +117,7 @@ class Tokens:
 
     def protected(self) -> Tokens:
         """Only what the feature of a video is made of: its own tokens, else the leading ones."""
-        video = self.video_VGD
+        video = self.beside.video_VGD
         if video is not None:
             return Tokens(video, None, clips_per_video=1, num_protected=video.shape[1])
         n = self.num_protected
@@ -117,19 +139,18 @@ class Tokens:
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
         """The clips at `index` (integer tensor, any order, repeats allowed), as new videos.
 
-        What the words of a clip watched is left behind.
+        What their words look at is left behind.
         """
-        size, hidden = self.size_CN1, self.hidden_CN
+        size = None if self.size_CN1 is None else self.size_CN1[index]
+        hidden = self.watched.hidden_CN
         return replace(
             self,
             x_CND=self.x_CND[index],
-            size_CN1=None if size is None else size[index],
+            size_CN1=size,
             clips_per_video=clips_per_video,
             moves=(),
             frame_slots_VF=None,
-            hidden_CN=None if hidden is None else hidden[index],
-            watched_BWD=None,
-            watched_bias_BW=None,
+            watched=Watched(None if hidden is None else hidden[index]),
         )
 
 

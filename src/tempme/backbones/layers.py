@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -85,21 +85,21 @@ class Attention(nn.Module):
         *,
         num_queries: int | None = None,
         causal: bool = False,
-        beside_BMD: Tensor | None = None,
+        prompts_BMD: Tensor | None = None,
         hidden_CN: Tensor | None = None,
     ) -> tuple[Tensor, Cues]:
         """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
 
-        Tokens beside them answer too, hidden ones do not.
+        Prompts beside them answer, too; hidden tokens do not.
         """
         q, k, v = self.project(x_CND)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
         asking = q if num_queries is None else q[:, :, :num_queries]
         bias = cues.bias if hidden_CN is None else hiding(hidden_CN, cues.bias, q.dtype)
-        if beside_BMD is not None:
-            _, *more = self.project(beside_BMD)
+        if prompts_BMD is not None:
+            _, *more = self.project(prompts_BMD)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
-            bias = None if bias is None else F.pad(bias, (beside_BMD.shape[1], 0))
+            bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
         return self.gather(attention(asking, k, v, bias, causal=causal)), cues
 
     def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,7 +205,7 @@ class Block(Layer):
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Tokens after attention, and what attention saw."""
         y, cues = self._attend(tokens, None)
-        return replace(tokens, x_CND=tokens.x_CND + y, beside_BMD=None), cues
+        return tokens.plus(y).with_prompts(None), cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """Tokens after the MLP."""
@@ -214,14 +214,14 @@ class Block(Layer):
     def finish(self, tokens: Tokens) -> Tokens:
         """Keys and values of all tokens, everything else for the protected ones alone."""
         y, _ = self._attend(tokens, tokens.num_protected)
-        return self.feed(replace(tokens.protected().plus(y), beside_BMD=None))
+        return self.feed(tokens.protected().plus(y).with_prompts(None))
 
     def _attend(self, tokens: Tokens, num_queries: int | None) -> tuple[Tensor, Cues]:
-        beside = tokens.beside_BMD
+        prompts = tokens.beside.prompts_BMD
         return self.attn(
             self.ln_1(tokens.x_CND),
             tokens.size_CN1,
             num_queries=num_queries,
             causal=tokens.causal,
-            beside_BMD=None if beside is None else self.ln_1(beside),
+            prompts_BMD=None if prompts is None else self.ln_1(prompts),
         )

@@ -73,12 +73,12 @@ def two_stages(similarity_QM: Tensor, match: Match, *, k: int | None = None) -> 
 def official_ranks(matrix: Matrix, targets: Targets | None = None) -> NDArray[np.float64]:
     """The rank of each query, from 1, as UMT counts: the place in a reversed argsort.
 
-    Among equals the last item comes first; the original leaves that to the library, which does so
-    up to 16 items and any way beyond.
+    Which of equals comes first is up to the library, and to the processor that it runs on: only
+    where no score equals that of a right item are these ranks sure to be the same everywhere.
     """
     scores = checked_matrix(matrix)
     owner, item = flat_targets(targets, *scores.shape)
-    order = np.argsort(scores, axis=1, kind="stable")[:, ::-1]
+    order = np.stack([np.argsort(row)[::-1] for row in scores])
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.arange(scores.shape[1])[None], axis=1)
     best = np.full(len(scores), scores.shape[1])

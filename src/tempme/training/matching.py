@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tempme.backbones.umt.bert import words_of
 from tempme.backbones.umt.model import Umt, mean_cosines
 from tempme.backbones.umt.vision import log_sizes, seen
 from tempme.errors import BadSetting
@@ -110,11 +111,12 @@ class Pairs:
         cls, umt: Umt, videos: Tokens, words: Tokens, ids: Tensor, *, by_size: bool = False
     ) -> Pairs:
         """N videos and their N texts, from `encode_videos` and `text.read`."""
-        if words.hidden_CN is None:
+        hidden = words.watched.hidden_CN
+        if hidden is None:
             raise BadSetting("words without a mask: take them from `text.embed`")
         return cls(
             words.x_CND,
-            words.hidden_CN,
+            hidden,
             seen(videos),
             log_sizes(videos) if by_size else None,
             umt.text.project(words),
@@ -149,11 +151,9 @@ def matching_logits(umt: Umt, own: Pairs, others: Pairs, negatives: Negatives) -
     bias = None
     if own.bias is not None and others.bias is not None:
         bias = torch.cat([own.bias, others.bias[negatives.videos], own.bias])
-    words = Tokens(
+    words = words_of(
         torch.cat([own.words, own.words, others.words[negatives.texts]]),
-        None,
-        clips_per_video=1,
-        hidden_CN=torch.cat([own.hidden, own.hidden, others.hidden[negatives.texts]]),
+        torch.cat([own.hidden, own.hidden, others.hidden[negatives.texts]]),
     )
     return umt.fits(words, watched, bias)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -115,23 +114,23 @@ class GlobalLocal(Layer):
         """All tokens after attention; cues of the frames' tokens."""
         video = self._video(tokens)
         seen = _Seen(self.layer, tokens, self.local(), video)
-        x = tokens.x_CND + seen.by_frames()
-        return replace(tokens, x_CND=x, video_VGD=video + seen.by_videos()), seen.cues
+        return tokens.plus(seen.by_frames()).with_video(video + seen.by_videos()), seen.cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """All tokens after the MLP."""
-        assert tokens.video_VGD is not None
-        return replace(self.layer.feed(tokens), video_VGD=self._fed(tokens.video_VGD))
+        video = tokens.beside.video_VGD
+        assert video is not None
+        return self.layer.feed(tokens).with_video(self._fed(video))
 
     def finish(self, tokens: Tokens) -> Tokens:
         """The tokens of the videos: nobody asks for the frames' any more."""
         video = self._video(tokens)
         seen = _Seen(self.layer, tokens, self.local(), video)
-        return replace(tokens, video_VGD=self._fed(video + seen.by_videos())).protected()
+        return tokens.with_video(self._fed(video + seen.by_videos())).protected()
 
     def _video(self, tokens: Tokens) -> Tensor:
-        if tokens.video_VGD is not None:
-            return tokens.video_VGD
+        if tokens.beside.video_VGD is not None:
+            return tokens.beside.video_VGD
         assert self.born is not None
         return self.born().expand(tokens.num_videos, -1, -1)
 

@@ -115,8 +115,9 @@ class VideoAdapter(nn.Module):
             part.expand(-1, led, -1).unflatten(0, (tokens.num_videos, -1)).flatten(1, 2)
             for part in (z[:, :led], pooled)
         )
-        whole, classes, patches = self.met(classes, patches, tokens.mask_VF)
-        alpha = self.calibration(classes + patches, whole, tokens.mask_VF)
+        mask = tokens.beside.mask_VF
+        whole, classes, patches = self.met(classes, patches, mask)
+        alpha = self.calibration(classes + patches, whole, mask)
         led_out = (alpha * classes).view(len(z), led, -1)
         return self.up(torch.cat([led_out, z[:, led:]], dim=1))
 

@@ -199,7 +199,6 @@ def _of_whole_video(step: Step) -> Step:
         step,
         clips=1,
         attended=frames * step.attended,
-        tokens_out=frames * step.tokens_out,
         intra=frames * step.intra,
         protected=frames,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, linear
@@ -32,8 +34,7 @@ class AnswerDecoder(Bert):
         answers each.
         """
         words = self.embed(ids_TN, mask_TN)
-        words = Tokens(words.x_CND, None, 1, causal=True, hidden_CN=words.hidden_CN)
-        hidden = questions.hidden_CN
+        words, hidden = replace(words, causal=True), questions.watched.hidden_CN
         bias = None if hidden is None else hidden_bias(~hidden)
         said = self.fuse(words, questions.x_CND, bias).x_CND
         return linear(self.ln_head(gelu(self.head(said))), self.words.weight, self.head_bias)

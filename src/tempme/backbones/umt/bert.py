@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tempme.backbones.layers import Attention, Cues, Layer, attention
 from tempme.errors import BadSetting
-from tempme.tokens import Tokens, spread
+from tempme.tokens import Tokens, Watched, spread
 
 # Shape letters: T texts, N words, D width, H heads, B videos (1, or as many as divide T),
 # W tokens watched.
@@ -69,15 +69,15 @@ class BertBlock(Layer):
         y, cues = self.attn(
             tokens.x_CND,
             causal=tokens.causal,
-            beside_BMD=tokens.beside_BMD,
-            hidden_CN=tokens.hidden_CN,
+            prompts_BMD=tokens.beside.prompts_BMD,
+            hidden_CN=tokens.watched.hidden_CN,
         )
-        x = self.ln_1(tokens.x_CND + y)
+        x, watched = self.ln_1(tokens.x_CND + y), tokens.watched
         if self.look is not None:
-            if tokens.watched_BWD is None:
+            if watched.x_BWD is None:
                 raise BadSetting("a fusion layer looks at a video, but there is none")
-            x = self.look(x, tokens.watched_BWD, tokens.watched_bias_BW)
-        return replace(tokens, x_CND=x, beside_BMD=None), cues
+            x = self.look(x, watched.x_BWD, watched.bias_BW)
+        return replace(tokens, x_CND=x).with_prompts(None), cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """Words after the MLP."""
@@ -119,7 +119,7 @@ class Bert(nn.Module):
             )
         hidden = ids_TN == PAD if mask_TN is None else mask_TN == 0
         x = self.words(ids_TN) + self.places.weight[:words] + self.kinds.weight[0]
-        return Tokens(self.ln_embed(x), None, clips_per_video=1, hidden_CN=hidden)
+        return words_of(self.ln_embed(x), hidden)
 
     def read(self, words: Tokens) -> Tokens:
         """Words after the layers that see words alone (UMT's "text" mode)."""
@@ -131,8 +131,13 @@ class Bert(nn.Module):
         There is one set of tokens for all texts, one for each text, or one for as many neighbouring
         texts each.
         """
-        looking = replace(words, watched_BWD=watched_BWD, watched_bias_BW=bias_BW)
-        return _through(self.layers[self.fusion_from :], looking)
+        looking = words.watched._replace(x_BWD=watched_BWD, bias_BW=bias_BW)
+        return _through(self.layers[self.fusion_from :], replace(words, watched=looking))
+
+
+def words_of(x_TND: Tensor, hidden_TN: Tensor, *, causal: bool = False) -> Tokens:
+    """Words as Tokens: a text is a clip of its own, led by the start of text."""
+    return Tokens(x_TND, None, 1, causal=causal, watched=Watched(hidden_TN))
 
 
 def hidden_bias(mask_TN: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
