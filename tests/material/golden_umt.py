@@ -186,21 +186,3 @@ def golden_folders() -> list[GoldenUmt]:
 
 def floats(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.float() for name, value in tensors.items()}
-
-
-def merges(tokens: Tokens) -> list[Any]:
-    """The matchings on the way, without the joins."""
-    from tempme.merging import Matching
-
-    return [move for move in tokens.moves if isinstance(move, Matching)]
-
-
-def assignment(tokens: Tokens, patches: int) -> Tensor:
-    """(clips, patches of a clip) the token of its clip that every patch ends in.
-
-    The patches of a clip are counted frame after frame.
-    """
-    rows = torch.arange(patches)
-    for move in tokens.moves:
-        rows = move.ends[rows]
-    return (rows % len(tokens)).view(len(tokens.x_CND), -1)
