@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -116,25 +117,46 @@ class Tokens:
         return replace(self, x_CND=self.x_CND + residual_CND)
 
     def protected(self) -> Tokens:
-        """Only what the feature of a video is made of: its own tokens, else the leading ones."""
+        """Only what the feature of a video is made of: its own tokens, else the leading ones.
+
+        Where none leads (a backbone without class tokens), it is made of all of them.
+        """
         video = self.beside.video_VGD
         if video is not None:
             return Tokens(video, None, clips_per_video=1, num_protected=video.shape[1])
+        if not self.num_protected:
+            return self
         n = self.num_protected
         size = None if self.size_CN1 is None else self.size_CN1[:, :n]
         return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size)
 
     def frame_weights(self, mask_VF: Tensor | None = None) -> Tensor | None:
-        """(V, clips): how many frames each clip stands for, of those that the mask counts.
+        """(V, P): how many frames each part of the feature stands for, of those the mask counts.
 
-        None where every frame is a clip of its own and none is masked out.
+        Parts are the class tokens of a video, of which every frame or merged frame keeps one; or
+        its clips, where there are none. None where all count alike.
         """
         slots = self.frame_slots_VF
         if slots is None:
-            return mask_VF
+            if mask_VF is None or self.num_protected:
+                return mask_VF
+            return mask_VF.float().view(len(mask_VF), self.clips_per_video, -1).sum(dim=-1)
         counted = torch.ones_like(slots) if mask_VF is None else mask_VF
         empty = torch.zeros(len(slots), self.clips_per_video, device=slots.device)
         return empty.scatter_add(1, slots, counted.to(empty.dtype))
+
+    def counted(self, mask_VF: Tensor) -> Tensor:
+        """(C, N, 1) fp32: how many patches of frames that the mask counts each token holds.
+
+        Of all tokens of the clips, not of the protected ones alone.
+        """
+        left = self.x_CND.shape[0] * len(self)
+        rows = len(self.moves[0].ends) if self.moves else left
+        place = followed(torch.arange(rows, device=self.x_CND.device), self.moves)
+        counts = mask_VF.float().flatten().repeat_interleave(rows // mask_VF.numel())
+        held = counts.new_zeros(left + 1)  # the last: of patches that were dropped
+        held = held.scatter_add(0, torch.where(place < 0, left, place), counts)
+        return held[:left].view(-1, len(self), 1)
 
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
         """The clips at `index` (integer tensor, any order, repeats allowed), as new videos.
@@ -152,6 +174,13 @@ class Tokens:
             frame_slots_VF=None,
             watched=Watched(None if hidden is None else hidden[index]),
         )
+
+
+def followed(place: Tensor, moves: Iterable[Move]) -> Tensor:
+    """Rows of a batch -> the rows in which they end after the moves; -1 where they are dropped."""
+    for move in moves:
+        place = torch.where(place < 0, place, move.ends[place.clamp(min=0)])
+    return place
 
 
 def spread(by_part: Tensor, clips: int) -> Tensor:

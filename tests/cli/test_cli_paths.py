@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from test_index_troubles import WITHOUT_RIGHTS, error_of, start
 
+from commands import WITHOUT_RIGHTS, error_of, start
 from tempme.cli.verbs import OF_TWO_WORDS, VERBS
 
 
@@ -54,7 +54,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
         ("train CLOSED --out runs", "CLOSED is no experiment: "),
         ("data verify folder --annotations CLOSED", "CLOSED/captions.jsonl: Permission denied; "),
         ("data prepare CLOSED --out small", "CLOSED holds no videos"),
-        ("data scenes --videos 1 --out CLOSED", "cannot write CLOSED: Permission denied; "),
+        ("data scenes --count 1 --out CLOSED", "cannot write CLOSED: Permission denied; "),
         ("push CLOSED owner/name", "CLOSED is no saved retriever: "),
     ],
 )

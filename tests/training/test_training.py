@@ -63,9 +63,9 @@ def test_only_what_learns_has_moved(tmp_path: Path) -> None:
 def test_the_temperature_stays_where_clip_keeps_it(tmp_path: Path) -> None:
     hot = retriever("clip4clip")
     with torch.no_grad():
-        hot.clip.logit_scale.fill_(20)
+        hot.backbone.logit_scale.fill_(20)
     fit(hot, Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=False)
-    assert hot.clip.logit_scale.exp().item() == pytest.approx(100)
+    assert hot.backbone.logit_scale.exp().item() == pytest.approx(100)
 
 
 def test_the_saved_weights_can_be_a_running_mean(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="'fp16', which needs a GPU"):
+    with pytest.raises(BadSetting, match="fp16-mixed, which needs a GPU"):
         fit(
             retriever(),
             Drawn(),

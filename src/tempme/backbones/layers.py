@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.tokens import Tokens, spread
+
+L = TypeVar("L", bound="Layer")
 
 # Shape letters: C clips in the batch, N tokens per clip, H heads, D width, B M prompts (`Tokens`).
 
@@ -40,7 +43,29 @@ class Cues:
         return scores.softmax(dim=-1).mean(dim=(1, 2))
 
 
-class Foldable(nn.Module):
+class Part(nn.Module):
+    """A part of a backbone, or what was put around one in its place."""
+
+    def inner(self) -> nn.Module:
+        """What stood in this place at first: the module itself, if it is around nothing."""
+        return self
+
+
+def inner_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of `module` as it was before anything was put around its parts.
+
+    Names are those of the bare parts; what was put around them is left out. What took the place of
+    a part without saying so (`Part.inner`) keeps names of its own.
+    """
+    if isinstance(module, Part) and module.inner() is not module:
+        return inner_state(module.inner())
+    state = {name: value for name, value in module.state_dict().items() if "." not in name}
+    for place, child in module.named_children():
+        state |= {f"{place}.{name}": value for name, value in inner_state(child).items()}
+    return state
+
+
+class Foldable(Part):
     """A module that has an equal, cheaper form for inference."""
 
     def fold(self) -> nn.Module:
@@ -159,12 +184,12 @@ def _later(scores: Tensor) -> Tensor:
     return hidden
 
 
-class Layer(nn.Module):
+class Layer(Part):
     """A transformer layer in two halves; compression happens in between.
 
     Towers of images and of words hold layers alike; tunings wrap them, compressions (in the image
-    tower) wrap what tunings made. A wrapper keeps the layer inside as `layer`, takes Tokens and
-    returns Tokens, and passes on by `dataclasses.replace` every field that it does not know.
+    tower) wrap what tunings made (`Around`). All take Tokens and return Tokens, and pass on by
+    `dataclasses.replace` every field that they do not know.
     """
 
     sees_one_frame: bool = True  # False where tokens of several frames meet
@@ -178,13 +203,50 @@ class Layer(nn.Module):
         raise NotImplementedError
 
     def finish(self, tokens: Tokens) -> Tokens:
-        """The protected tokens that `forward` would return, for the last block of an encoder."""
+        """What the feature is made of, of all that `forward` would return: for the last block.
+
+        Where no token is protected, that is all of them, and the layer is run whole.
+        """
+        return self.finish_protected(tokens) if tokens.num_protected else self(tokens).protected()
+
+    def finish_protected(self, tokens: Tokens) -> Tokens:
+        """The protected tokens that `forward` would return; most layers can leave out the rest."""
         return self(tokens).protected()
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Both halves, one after the other."""
         tokens, _ = self.attend(tokens)
         return self.feed(tokens)
+
+    def inner(self) -> Layer:
+        """The layer of the backbone inside all that is around it; itself, if nothing is."""
+        return self
+
+
+class Around(Layer, Generic[L]):
+    """A layer around another one, which it passes tokens on to.
+
+    sees_one_frame: whether it keeps frames apart itself; what is inside may still not.
+    """
+
+    layer: L
+
+    def __init__(self, layer: L, *, sees_one_frame: bool = True) -> None:
+        super().__init__()
+        self.layer = layer
+        self.sees_one_frame = layer.sees_one_frame and sees_one_frame
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside."""
+        return self.layer.attend(tokens)
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def inner(self) -> Layer:
+        """The innermost layer."""
+        return self.layer.inner()
 
 
 class Block(Layer):
@@ -211,7 +273,7 @@ class Block(Layer):
         """Tokens after the MLP."""
         return tokens.plus(self.mlp(self.ln_2(tokens.x_CND)))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """Keys and values of all tokens, everything else for the protected ones alone."""
         y, _ = self._attend(tokens, tokens.num_protected)
         return self.feed(tokens.protected().plus(y).with_prompts(None))

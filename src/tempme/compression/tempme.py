@@ -41,9 +41,9 @@ class ClipMe(ImgMe):
         """Attention over the joined clips."""
         return super().attend(self.cross(tokens))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """The protected tokens after the join."""
-        return super().finish(self.cross(tokens))
+        return super().finish_protected(self.cross(tokens))
 
     def cross(self, tokens: Tokens) -> Tokens:
         """Join `step.join` clips; positions are added after matching, before averaging."""
@@ -115,8 +115,8 @@ class TempMe(Compression):
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
         """ClipMe where clips join or tokens merge before attention, ImgMe elsewhere."""
-        if step.join == 1 or step.joined_inside:
+        if step.joined_inside or (step.join == 1 and step.cross == 0):
             return ImgMe(layer, step, proportional=self.proportional)
-        learns = self.positions and (step.cross > 0 or self.always_place)
+        learns = self.positions and step.join > 1 and (step.cross > 0 or self.always_place)
         place = nn.Parameter(torch.zeros(step.clips * step.join, 1, width)) if learns else None
         return ClipMe(layer, step, proportional=self.proportional, place=place)

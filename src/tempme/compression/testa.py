@@ -47,11 +47,11 @@ class FrameMe(ImgMe):
             tokens, keys = merge_frames(tokens, keys, self.step.merged_clips)
         return merge(tokens, self.step.intra, similar_by=keys)
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """Where frames merge, class tokens merge too: then the last block is run whole."""
         if self.step.merged_clips:
             return self(tokens).protected()
-        return super().finish(tokens)
+        return super().finish_protected(tokens)
 
 
 def merge_frames(tokens: Tokens, keys_CND: Tensor, r: int) -> tuple[Tokens, Tensor]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.layers import Block, Layer
 from tempme.compression import Compression
 from tempme.errors import BadWeights
-from tempme.retriever.parts import from_weights, retriever_of
+from tempme.retriever.parts import from_weights, untrained
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system
 from tempme.tuning import LoRA
@@ -49,8 +50,8 @@ def from_official(
     )
     # What the release does not hold starts at random: the same in every process, so that the
     # fingerprint is.
-    retriever = retriever_of(made, from_weights(weights), seed=0)
-    _take_learnt(retriever.clip, parts, frames=frames)
+    retriever = Retriever(untrained(made, from_weights(weights), seed=0)).eval()
+    _take_learnt(retriever.backbone, parts, frames=frames)
     return retriever
 
 
@@ -58,7 +59,7 @@ def from_official(
 def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
     for (tower, block), (down, up) in parts.lora.items():
         layers = clip.vision.layers if tower == "visual" else clip.text.layers
-        qkv = _innermost(layers[block]).attn.qkv
+        qkv: Any = cast("Block", cast("Layer", layers[block]).inner()).attn.qkv
         qkv.down.weight.copy_(down)
         qkv.up.weight.copy_(up)
     for block, place in parts.positions.items():
@@ -71,12 +72,6 @@ def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
                 f"make {len(own)} there: give the frames and joins it was trained with"
             )
         own.copy_(place)
-
-
-def _innermost(layer: Any) -> Any:
-    while hasattr(layer, "layer"):
-        layer = layer.layer
-    return layer
 
 
 def _paper_backbone(config: ClipConfig) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Block, Cues, Foldable, Layer, QuickGELU, attention, size_bias
+from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU, attention, size_bias
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts
 
@@ -100,14 +100,12 @@ class FromSpace(Foldable):
         return Prompts(self())
 
 
-class GlobalLocal(Layer):
+class GlobalLocal(Around[Block]):
     """A block in which frames see prompts and their video, and the video sees all frames."""
 
-    sees_one_frame = False
-
     def __init__(self, layer: Block, local: nn.Module, born: Prompts | None) -> None:
-        super().__init__()
-        self.layer, self.local = layer, local
+        super().__init__(layer, sees_one_frame=False)
+        self.local = local
         self.born = born  # the video's tokens before the first tuned block
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
@@ -122,7 +120,7 @@ class GlobalLocal(Layer):
         assert video is not None
         return self.layer.feed(tokens).with_video(self._fed(video))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """The tokens of the videos: nobody asks for the frames' any more."""
         video = self._video(tokens)
         seen = _Seen(self.layer, tokens, self.local(), video)
