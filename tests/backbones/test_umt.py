@@ -1,4 +1,4 @@
-"""UMT where the official code cannot tell: sizes that cannot be, compressions that cannot meet it."""
+"""UMT where the official code cannot tell: what cannot be, and which compressions meet it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.vision import UmtVision, seen
 from tempme.compression import COMPRESSIONS, Compression, TempMe, ToMe
 from tempme.errors import BadSetting
+from tempme.pooling import TokenMean
 
 TINY = UmtConfig(
     image_size=64,
@@ -59,6 +60,18 @@ def test_compressions_meet_frames_without_a_class_token_or_say_why_not(name: str
         assert sizes.tolist() == [FRAMES * TINY.tokens] * 2
     vision.project(tokens).sum().backward()
     assert all(p.grad is not None for n, p in vision.named_parameters() if "clip_pos" not in n)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("joint", [False, True])
+def test_frames_that_do_not_count_are_left_out_of_the_mean(joint: bool) -> None:
+    vision = UmtVision(replace(TINY, joint=joint))
+    videos, mask = torch.randn(1, FRAMES, 3, 64, 64), torch.tensor([[1.0, 1.0, 0.0, 1.0]])
+    tokens = vision.encode(vision.embed(videos, mask))
+    whole = TokenMean(whole_video=True)
+    x = seen(tokens).view(1, FRAMES, TINY.tokens, TINY.width)[:, [0, 1, 3]].flatten(1, 2)
+    wanted = vision.ln_pool(x.mean(dim=1, keepdim=True))
+    torch.testing.assert_close(vision.pool(tokens, whole, mask), wanted, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

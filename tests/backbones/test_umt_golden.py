@@ -36,6 +36,7 @@ from golden_umt_words import (
 )
 from tempme.backbones.umt.names import to_official, to_ours
 from tempme.backbones.umt.vision import seen
+from tempme.pooling import TokenMean
 
 FOLDERS = golden_folders()
 
@@ -71,7 +72,7 @@ def test_joint_attention(golden: GoldenUmt) -> None:
     tokens = vision.encode(start)
     near(tokens.x_CND, expected["tokens"])
     near(vision.pool(tokens), expected["pooled"])
-    near(vision.pool(tokens, whole=True), expected["pooled_no_temporal"])
+    near(vision.pool(tokens, TokenMean(whole_video=True)), expected["pooled_no_temporal"])
 
 
 @torch.no_grad()

@@ -23,7 +23,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-import tempme.datasets  # noqa: F401
 from golden_files import GOLDEN
 from tempme.backbones.umt.answerer import UmtAnswerer
 from tempme.backbones.umt.config import UmtConfig

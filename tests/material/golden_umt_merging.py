@@ -11,6 +11,7 @@ from golden_umt import Facts, GoldenUmt
 from golden_umt_near import near
 from tempme.backbones.umt.vision import seen
 from tempme.merging import Matching
+from tempme.pooling import TokenMean
 from tempme.tokens import Tokens
 
 
@@ -40,8 +41,11 @@ def check_ends(golden: GoldenUmt, name: str, vision: Any, tokens: Tokens, start:
     sizes = tokens.sizes.reshape(tokens.num_videos, -1)
     assert torch.equal(sizes, expected[f"{name}.size"])
     assert sizes.sum(dim=1).tolist() == facts["size_sum"]
-    near(vision.pool(tokens, whole=True), expected[f"{name}.pooled_weighted"])
-    near(vision.pool(tokens, whole=True, weighted=False), expected[f"{name}.pooled_plain"])
+    near(vision.pool(tokens, TokenMean(whole_video=True)), expected[f"{name}.pooled_weighted"])
+    near(
+        vision.pool(tokens, TokenMean(weighted=False, whole_video=True)),
+        expected[f"{name}.pooled_plain"],
+    )
     if f"{name}.pooled_per_clip_weighted" in expected:
         near(vision.pool(tokens), expected[f"{name}.pooled_per_clip_weighted"])
     if f"{name}.assignment" in expected:

@@ -69,8 +69,13 @@ class UmtConfig:
         return self.image_size // self.patch
 
     @property
+    def class_tokens(self) -> int:
+        """Tokens of one frame that are no patch: none."""
+        return 0
+
+    @property
     def tokens(self) -> int:
-        """Tokens of one frame: its patches; there is no class token."""
+        """Tokens of one frame: its patches."""
         return self.grid**2
 
 

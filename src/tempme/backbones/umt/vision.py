@@ -13,7 +13,8 @@ from tempme.backbones.layers import Block, Layer
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.positions import position_table
 from tempme.errors import BadSetting
-from tempme.tokens import Tokens
+from tempme.pooling import TokenMean
+from tempme.tokens import Beside, Tokens
 
 # Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width.
 
@@ -68,10 +69,11 @@ class VideoEncoder(nn.Module):
         )
         self.ln_post = nn.LayerNorm(width, eps=EPSILON)
 
-    def embed(self, frames: Tensor) -> Tokens:
+    def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> patches with their places.
 
-        A clip is a frame, or the whole video where attention is joint.
+        A clip is a frame, or the whole video where attention is joint. `mask` (V, F) is 1 for
+        frames that count in what is made of the tokens; all of them are seen.
         """
         videos, num_frames = frames.shape[:2]
         if frames.shape[-2:] != (self.config.image_size,) * 2:
@@ -82,9 +84,10 @@ class VideoEncoder(nn.Module):
         patches = self.patches(frames.flatten(0, 1))
         places = self.places(num_frames).to(patches)
         x = patches.unflatten(0, (videos, num_frames)) + places
+        beside = Beside(mask_VF=mask)
         if self.config.joint:
-            return Tokens(x.flatten(1, 2), None, clips_per_video=1, num_protected=0)
-        return Tokens(x.flatten(0, 1), None, clips_per_video=num_frames, num_protected=0)
+            return Tokens(x.flatten(1, 2), None, 1, num_protected=0, beside=beside)
+        return Tokens(x.flatten(0, 1), None, num_frames, num_protected=0, beside=beside)
 
     def patches(self, frames: Tensor) -> Tensor:
         """(C, 3, H, W) -> (C, N, D): where the stride is the kernel, a plain product."""
@@ -128,25 +131,25 @@ class UmtVision(VideoEncoder):
         self.ln_pool = nn.LayerNorm(config.width, eps=EPSILON)
         self.projection = nn.Linear(config.width, config.embed)
 
-    def pool(self, tokens: Tokens, *, weighted: bool = True, whole: bool = False) -> Tensor:
+    def pool(
+        self, tokens: Tokens, mean: TokenMean | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Tokens from `encode` -> (V, P, D), the normed mean of every part of a video.
 
-        A part is a clip; a frame, where all patches of all frames are one clip and none has merged.
-        whole: the video is one part. weighted: a token counts as often as the patches it holds.
+        A part is a clip, or the video (`mean`, by default `TokenMean()`); or a frame, where all
+        patches of all frames are one clip and none has merged.
         """
-        parts = tokens.clips_per_video
-        if self.config.joint and tokens.size_CN1 is None:
-            parts = len(tokens) // self.config.tokens
-        x, size = seen(tokens), tokens.size_CN1
-        x = x.unflatten(1, (1 if whole else parts, -1))
-        if size is None or not weighted:
-            return self.ln_pool(x.mean(dim=2))
-        weight = size.reshape(*x.shape[:3], 1).to(x.dtype)
-        return self.ln_pool((x * weight).sum(dim=2) / weight.sum(dim=2))
+        return self.ln_pool((mean or TokenMean())(self._by_frame(tokens), mask))
+
+    def _by_frame(self, tokens: Tokens) -> Tokens:
+        if not self.config.joint or tokens.size_CN1 is not None:
+            return tokens
+        x = tokens.x_CND.unflatten(1, (-1, self.config.tokens))
+        return replace(tokens, x_CND=x.flatten(0, 1), clips_per_video=x.shape[1])
 
     def project(self, tokens: Tokens) -> Tensor:
         """Tokens from `encode` -> (V, P, embed), not normalised."""
-        return self.projection(self.pool(tokens))
+        return self.projection(self.pool(tokens, mask=tokens.beside.mask_VF))
 
 
 def seen(tokens: Tokens) -> Tensor:
