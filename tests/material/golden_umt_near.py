@@ -14,6 +14,7 @@ from tempme.tokens import Tokens
 
 TOKENS, LOSS = 5e-5, 2e-5  # fp32 is up to 1e-5 from fp64 on tokens as large as 5
 GRADIENT = 1e-4  # of the largest number of a tensor
+COSINE = 2e-6
 
 
 def near(ours: Tensor, theirs: Tensor, *, within: float = TOKENS) -> None:
