@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import umt_processes
 from tempme.errors import BadSetting
 from tempme.training.matching import draw, matching_loss, soft_contrastive_loss
+from umt_processes import learn
 
 
 def test_a_negative_is_never_of_the_same_video() -> None:
@@ -48,3 +55,25 @@ def test_the_first_third_fits() -> None:
     right = torch.tensor([[0.0, 50.0], [50.0, 0.0], [50.0, 0.0]])
     assert matching_loss(right) < 1e-6
     assert matching_loss(-right) > 10
+
+
+@pytest.mark.slow
+def test_processes_share_negatives_and_learn_what_one_learns(tmp_path: Path) -> None:
+    whole, world = learn(slice(None)), 2
+    command = [sys.executable, umt_processes.__file__, str(tmp_path)]
+    clean = os.environ | {"OMP_NUM_THREADS": "1"}
+    runs = [
+        subprocess.Popen([*command, str(rank), str(world)], env=clean, stderr=subprocess.PIPE)
+        for rank in range(world)
+    ]
+    for run in runs:
+        _, said = run.communicate(timeout=200)
+        assert run.returncode == 0, said.decode()[-2000:]
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(world)]
+    for part in parts:  # each process has the contrastive loss of all, and matches its own
+        torch.testing.assert_close(part["losses"]["contrastive"], whole["losses"]["contrastive"])
+    matching = torch.stack([part["losses"]["matching"] for part in parts]).mean()
+    torch.testing.assert_close(matching, whole["losses"]["matching"])
+    for name, gradient in whole["gradients"].items():
+        mean = torch.stack([part["gradients"][name] for part in parts]).mean(dim=0)
+        torch.testing.assert_close(mean, gradient, msg=name, rtol=1e-4, atol=1e-6)
