@@ -1,6 +1,7 @@
 """Files of tensors: safetensors, PyTorch's own, TorchScript; one file or several shards.
 
-No pickle is ever executed: `torch.load` runs with `weights_only`, TorchScript is read as data.
+No pickle is ever executed: `torch.load` runs with `weights_only`, TorchScript is read as data, and
+so is a checkpoint that holds Python objects (settings, say) beside its tensors: they stay names.
 What a file is, is told by its content, not by its name.
 """
 
@@ -21,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tempme.errors import BadWeights
-from tempme.weights.torchscript import read_script_archive
+from tempme.weights.torchscript import read_pickled_archive, read_script_archive
 
 # Names under which published folders keep a whole CLIP, the safest form first.
 FOLDER_FILES = (
@@ -164,6 +165,8 @@ def _torch_load(path: Path) -> object:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
+        if zipfile.is_zipfile(path):
+            return read_pickled_archive(path)
         raise BadWeights(
             f"{path} is damaged, or holds Python objects, which are never loaded; "
             f"save its state dict, as safetensors if you can"
