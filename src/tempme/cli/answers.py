@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
 from tempme.index import Hit, Index
@@ -40,6 +41,16 @@ def model_line(index: Index) -> str:
     """The name of an index's model, and where its weights are from."""
     source, origin = index.header.source, index.retriever.origin
     return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
+
+
+def say_missing(paths: Sequence[Path]) -> None:
+    """What is known and cannot be found, and what to do; nothing if that is nothing."""
+    if paths:
+        say(
+            f"missing: {counted(len(paths), 'known video')} cannot be found, such as "
+            f"{shown_path(paths[0])}: mount the disk, or remove them with `tempme index PATH "
+            "--prune` or `tempme forget PATH`"
+        )
 
 
 def _rows(hit: Hit) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tempme.cli.answers import model_line
+from tempme.cli.answers import model_line, say_missing
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
@@ -22,7 +22,7 @@ from tempme.cli.options import (
     TotalSeconds,
     Workers,
 )
-from tempme.cli.output import counted, print_json, print_line, say, say_some, shown_path
+from tempme.cli.output import counted, print_json, print_line, say, say_some
 from tempme.errors import Stopped
 
 if TYPE_CHECKING:
@@ -115,11 +115,7 @@ def _summary(opened: Index, report: Report) -> None:
     if report.skipped:
         told = ", ".join(_skipped(number, rule) for rule, number in report.skipped.items())
         say(f"skipped: {told}; name a path to index it all the same")
-    if report.missing:
-        say(
-            f"missing: {counted(len(report.missing), 'known video')} cannot be found, such as "
-            f"{shown_path(report.missing[0])}: mount the disk, or remove them with --prune"
-        )
+    say_missing(report.missing)
     counts = {kind: number for kind, number in vars(report.videos).items() if number}
     more = {"with a note": len(report.notes), "missing": len(report.missing)}
     counts |= {kind: number for kind, number in more.items() if number}

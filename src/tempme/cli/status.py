@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempme.cli.answers import say_missing
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import (
     counted,
     print_json,
     print_line,
     print_table,
-    say,
     say_some,
     shown_path,
     shown_time,
@@ -63,8 +63,4 @@ def _summary(found: Status) -> None:
     print_line(f"  {decimal(found.size_bytes)}")
     print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
     say_some("note", found.notes, rest="--notes")
-    if found.missing:
-        say(
-            f"missing: {shown_path(found.missing[0])} and {found.num_missing - 1:,} more cannot be "
-            "found: mount the disk, or remove them with `tempme index PATH --prune`"
-        )
+    say_missing(found.missing)
