@@ -45,7 +45,7 @@ def run(
     made = experiment.system.system()
     weights = experiment.system.weights
     tokenizer = None if weights else vocabulary(made.max_words)
-    retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
+    retriever = Retriever(build(made, weights, tokenizer=tokenizer, seed=seed)).eval()
     note(experiment, seed, folder)
     begun_in = environment()  # the tree may be another one when the run ends
     started = time.perf_counter()
