@@ -103,7 +103,7 @@ class _Extraction:
 
     def start(self, files: Sequence[File]) -> None:
         """So much is to be done."""
-        lengths = windows_in(files, frames=self.retriever.frames, cutting=self.cutting)
+        lengths = windows_in(files, frames=self.retriever.num_frames, cutting=self.cutting)
         self._pace.start(files, lambda file: lengths.get(file.path))
         self._total = len(files)
         self.on_progress(self._progress(None))
@@ -131,7 +131,7 @@ class _Extraction:
         """The features of videos, decoding while the encoder works."""
         answers = decode_many(
             (file.path for file in files),
-            frames=self.retriever.frames,
+            frames=self.retriever.num_frames,
             every_seconds=self.cutting.every_seconds,
             overlap=self.cutting.overlap,
             size=self.retriever.image_size,
@@ -150,7 +150,7 @@ class _Extraction:
     def result(self, skipped: Mapping[str, int]) -> Features:
         """All of it, ordered by path and time."""
         parts = sorted(self._parts, key=lambda part: part.path)
-        width = self.retriever.features
+        width = self.retriever.feature_size
         return Features(
             paths=tuple(part.path for part in parts for _ in part.spans),
             spans=np.concatenate([np.zeros((0, 2)), *(part.spans for part in parts)]),
@@ -159,7 +159,7 @@ class _Extraction:
             ),
             model=self.retriever.origin,
             fingerprint=self.retriever.fingerprint,
-            frames=self.retriever.frames,
+            frames=self.retriever.num_frames,
             cutting=self.cutting,
             seconds=time.monotonic() - self._begin,
             failures=tuple(sorted(self.failures, key=lambda item: item.path)),

@@ -127,7 +127,7 @@ class Build:
         pending = [*videos.pending, *pictures.pending]
         self.settling.leave((*videos.unchanged, *pictures.unchanged))
         self._total = len(kept.videos) + len(kept.pictures)
-        lengths = windows_in(pending, frames=self.retriever.frames, cutting=self.cutting)
+        lengths = windows_in(pending, frames=self.retriever.num_frames, cutting=self.cutting)
         self.settling.pace.start(pending, lambda file: lengths.get(file.path))
         self._tell()
         return videos.pending, pictures.pending

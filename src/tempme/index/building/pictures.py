@@ -52,9 +52,9 @@ def read_pictures(
 def encode_pictures(retriever: Encoder, pictures: Sequence[Picture]) -> NDArray[np.float32]:
     """Pictures -> features (P, D): a picture is a video in which nothing moves."""
     if not pictures:
-        return np.zeros((0, retriever.features), dtype=np.float32)
+        return np.zeros((0, retriever.feature_size), dtype=np.float32)
     pixels = np.stack([picture.pixels for picture in pictures])
-    windows = np.arange(len(pictures))[:, None].repeat(retriever.frames, axis=1)
+    windows = np.arange(len(pictures))[:, None].repeat(retriever.num_frames, axis=1)
     return encode_windows(retriever, pixels, windows=windows)
 
 
