@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from index_material import new_index, write_video
 from tempme.index import Index
@@ -72,6 +73,15 @@ def test_a_broken_video_is_a_failed_row(index: Index, tmp_path: Path, suffix: st
 def test_the_first_bytes_tell(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
     (tmp_path / name).write_bytes(content)
     assert kind_of(tmp_path / name) == kind
+
+
+def test_a_gif_is_what_it_shows(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (32, 32), (shade, 0, 0)) for shade in (0, 120, 240)]
+    frames[0].save(tmp_path / "still.gif")
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "broken.gif").write_bytes(NOISE)
+    kinds = {path.name: kind_of(path) for path in tmp_path.glob("*.gif")}
+    assert kinds == {"still.gif": "picture", "moving.gif": "video", "broken.gif": "video"}
 
 
 def test_source_is_passed_over_in_a_folder_and_refused_by_name(

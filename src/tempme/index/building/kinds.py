@@ -60,6 +60,8 @@ def kind_of(path: Path) -> Kind:
     """What the file is; a damaged or unreadable one is what its name promises."""
     from tempme.video import is_video
 
+    if path.suffix.lower() == ".gif" and _is_still(path):
+        return "picture"
     if is_named_like_a_video(path):
         is_text = path.suffix.lower() in TEXT_SUFFIXES and _is_text(_head(path))
         return "text" if is_text else "video"
@@ -70,6 +72,17 @@ def kind_of(path: Path) -> Kind:
 
 def _with_kind(file: File) -> tuple[File, Kind]:
     return file, kind_of(file.path)
+
+
+def _is_still(path: Path) -> bool:
+    """Whether a GIF is whole and shows one picture only; what is hurt is told as a video."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return not getattr(image, "is_animated", False)
+    except Exception:  # a damaged head has many ways to say so
+        return False
 
 
 def _head(path: Path) -> bytes:
