@@ -201,10 +201,7 @@ class Retriever(nn.Module):
         elif words:
             notes.append(f"the model leaves out words it does not know: {', '.join(words)}")
         elif foreign:
-            told = ", ".join(foreign)
-            notes.append(
-                f"the model has learnt from English and hardly knows: {told}; ask in English"
-            )
+            notes.append(f"the model has learnt English and hardly knows: {', '.join(foreign)}")
         if self.tokenizer.is_cut(text, max_words=self.system.max_words):
             notes.append("the text is longer than the model reads, its end is left out")
         return "; ".join(notes)
