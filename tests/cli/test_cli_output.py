@@ -67,6 +67,11 @@ def test_what_is_not_seen_is_written_out(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
+def test_a_line_may_be_set_in_by_tabs(capfd: pytest.CaptureFixture[str]) -> None:
+    print_line("\t>>>  R@1: 1.0\t2")
+    assert capfd.readouterr().out == "\t>>>  R@1: 1.0\\x092\n"
+
+
 def test_every_way_of_printing(capfd: pytest.CaptureFixture[str]) -> None:
     print_line(FORGED)
     say(FORGED)

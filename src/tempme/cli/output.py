@@ -67,8 +67,9 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_line(text: str = "") -> None:
-    """One line of an answer."""
-    _write(visible(text))
+    """One line of an answer; tabs in front of it are ours, as those of the field's log lines."""
+    words = text.lstrip("\t")
+    _write(text[: len(text) - len(words)] + visible(words))
 
 
 def say(text: str) -> None:
