@@ -11,6 +11,7 @@ from tempme.cli.options import (
     AsJson,
     EverySeconds,
     Exclude,
+    Fit,
     Model,
     Overlap,
     Pictures,
@@ -43,6 +44,7 @@ def features(
     every_seconds: EverySeconds = None,
     overlap: Overlap = None,
     sampling: SamplingName = None,
+    fit: Fit = None,
     workers: Workers = None,
     timeout_seconds: TimeoutSeconds = 120.0,
     total_seconds: TotalSeconds = 3600.0,
@@ -58,7 +60,7 @@ def features(
     from tempme.index.features import extract_features
     from tempme.index.model import load_default_model, load_model
 
-    cutting = _cutting(every_seconds=every_seconds, overlap=overlap, sampling=sampling)
+    cutting = _cutting(every_seconds=every_seconds, overlap=overlap, sampling=sampling, fit=fit)
     try:
         with feature_file(out) as write, ProgressBar() as bar:
             retriever = load_default_model() if model is None else load_model(model)

@@ -13,6 +13,7 @@ from tempme.cli.options import (
     AsJson,
     EverySeconds,
     Exclude,
+    Fit,
     IndexFolder,
     Model,
     Overlap,
@@ -20,6 +21,7 @@ from tempme.cli.options import (
     SamplingName,
     TimeoutSeconds,
     TotalSeconds,
+    WorkerMemory,
     Workers,
 )
 from tempme.cli.output import counted, print_json, print_line, say, say_some
@@ -61,7 +63,9 @@ def index(
     every_seconds: EverySeconds = None,
     overlap: Overlap = None,
     sampling: SamplingName = None,
+    fit: Fit = None,
     workers: Workers = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: TimeoutSeconds = 120.0,
     total_seconds: TotalSeconds = 3600.0,
     as_json: AsJson = False,
@@ -74,7 +78,12 @@ def index(
     """
     from tempme.cli.progress import ProgressBar
 
-    cutting = {"every_seconds": every_seconds, "overlap": overlap, "sampling": sampling}
+    cutting = {
+        "every_seconds": every_seconds,
+        "overlap": overlap,
+        "sampling": sampling,
+        "fit": fit,
+    }
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
     try:
         with ProgressBar() as bar:
@@ -88,6 +97,7 @@ def index(
                 workers=workers,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
+                worker_memory_mb=worker_memory_mb,
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:
@@ -109,7 +119,16 @@ def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
     where = f"--index {opened.path}"
-    say_some("failed", report.failures, rest=f"`tempme status --failed {where}`")
+    say_some(
+        "failed",
+        [v for v in report.failures if not v.may_pass],
+        rest=f"`tempme status --failed {where}`",
+    )
+    say_some(
+        "failed, tried again by the next run",
+        [v for v in report.failures if v.may_pass],
+        rest="--json",
+    )
     say_some("note", report.notes, rest=f"`tempme status --notes {where}`")
     say_some("not indexed", report.unreadable, rest="--json")
     if report.skipped:

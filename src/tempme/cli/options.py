@@ -27,6 +27,9 @@ Under = Annotated[
     Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
 ]
 Backbone = Annotated[str, typer.Option(help="A published CLIP, or scenes-tiny.")]
+WorkerMemory = Annotated[
+    float, typer.Option(min=256, help="Megabytes that each of these processes may hold.")
+]
 Frames = Annotated[int, typer.Option(min=1, help="Frames of a video.")]
 Exclude = Annotated[
     list[str] | None,
@@ -51,3 +54,6 @@ SamplingName = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
 TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
 TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
+Fit = Annotated[
+    str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
+]

@@ -111,7 +111,7 @@ class _Extraction:
     def take_pictures(self, files: Sequence[File]) -> None:
         """The features of pictures."""
         items = (Identified(file, "") for file in files)
-        for batch in read_pictures(items, self.retriever.image_size):
+        for batch in read_pictures(items, self.retriever.image_size, self.cutting.fit):
             pictures = [answer for _, answer in batch if isinstance(answer, Picture)]
             for answer in (answer for _, answer in batch if isinstance(answer, Failure)):
                 self._close(answer.path, answer.reason)
@@ -129,17 +129,13 @@ class _Extraction:
         total_seconds: float,
     ) -> None:
         """The features of videos, decoding while the encoder works."""
-        answers = decode_many(
-            (file.path for file in files),
+        reading = self.cutting.reading(
             frames=self.retriever.num_frames,
-            every_seconds=self.cutting.every_seconds,
-            overlap=self.cutting.overlap,
             size=self.retriever.image_size,
-            sampling=self.cutting.sampling,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
-            workers=workers,
         )
+        answers = decode_many((file.path for file in files), reading, workers=workers)
         for path, answer in answers:
             if isinstance(answer, Failure):
                 self._pieces.pop(path, None)

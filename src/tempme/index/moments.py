@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Status = Literal["ok", "failed"]
+Status = Literal["ok", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Video:
     """One file that the index knows, whether it could be read or not.
 
     `digest` names the content: two paths with equal content share one digest and one embedding.
-    `reason` says why a failed video failed; for an ok video it is a note ("truncated after 3.2 s").
+    `status` "failed": the file cannot be read; "interrupted": reading it failed by no fault of the
+    file (the system killed the process), so the next run tries again. `reason` says why; for an ok
+    video it is a note ("truncated after 3.2 s").
     """
 
     path: Path
@@ -31,6 +33,14 @@ class Video:
     num_moments: int = 0
     status: Status = "ok"
     reason: str = ""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another look may give more: nothing was wrong with the content, or none was read.
+
+        Without a digest the file could not even be opened: a right, a disk, a network.
+        """
+        return self.status == "interrupted" or (self.status == "failed" and not self.digest)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ class Status:
     """What an index holds. `failed` are the rows of videos that could not be read.
 
     `notes` are rows of videos that were read in part, `missing` the known files that are gone.
+    Those of `failed` whose status is "interrupted" are tried again by the next run.
     """
 
     path: Path
@@ -56,7 +57,7 @@ class Status:
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status == "failed"),
+            failed=tuple(video for video in videos if video.status != "ok"),
             notes=notes,
             num_notes=len(notes),
             num_missing=len(missing),

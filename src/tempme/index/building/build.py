@@ -146,7 +146,8 @@ class Build:
                 path, result = answer
                 if isinstance(result, Failure):
                     self._pieces.pop(path, None)
-                    self.settling.fail(self.settling.file(path), result.reason)
+                    item = self.settling.file(path)
+                    self.settling.fail(item, result.reason, is_transient=result.is_transient)
                 else:
                     self._take(path, result)
                 self.settling.flush(in_time=True)
@@ -156,7 +157,7 @@ class Build:
 
     def _index_pictures(self, files: Sequence[File]) -> None:
         new = (item for item in identify(files) if self.settling.is_new(item))
-        batches = read_pictures(new, self.retriever.image_size)
+        batches = read_pictures(new, self.retriever.image_size, self.cutting.fit)
         while (batch := self._wait_for(batches)) is not None:
             pictures = []
             for item, answer in batch:
@@ -169,16 +170,17 @@ class Build:
             self._tell(batch[-1][0].file.path)
 
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
-        yield from decode_many(
-            paths,
+        reading = self.cutting.reading(
             frames=self.retriever.num_frames,
-            every_seconds=self.cutting.every_seconds,
-            overlap=self.cutting.overlap,
             size=self.retriever.image_size,
-            sampling=self.cutting.sampling,
             timeout_seconds=self.order.timeout_seconds,
             total_seconds=self.order.total_seconds,
+        )
+        yield from decode_many(
+            paths,
+            reading,
             workers=self.order.workers,
+            worker_memory_mb=self.order.worker_memory_mb,
         )
 
     def _to_read(self, files: Sequence[File]) -> Iterator[Path]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tempme.index.building.digests import CHANGED
 from tempme.index.building.scan import File, has_vanished
 from tempme.index.moments import Video
 
@@ -34,7 +33,7 @@ class Ledger:
         unchanged, pending = [], []
         for file in files:
             known = self._by_path.get(file.path)
-            again = known is not None and _is_tried_again(known, retry_failed=retry_failed)
+            again = known is not None and _is_tried_again(known, retry_failed)
             if known is None or again or not _is_as_known(file, known):
                 pending.append(file)
             else:
@@ -62,7 +61,7 @@ class Ledger:
     def content(self, digest: str, *, retry_failed: bool) -> Video | None:
         """A row with this content, if looking at the content again would tell nothing new."""
         known = self._contents.get(digest)
-        if known is not None and retry_failed and known.status == "failed":
+        if known is None or _is_tried_again(known, retry_failed):
             return None
         return known
 
@@ -97,21 +96,20 @@ def row_for(file: File, content: Video) -> Video:
     return replace(content, path=file.path, size_bytes=file.size_bytes, mtime_ns=file.mtime_ns)
 
 
-def failed_row(file: File, digest: str, reason: str) -> Video:
-    """The row of a file that gave no frames."""
+def failed_row(file: File, digest: str, reason: str, *, is_transient: bool = False) -> Video:
+    """The row of a file that gave no frames; `is_transient` if the file is not to blame."""
     return Video(
         path=file.path,
         digest=digest,
         size_bytes=file.size_bytes,
         mtime_ns=file.mtime_ns,
-        status="failed",
+        status="interrupted" if is_transient else "failed",
         reason=reason,
     )
 
 
-def _is_tried_again(known: Video, *, retry_failed: bool) -> bool:
-    """Whether a known failure may well have been the moment's and not the file's."""
-    return known.status == "failed" and (retry_failed or known.reason == CHANGED)
+def _is_tried_again(known: Video, retry_failed: bool) -> bool:
+    return known.may_pass or (retry_failed and known.status == "failed")
 
 
 def _is_as_known(file: File, known: Video) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video import TOTAL_SECONDS
 
 
@@ -21,3 +22,4 @@ class Order:
     workers: int | None = None
     timeout_seconds: float = 120.0
     total_seconds: float = TOTAL_SECONDS
+    worker_memory_mb: float | None = WORKER_MEMORY_MB

@@ -14,6 +14,7 @@ from tempme.index.building.digests import Identified
 from tempme.index.building.encode import Encoder, encode_windows
 from tempme.index.moments import Video
 from tempme.video import Failure, read_image
+from tempme.video.values import Fit
 
 PER_CALL = 32
 # EXIF's orientations of pictures that are shown turned by a quarter.
@@ -32,12 +33,12 @@ class Picture:
 
 
 def read_pictures(
-    items: Iterable[Identified], size: int
+    items: Iterable[Identified], size: int, fit: Fit
 ) -> Iterator[Sequence[tuple[Identified, Picture | Failure]]]:
     """Pictures with what was read of them, read in threads, a batch at a time."""
 
     def read(item: Identified) -> tuple[Identified, Picture | Failure]:
-        return item, _read(item, size)
+        return item, _read(item, size, fit)
 
     batch = []
     for answer in ahead(read, items):
@@ -73,8 +74,8 @@ def picture_row(picture: Picture) -> Video:
     )
 
 
-def _read(item: Identified, size: int) -> Picture | Failure:
-    pixels = read_image(item.file.path, size)
+def _read(item: Identified, size: int, fit: Fit) -> Picture | Failure:
+    pixels = read_image(item.file.path, size, fit=fit)
     if isinstance(pixels, Failure):
         return pixels
     codec, width, height = _described(item.file.path)

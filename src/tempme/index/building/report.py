@@ -84,7 +84,9 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON; failures first, figures last."""
         return {
-            "failures": _told(self.failures),
+            "failures": [
+                {"path": str(v.path), "reason": v.reason, "status": v.status} for v in self.failures
+            ],
             "notes": _told(self.notes),
             "unreadable": _told(self.unreadable),
             "missing": [str(path) for path in self.missing],

@@ -85,9 +85,10 @@ class Settling:
             for file in waiting:
                 self._settle(file, row_for(file, row))
 
-    def fail(self, item: Identified, reason: str) -> None:
-        """A file gave no frames."""
-        self.finish(item, failed_row(item.file, item.digest, reason))
+    def fail(self, item: Identified, reason: str, *, is_transient: bool = False) -> None:
+        """A file gave no frames; `is_transient` if it is not to blame."""
+        row = failed_row(item.file, item.digest, reason, is_transient=is_transient)
+        self.finish(item, row)
 
     def take_again(self) -> tuple[File, ...]:
         """The files that changed while they were read, to be tried once more."""
@@ -117,7 +118,8 @@ class Settling:
 
     def _settle(self, file: File, row: Video) -> None:
         before = self.ledger.row(file.path)
-        kind = "unchanged" if before is not None and before.digest == row.digest else "indexed"
+        was_so = before is not None and (before.digest, before.status) == (row.digest, row.status)
+        kind = "unchanged" if was_so else "indexed"
         old = self._old_name(row) if kind == "indexed" else None
         self.ledger.enter(row)
         self.writer.add(row)
@@ -132,7 +134,7 @@ class Settling:
         return next((other for other in others if self._was_moved(other)), None)
 
     def _count(self, video: Video, kind: str) -> None:
-        is_failed = video.status == "failed"
+        is_failed = video.status != "ok"
         if video.reason:
             (self.failures if is_failed else self.notes).append(video)
         self.counts["failed" if is_failed else kind] += 1
