@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PAD = 0
+# How Unicode calls letters that English texts have, full-width ones and single signs among them.
+LATIN = ("LATIN", "FULLWIDTH LATIN", "FEMININE ORDINAL", "MASCULINE ORDINAL", "MICRO", "MODIFIER")
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,14 @@ class Tokenizer:
         words = dict.fromkeys(_words(text))
         return [word for word in words if not places.keys() >= set(bytepair.word_ids(word))]
 
+    def foreign(self, text: str) -> list[str]:
+        """The words of `text` in another script than Latin, in order, each once.
+
+        The vocabulary spells any word, byte by byte if it must, but CLIP and its like have learnt
+        from English: what is spelt so says next to nothing to them. Pictographs are no words.
+        """
+        return [word for word in dict.fromkeys(_words(text)) if any(map(_is_foreign, word))]
+
     def is_cut(self, text: str, *, max_words: int = 32) -> bool:
         """Whether the model would not see the end of `text`."""
         return len(self.encode(text)) > self._width(max_words) - 2
@@ -135,6 +146,10 @@ def _words(text: str) -> list[str]:
     if not isinstance(text, str):
         raise BadSetting(f"a text must be a string, not {type(text).__name__}: {text!r}")
     return bytepair.split_words(bytepair.clean(text))
+
+
+def _is_foreign(letter: str) -> bool:
+    return letter.isalpha() and not unicodedata.name(letter, "LATIN").startswith(LATIN)
 
 
 def _check_kept(kept: tuple[int, ...]) -> None:

@@ -8,7 +8,6 @@ import typer
 
 from tempme.cli.answers import answer
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, MinScore, Moments, NumHits, Under
-from tempme.cli.output import say
 
 app = typer.Typer(add_completion=False)
 
@@ -28,6 +27,5 @@ def search(
 
     opened = Index.open(index)
     hits = opened.search(query, k, min_score=min_score, moments=moments, under=under)
-    if opened.num_moments() and (unread := opened.retriever.unread(query)):
-        say(f"warning: {unread}")
-    answer(opened, hits, asked={"query": query}, k=k, as_json=as_json)
+    notes = opened.notes_on(query)
+    answer(opened, hits, asked={"query": query}, k=k, as_json=as_json, notes=notes)

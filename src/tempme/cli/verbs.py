@@ -21,6 +21,8 @@ VERBS = (
     "search",
     "similar",
     "status",
+    "forget",
+    "features",
     "show",
     "systems",
     "data",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
+from tempme.index.building.scan import given_paths
 from tempme.index.folder import check_present, make_folder
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
@@ -32,15 +32,13 @@ from tempme.index.search import (
     Request,
     Scan,
     check_queries,
+    folder_to_search,
     search_approximately,
 )
 from tempme.index.status import Status
 from tempme.index.stores.lance import LanceStore
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
-
-if TYPE_CHECKING:
-    from tempme.index.building.build import Order
 
 # A query video is compared by at most this many windows, evenly spread.
 QUERY_WINDOWS = 64
@@ -119,7 +117,10 @@ class Index:
         paths: Iterable[str | Path] | str | Path,
         *,
         prune: bool = False,
+        force: bool = False,
         retry_failed: bool = False,
+        pictures: bool = False,
+        exclude: Sequence[str] = (),
         workers: int | None = None,
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
@@ -128,21 +129,24 @@ class Index:
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
 
-        prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
-        again. workers: processes that decode. timeout_seconds: for the next frame of a video.
-        total_seconds: for all of it; of a video that takes longer the part read by then is kept.
-        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
-        no limit. On Windows there is none.
+        prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
+        not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
+        take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
+        processes that decode. timeout_seconds: for the next frame of a video. total_seconds: for
+        all of it; of a video that takes longer the part read by then is kept. worker_memory_mb:
+        what a decoding process may hold; a video that needs more fails. None: no limit, as always
+        on Windows.
         """
-        from tempme.index.building.build import Build, Order
+        from tempme.index.building.build import Build
+        from tempme.index.building.order import Order
 
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        if not given:
-            raise BadSetting("no paths given; name at least one file or folder")
-        order: Order = Order(
-            paths=tuple(Path(path).expanduser() for path in given),
+        order = Order(
+            paths=given_paths(paths),
             prune=prune,
+            force=force,
             retry_failed=retry_failed,
+            pictures=pictures,
+            exclude=tuple(exclude),
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
@@ -170,11 +174,14 @@ class Index:
     ) -> list[Hit]:
         """The k videos (or `moments`) that show `query` best, each by its best moment.
 
-        under: only videos in this folder. Fewer than k hits where the index holds fewer.
+        Files of equal content are one hit with several paths. moments: a video may come several
+        times, with moments that neither overlap nor touch. under: only videos in this folder.
+        Fewer than k hits where the index holds fewer.
         """
         if not query.strip():
             raise BadSetting("the query is empty; write what the video shows")
-        request = _request(k, min_score, moments, under)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         if not self.num_moments():
             return []
         return self._answer(encode_query(self.retriever, query), request)
@@ -189,7 +196,8 @@ class Index:
         under: str | Path | None = None,
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
-        request = _request(k, min_score, moments, under)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         return self._answer(self._features_of(Path(file).expanduser()), request)
 
     def num_moments(self) -> int:
@@ -204,6 +212,22 @@ class Index:
     def status(self) -> Status:
         """Counts, the model, and what failed."""
         return Status.of(self.path, self.header, self.videos())
+
+    def notes_on(self, query: str) -> tuple[str, ...]:
+        """What the model does not take in of a query, in words for a person; mostly nothing."""
+        unread = self.retriever.unread(query) if self.num_moments() else ""
+        return (unread,) if unread else ()
+
+    def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
+        """Remove the rows at and below `paths`, whose files may still exist; the paths removed.
+
+        The files are not touched, and `add` takes them in again unless they are excluded.
+        BadSetting for a path at and below which the index knows nothing; then nothing is removed.
+        """
+        from tempme.index.forgetting import forget
+
+        with writing(self.path):
+            return forget(self._store, given_paths(paths))
 
     def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
         check_queries(queries)
@@ -239,11 +263,6 @@ class Index:
     def _load(self) -> Encoder:
         source = self.header.source
         return load_model(str(self.path / source) if source == MODEL_FOLDER else source)
-
-
-def _request(k: int, min_score: float | None, moments: bool, under: str | Path | None) -> Request:
-    folder = None if under is None else Path(os.path.realpath(Path(under).expanduser()))
-    return Request(k=k, min_score=min_score, moments=moments, under=folder)
 
 
 def open_or_create(path: str | Path, model: str | None = None, **cutting: Any) -> Index:

@@ -54,13 +54,18 @@ class Moments:
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer. `score` is the cosine between the query and the moment, -1 to 1."""
+    """One answer. `score` is the cosine between the query and the moment, -1 to 1.
+
+    `paths` are all files with this content, `path` the first of them. A picture is a moment without
+    length: it starts and ends at 0.
+    """
 
     path: Path
     start_seconds: float
     end_seconds: float
     score: float
     video_id: str
+    paths: tuple[Path, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
@@ -70,6 +75,7 @@ class Hit:
             "end_seconds": round(self.end_seconds, 3),
             "score": round(self.score, 4),
             "video_id": self.video_id,
+            "paths": [str(path) for path in self.paths or (self.path,)],
         }
 
 

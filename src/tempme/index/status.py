@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
 
@@ -16,7 +17,8 @@ from tempme.index.moments import Video
 class Status:
     """What an index holds. `failed` are the rows of videos that could not be read.
 
-    Those of them whose status is "interrupted" are tried again by the next run.
+    `notes` are rows of videos that were read in part, `missing` the known files that are gone.
+    Those of `failed` whose status is "interrupted" are tried again by the next run.
     """
 
     path: Path
@@ -32,11 +34,16 @@ class Status:
     codecs: dict[str, int]
     failed: tuple[Video, ...]
     notes: tuple[Video, ...]
+    num_notes: int
+    num_missing: int
+    missing: tuple[Path, ...]
 
     @classmethod
     def of(cls, path: Path, header: Header, videos: Sequence[Video]) -> Status:
         """Counted from the index in the folder `path`; the moments of equal files count once."""
         good = [video for video in videos if video.status == "ok"]
+        notes = tuple(video for video in good if video.reason)
+        missing = tuple(video.path for video in videos if has_vanished(video.path))
         moments = {video.digest: video.num_moments for video in good}
         return cls(
             path=path,
@@ -51,7 +58,10 @@ class Status:
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
             failed=tuple(video for video in videos if video.status != "ok"),
-            notes=tuple(video for video in good if video.reason),
+            notes=notes,
+            num_notes=len(notes),
+            num_missing=len(missing),
+            missing=missing,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,4 +69,5 @@ class Status:
         plain = {**vars(self), "path": str(self.path)}
         for name in ("failed", "notes"):
             plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
+        plain["missing"] = [str(path) for path in self.missing]
         return plain

@@ -194,12 +194,14 @@ class Retriever(nn.Module):
 
     def unread(self, text: str) -> str:
         """What of a text this model does not take in, for a person; empty if it takes in all."""
-        words = self.tokenizer.unknown(text)
+        words, foreign = self.tokenizer.unknown(text), self.tokenizer.foreign(text)
         notes = []
         if words and not self.tokenizer.encode(text):
             notes.append("the model knows none of these words")
         elif words:
             notes.append(f"the model leaves out words it does not know: {', '.join(words)}")
+        elif foreign:
+            notes.append(f"the model has learnt English and hardly knows: {', '.join(foreign)}")
         if self.tokenizer.is_cut(text, max_words=self.system.max_words):
             notes.append("the text is longer than the model reads, its end is left out")
         return "; ".join(notes)
