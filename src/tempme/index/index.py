@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
-from tempme.index.folder import check_present, make_folder
+from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
@@ -35,7 +35,9 @@ from tempme.index.search import (
     search_approximately,
 )
 from tempme.index.status import Status
+from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
+from tempme.index.upkeep import Repair, in_order, repaired
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -64,6 +66,7 @@ class Index:
         """The index at `path`; with `retriever` given, it is used if it made the index."""
         folder = Path(path).expanduser()
         index = cls(folder, read_header(folder))
+        check_plain(folder)
         if retriever is not None:
             index._retriever = checked(retriever, index.header, folder)
         return index
@@ -91,6 +94,7 @@ class Index:
         with writing(folder):
             if (folder / NAME).exists():  # another run was quicker
                 return cls.open(folder, retriever=retriever)
+            remove_leftovers(folder)
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
@@ -139,7 +143,7 @@ class Index:
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
         )
-        with writing(self.path):
+        with in_order(self.path, self._store):
             build = Build(
                 self._store,
                 self.retriever,
@@ -149,6 +153,14 @@ class Index:
                 on_progress=on_progress,
             )
             return build.run()
+
+    def check(self) -> Damage:
+        """What of the index is damaged, after a look at every row and every moment of it."""
+        return self._store.check()
+
+    def repair(self, *, workers: int | None = None) -> Repair:
+        """Take out what `check` finds, and embed it again where its file is there."""
+        return repaired(self.path, self._store, partial(self.add, workers=workers))
 
     def search(
         self,
@@ -182,6 +194,10 @@ class Index:
         """The k videos most like a video or picture; see `search` for the rest."""
         request = _request(k, min_score, moments, under)
         return self._answer(self._features_of(Path(file).expanduser()), request)
+
+    def left_out(self) -> tuple[Path, ...]:
+        """The files whose moments are damaged or lost, so that no search finds them."""
+        return () if self._store.is_large() else self._whole_scan().gallery.left_out
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""

@@ -14,7 +14,11 @@ from tempme.index.moments import Video
 
 @dataclass(frozen=True)
 class Status:
-    """What an index holds. `failed` are the rows of videos that could not be read."""
+    """What an index holds.
+
+    `failed` are the rows of videos that could not be read, `damaged` those that the index has lost
+    or whose moments it has lost; the next run over their files embeds them again.
+    """
 
     path: Path
     model: str
@@ -23,11 +27,13 @@ class Status:
     every_seconds: float
     num_videos: int
     num_failed: int
+    num_damaged: int
     num_moments: int
     duration_seconds: float
     size_bytes: int
     codecs: dict[str, int]
     failed: tuple[Video, ...]
+    damaged: tuple[Video, ...]
     notes: tuple[Video, ...]
 
     @classmethod
@@ -42,18 +48,20 @@ class Status:
             frames=header.frames,
             every_seconds=header.cutting.every_seconds,
             num_videos=len(good),
-            num_failed=len(videos) - len(good),
+            num_failed=sum(video.status == "failed" for video in videos),
+            num_damaged=sum(video.status == "damaged" for video in videos),
             num_moments=sum(moments.values()),
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
             failed=tuple(video for video in videos if video.status == "failed"),
+            damaged=tuple(video for video in videos if video.status == "damaged"),
             notes=tuple(video for video in good if video.reason),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
         plain = {**vars(self), "path": str(self.path)}
-        for name in ("failed", "notes"):
+        for name in ("failed", "damaged", "notes"):
             plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
         return plain

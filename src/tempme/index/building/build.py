@@ -188,8 +188,9 @@ class Build:
             self._fail(path, NO_FEATURE.format(problem))
             return
         spans = np.concatenate(pieces.spans)
-        self.writer.add_moments(Moments(item.digest, spans, features))
-        self._settle_all(item, _ok_row(item, last, num_moments=len(spans)))
+        moments = Moments(item.digest, spans, features)
+        self.writer.add_moments(moments)
+        self._settle_all(item, _ok_row(item, last, moments))
 
     def _fail(self, path: Path, reason: str) -> None:
         item = self._in_flight[path]
@@ -210,7 +211,8 @@ class Build:
 
     def _settle(self, file: File, row: Video) -> None:
         before = self.ledger.row(file.path)
-        kind = "unchanged" if before is not None and before.digest == row.digest else "indexed"
+        is_same = before is not None and before.digest == row.digest
+        kind = "unchanged" if is_same and before.status != "damaged" else "indexed"
         old = self.ledger.left_behind(row.digest, file.path) if kind == "indexed" else None
         self.ledger.enter(row)
         self.writer.add(row)
@@ -264,7 +266,7 @@ class Build:
         )
 
 
-def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
+def _ok_row(item: Identified, last: VideoWindows, moments: Moments) -> Video:
     return Video(
         path=item.file.path,
         digest=item.digest,
@@ -274,6 +276,7 @@ def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
         codec=last.info.codec,
         width=last.info.width,
         height=last.info.height,
-        num_moments=num_moments,
+        num_moments=len(moments.spans),
         reason=last.note,
+        checksum=moments.checksum,
     )

@@ -33,8 +33,7 @@ class Ledger:
         unchanged, pending = [], []
         for file in files:
             known = self._by_path.get(file.path)
-            again = known is not None and retry_failed and known.status == "failed"
-            if known is None or again or not _is_as_known(file, known):
+            if known is None or _is_open(known, retry_failed) or not _is_as_known(file, known):
                 pending.append(file)
             else:
                 unchanged.append(known)
@@ -46,7 +45,8 @@ class Ledger:
         self._by_path[video.path] = video
         if video.digest:
             self._by_digest.setdefault(video.digest, set()).add(video.path)
-            self._contents[video.digest] = video
+            if video.status != "damaged":
+                self._contents[video.digest] = video
 
     def drop(self, path: Path) -> None:
         """Forget a row, yet not what its content is: another path may turn out to have it."""
@@ -94,6 +94,11 @@ def failed_row(file: File, digest: str, reason: str) -> Video:
         status="failed",
         reason=reason,
     )
+
+
+def _is_open(known: Video, retry_failed: bool) -> bool:
+    """Whether a look at the same file may tell something new."""
+    return known.status == "damaged" or (retry_failed and known.status == "failed")
 
 
 def _is_as_known(file: File, known: Video) -> bool:
