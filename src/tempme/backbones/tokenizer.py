@@ -49,10 +49,10 @@ class Tokenizer:
     def load(cls, path: Path) -> Tokenizer:
         """The tokenizer that `save` wrote."""
         try:
-            stored = json.loads(path.read_text("utf-8"))
+            stored = read_json(path, follow=True)
             kept = stored["kept"]
             return cls(int(stored["context"]), None if kept is None else tuple(map(int, kept)))
-        except (OSError, ValueError, KeyError, TypeError) as reason:
+        except (OSError, ValueError, LookupError, TypeError) as reason:
             raise BadWeights(f"{path} is no tokenizer of this program: {reason}") from reason
 
     def save(self, path: Path) -> None:

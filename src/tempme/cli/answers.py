@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
 from tempme.index import Hit, Index
@@ -14,13 +15,25 @@ def answer(
 ) -> None:
     """Hits as a table or a JSON document; on stderr the model, and why there are few of them."""
     if as_json:
-        print_json({**asked, "index": str(index.path), "hits": [hit.as_dict() for hit in hits]})
+        found = [hit.as_dict() for hit in hits]
+        left_out = len(index.left_out())
+        print_json({**asked, "index": str(index.path), "hits": found, "left_out": left_out})
     elif hits:
         print_table(("score", "from", "to", "path"), [_row(hit) for hit in hits], right=(1, 2))
     if index.num_moments():
         say(model_line(index))
-    if len(hits) < k:
+    if left_out := len(index.left_out()):
+        say(damage_line(index.path, left_out))
+    elif len(hits) < k:
         say(_shortfall(index, len(hits)))
+
+
+def damage_line(folder: Path, number: int) -> str:
+    """How many videos an index has lost, and what mends it."""
+    return (
+        f"warning: {counted(number, 'video')} left out, damaged or lost in the index; "
+        f"`tempme check --index {folder} --repair` embeds them again"
+    )
 
 
 def model_line(index: Index) -> str:

@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
+from tempme.cli.answers import damage_line
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
-from tempme.cli.output import counted, print_json, print_line, print_table, shown_path, shown_time
+from tempme.cli.output import (
+    counted,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    shown_path,
+    shown_time,
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -28,6 +37,8 @@ def status(
         print_json(found.as_dict())
     elif not failed:
         bad = f", {found.num_failed} failed (see --failed)" if found.num_failed else ""
+        if found.num_damaged:
+            say(damage_line(found.path, found.num_damaged))
         print_line(f"{found.path}: {counted(found.num_videos, 'video')}{bad}")
         length = shown_time(found.duration_seconds)
         print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")

@@ -17,7 +17,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         _pass_on(error)
-        raise BadIndex(f"cannot write to the index {folder}: {_cause(error)}; {_hint()}") from error
+        raise BadIndex(f"cannot write to the index {folder}: {_why(error)}") from error
 
 
 @contextlib.contextmanager
@@ -46,13 +46,14 @@ def _cause(error: BaseException) -> str:
     return lines[0].removeprefix("lance error: ") if lines else type(error).__name__
 
 
-def _hint() -> str:
+def _why(error: BaseException) -> str:
     temporary = os.environ.get("TMPDIR")
     if temporary and not Path(temporary).is_dir():
         return (
-            f"the folder of temporary files, TMPDIR={temporary}, is not there: make it, or unset "
-            "TMPDIR, then run the same command again; what was finished before is kept"
+            f"the folder of temporary files, TMPDIR={temporary}, is not there; what was finished "
+            "before is kept: make it or unset TMPDIR, then run the same command again"
         )
     return (
-        "what was finished before is kept: make room or writable, then run the same command again"
+        f"{_cause(error)}; what was finished before is kept: make room or writable, then run the "
+        "same command again"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tempme.index.stores.tables import Tables
 
 # A writer between the reads of the two tables can make them look as if something was lost.
 ATTEMPTS = 5
+FIRST_ROWS_SECONDS = 0.5
 
 
 class LanceStore:
@@ -121,6 +123,8 @@ class LanceStore:
             gallery, damaged = stored_gallery(self._tables, only)
             if version == self.version() or not damaged:
                 break
+        if not gallery.contents and not gallery.left_out:
+            self._check_not_lost()
         return gallery
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
@@ -146,6 +150,15 @@ class LanceStore:
         return read_snapshot(
             self.folder, versions=versions, width=self.features, most_moments=self.index_from
         )
+
+    def _check_not_lost(self) -> None:
+        """BadIndex if there are moments and no table says of what."""
+        if self._tables.exists("videos") or not self.num_moments():
+            return
+        time.sleep(FIRST_ROWS_SECONDS)  # a first run may be between its first moments and rows
+        if not self._tables.exists("videos"):
+            with reading(self.folder):
+                raise FileNotFoundError("videos.lance is missing")
 
     def _copy(self) -> Copy | None:
         fresh = self._snapshot(self.version())

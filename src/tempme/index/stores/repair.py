@@ -37,7 +37,8 @@ def damage_to(tables: Tables, copy: Copy | None) -> Damage:
     except BadIndex as error:
         unreadable["videos"] = _cause(error)
     try:
-        stored_counts(tables)
+        if stored_counts(tables) and not tables.exists("videos"):
+            unreadable["videos"] = "videos.lance is missing"
         found = [] if unreadable else stored_gallery(tables)[1]
     except BadIndex as error:
         unreadable["moments"] = _cause(error)

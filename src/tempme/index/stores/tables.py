@@ -94,7 +94,7 @@ class Tables:
     def begin_again(self, name: str, rows: Any) -> None:
         """A new table with these rows in the place of one that cannot be read."""
         with writing(self.folder):
-            shutil.rmtree(self._path(name))
+            shutil.rmtree(self._path(name), ignore_errors=True)
             _connect(self.folder).create_table(name, rows, mode="overwrite")
 
     def delete(self, name: str, column: str, values: Collection[str]) -> None:
