@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tempme.atomic import replacing
 from tempme.backbones import bytepair
 from tempme.errors import BadSetting, BadWeights
+from tempme.untrusted import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -185,7 +185,7 @@ def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def _not_shared(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors; BadWeights where tensors repeat the numbers of the file until they fill the memory."""
+    """The tensors; BadWeights where they repeat the numbers of the file to fill the memory."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     most = MOST_SHARING * path.stat().st_size
     if size > most:
