@@ -16,7 +16,7 @@ from tempme.evaluation import timing as benchmark
 from tempme.evaluation.timing import Encoding
 from tempme.experiments import Experiment
 from tempme.results.runs import read_experiments, summarize, write
-from tempme.retriever.checkpoint import build
+from tempme.retriever.retriever import Retriever
 
 ROOT = Path(__file__).parents[1]
 VIDEOS, ROUNDS = 8, 7
@@ -24,7 +24,7 @@ VIDEOS, ROUNDS = 8, 7
 
 def encoding(experiment: Experiment) -> Encoding:
     """Eight videos through the system of an experiment, folded, in fp32."""
-    made = build(experiment.system.system(), experiment.system.weights, seed=0)
+    made = Retriever.build(experiment.system.system(), experiment.system.weights, seed=0)
     return benchmark.encoding(made.for_inference("fp32"), VIDEOS)
 
 

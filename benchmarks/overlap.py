@@ -47,7 +47,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for name in SYSTEMS:
-        model = zoo.system(name).build(seed=0).for_inference("fp32")
+        model = Retriever.build(zoo.system(name), None, seed=0).for_inference("fp32")
         best = {way: min(s) for way, s in benchmark.in_turns(ways(model), rounds=ROUNDS).items()}
         ratios = {way: round(s / best["no_overlap"], 3) for way, s in best.items()}
         rows.append({"system": name, "backbone": "ViT-B/32", "precision": "fp32"} | ratios)

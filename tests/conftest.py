@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import socket
 from typing import Any
 
 import pytest
+
+# Tests run side by side, one process per core: threads of each would only wait for those of others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts what runs in the background deaf to Ctrl-C, and so would be the commands we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

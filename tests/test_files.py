@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_systems import TINY
 
 import tempme
 from learning import moved
 from tempme.atomic import replacing
 from tempme.errors import BadWeights
+from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
 from tempme.training.checkpoints import WholeCheckpoints
+from tiny_systems import TINY
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def write_checkpoint(path: Path) -> None:
 
 
 def write_retriever(path: Path) -> None:
-    moved(zoo.system("lora", backbone=TINY).build(seed=0)).save(path.parent)
+    moved(Retriever.build(zoo.system("lora", backbone=TINY), None, seed=0)).save(path.parent)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_saving_again_leaves_what_a_reader_has_open(tmp_path: Path) -> None:
-    first = moved(zoo.system("lora", backbone=TINY).build(seed=0))
+    first = moved(Retriever.build(zoo.system("lora", backbone=TINY), None, seed=0))
     held = (first.save(tmp_path) / "weights.safetensors").open("rb")
     moved(first).save(tmp_path)
     assert tempme.load(tmp_path).fingerprint == first.fingerprint

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,74 +14,82 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent / "src" / "tempme"
 
-# Rows from the ground up; within a row, what stands left of a bar knows nothing of what stands
-# right of it, nor the reverse. A new module has to be put into its place here.
-ROWS = (
-    "errors files typed tokens schedule precision processes worker sheet results",
-    "merging losses metrics ranks optimizers | video",
-    "clip",
-    "cost tuning compression pooling",
-    "zoo sources methods assembly retriever checkpoint official card publish tables tracing "
-    "picture figure comparison | datasets",
-    "training evaluation self_test benchmark experiments models plots rates | index",
-    "demo",
-    "cli serving",
-)
+PICTURE = (ROOT.parents[1] / "docs" / "architecture.md").read_text("utf-8")
 # What the files of a family share is no method; `vop_layers` is a part of `vop`.
 SHARED = ("layers", "method")
 MOST_LINES = 300
-PLACES = {
-    name: (row, side)
-    for row, names in enumerate(ROWS)
-    for side, part in enumerate(names.split("|"))
-    for name in part.split()
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
 }
 
 
-def units() -> list[str]:
-    return sorted(
-        {path.stem for path in ROOT.iterdir() if path.suffix in ("", ".py")}
-        - {"__init__", "__pycache__"}
-    )
+def drawn() -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """Room -> row of the picture in docs/architecture.md, and the arrows drawn within rows."""
+    (picture,) = re.findall(r"```rooms\n(.*?)```", PICTURE, re.DOTALL)
+    rows: dict[str, int] = {}
+    arrows: set[tuple[str, str]] = set()
+    for line in picture.splitlines():
+        number, words = line.split(maxsplit=1)
+        for word in words.split():
+            one, _, other = word.partition("->")
+            rows[one] = int(number)
+            if other:
+                arrows.add((one, other))
+    return rows, arrows
 
 
-def imports_of(unit: str) -> Iterator[tuple[Path, str]]:
-    """What the files of a unit import when they run, inside functions too."""
-    whole = ROOT / unit
-    for path in sorted(whole.rglob("*.py")) if whole.is_dir() else [ROOT / f"{unit}.py"]:
-        for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
-            for name in _names(node):
-                parts = name.split(".")
-                if parts[0] == "tempme" and len(parts) > 1 and parts[1] != unit:
-                    yield path, parts[1]
-
-
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from _running(node)
+def imports_of(module: str) -> set[str]:
+    """The modules that a module imports: when it runs, inside functions, for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        for name in _names(node):
+            while name and name not in MODULES:
+                name = name.rpartition(".")[0]
+            # A package offers what its own modules define, and these may look for their siblings.
+            if name not in ("", "tempme", module) and not module.startswith(f"{name}."):
+                found.add(name)
+    return found
 
 
 def _names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.module:
-        inside = [f"{node.module}.{alias.name}" for alias in node.names]
-        return inside if node.module == "tempme" else [node.module]
+        return [f"{node.module}.{alias.name}" for alias in node.names]
     return []
 
 
-@pytest.mark.parametrize("unit", units())
-def test_imports_point_down(unit: str) -> None:
-    assert unit in PLACES, f"{unit} has no place among the layers"
-    row, side = PLACES[unit]
-    for path, other in imports_of(unit):
-        assert other in PLACES, f"{path} imports {other}, which has no place among the layers"
-        other_row, other_side = PLACES[other]
-        allowed = other_row < row or (other_row, other_side) == (row, side)
-        assert allowed, f"{path} ({unit}) imports {other}, which is not below it"
+def room_of(module: str) -> str:
+    """tempme.video.decode -> video."""
+    return module.split(".")[1]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: imports_of(module) for module in MODULES}
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+    TopologicalSorter(graph).prepare()  # its error names the circle
+
+
+def test_the_picture_shows_every_room() -> None:
+    rooms = {room_of(module) for module in MODULES if module != "tempme"}
+    assert drawn()[0].keys() == rooms
+
+
+def test_imports_point_down_or_as_drawn() -> None:
+    rows, arrows = drawn()
+    used = set()
+    for module in MODULES.keys() - {"tempme"}:
+        one = room_of(module)
+        for other in {room_of(name) for name in imports_of(module)} - {one}:
+            if rows[other] == rows[one]:
+                used.add((one, other))
+            assert rows[other] <= rows[one], f"{module} imports {other}, which stands above it"
+            assert rows[other] < rows[one] or (one, other) in arrows, (
+                f"{module} imports {other}, which stands beside it: no arrow is drawn"
+            )
+    assert used == arrows, "arrows that nothing needs any more"
 
 
 def _files_of_families() -> list[Path]:
@@ -99,6 +108,8 @@ def test_methods_do_not_know_each_other(path: Path) -> None:
             if not name.startswith(f"tempme.{family}."):
                 continue
             other = name.split(".")[2]
+            if f"tempme.{family}.{other}" not in MODULES:
+                continue  # what the package itself offers
             is_own_part = other.startswith(f"{path.stem}_")
             assert other in SHARED or is_own_part, f"{path} imports {name}"
 

@@ -13,22 +13,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
-    from tempme.retriever.checkpoint import load
     from tempme.retriever.release import from_official
-    from tempme.retriever.retriever import Retriever
+    from tempme.retriever.retriever import Retriever, load
     from tempme.retriever.tracing import Trace, trace
-    from tempme.systems.table import System, list_systems, system
+    from tempme.systems.system import System
+    from tempme.systems.table import list_systems, system
 
 _HOME = {
     "Hit": "tempme.index",
     "Index": "tempme.index",
     "Retriever": "tempme.retriever.retriever",
-    "System": "tempme.systems.table",
+    "System": "tempme.systems.system",
     "TempmeError": "tempme.errors",
     "Trace": "tempme.retriever.tracing",
     "from_official": "tempme.retriever.release",
     "list_systems": "tempme.systems.table",
-    "load": "tempme.retriever.checkpoint",
+    "load": "tempme.retriever.retriever",
     "system": "tempme.systems.table",
     "trace": "tempme.retriever.tracing",
 }

@@ -15,6 +15,7 @@ import tempme
 from index_material import write_video
 from tempme.backbones.config import ClipConfig
 from tempme.index.lock import writing
+from tempme.retriever.retriever import Retriever
 from terminals import Terminal
 
 SMALL = ClipConfig(
@@ -35,7 +36,7 @@ def shell(*words: object, **env: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    retriever = tempme.system("tempme", backbone=SMALL).build(weights=None, seed=0)
+    retriever = Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=0)
     return retriever.save(tmp_path_factory.mktemp("models") / "small", whole=True)
 
 
@@ -184,7 +185,7 @@ def test_errors_are_one_line(run: Terminal, index: Path, films: Path, tmp_path: 
 
 
 def test_another_model_is_refused(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
-    other = tempme.system("tempme", backbone=SMALL).build(weights=None, seed=1)
+    other = Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=1)
     other.save(tmp_path / "other", whole=True)
     line = run("index", films, "--index", index, "--model", tmp_path / "other").refusal
     assert other.fingerprint in line

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from test_index_troubles import WITHOUT_RIGHTS, error_of, start
 
+from commands import WITHOUT_RIGHTS, error_of, start
 from tempme.cli.verbs import OF_TWO_WORDS, VERBS
 
 

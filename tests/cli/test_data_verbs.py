@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from test_verify_and_prepare import make_video
-
+from split_video import make_video
 from tempme.datasets import load_folder
 
 TEMPME = (str(Path(sys.executable).with_name("tempme")),)

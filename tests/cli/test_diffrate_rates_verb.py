@@ -14,6 +14,7 @@ from tempme.cli.verbs import app
 from tempme.compression import DiffRate
 from tempme.errors import BadSetting
 from tempme.systems import table as zoo
+from tempme.systems.system import System
 from tempme.training import diffrate as rates
 
 FEW = ("--steps", "3", "--batch", "2", "--learning-rate", "0.3")
@@ -33,7 +34,7 @@ def test_rates_of_scenes_make_a_system(tmp_path: Path) -> None:
     assert (found["name"], found["backbone"], found["frames"]) == ("diffrate", "scenes-tiny", 12)
     kept = {step: tuple(numbers) for step, numbers in found["compression"].items()}
     row = zoo.system("diffrate", backbone=found["backbone"], frames=found["frames"])
-    system = zoo.System("learnt", row.tuning, DiffRate(**kept), backbone=found["backbone"])
+    system = System("learnt", row.tuning, DiffRate(**kept), backbone=found["backbone"])
     assert system.plan()[0].tokens_out == 50  # the first block keeps all
     assert system.plan()[-1].tokens_out == min(*kept["prune"], *kept["merge"])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tempme.datasets import write
+from tempme.retriever.retriever import Retriever
+from tempme.scenes import write
 from tempme.systems.table import system
 
 
@@ -15,7 +16,7 @@ from tempme.systems.table import system
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     write(3, folder / "scenes", part="static", size=64, fps=4)
-    system("tempme", backbone="scenes-tiny").build(None, seed=0).save(folder / "model")
+    Retriever.build(system("tempme", backbone="scenes-tiny"), None, seed=0).save(folder / "model")
     return folder
 
 

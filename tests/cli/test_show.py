@@ -16,6 +16,7 @@ from index_material import write_video
 from tempme.backbones.config import ClipConfig
 from tempme.cli.show import EXPLAINED, steps, table
 from tempme.drawing.comparison import read_model, sides
+from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.systems import table as zoo
 from tempme.video import load
@@ -41,7 +42,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved tempme of 6 frames, not the paper's settings."""
     made = zoo.system("tempme", backbone=SMALL, frames=6)
     made = replace(made, compression=replace(made.compression, keep_cross=0.6))
-    return made.build(seed=0).save(tmp_path_factory.mktemp("models") / "small", whole=True)
+    return Retriever.build(made, None, seed=0).save(
+        tmp_path_factory.mktemp("models") / "small", whole=True
+    )
 
 
 @BOTH
@@ -180,7 +183,7 @@ def test_tome_alone_is_drawn_once(
 def test_a_changed_backbone_is_drawn_without_tome(
     show: Terminal, film: Path, tmp_path: Path
 ) -> None:
-    made = zoo.system("adapter-tempme", backbone=SMALL, frames=6).build(seed=0)
+    made = Retriever.build(zoo.system("adapter-tempme", backbone=SMALL, frames=6), None, seed=0)
     made.save(tmp_path / "model", whole=True)
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", tmp_path / "model")
     ended = show("adapter-tempme", *words)
@@ -195,10 +198,10 @@ def test_other_systems_take_the_weights_before_training(trained: Path) -> None:
     (ours,) = sides(("tempme",), model=model)
     assert ours.retriever is model.saved
     untrained = sides(("tome", "lora"), model=model, frames=5)
-    assert [side.retriever.frames for side in untrained] == [5, 5]
-    plain = model.saved.clip.vision
+    assert [side.retriever.num_frames for side in untrained] == [5, 5]
+    plain = model.saved.backbone.vision
     for side in untrained:
-        vision = side.retriever.clip.vision
+        vision = side.retriever.backbone.vision
         torch.testing.assert_close(vision.class_embedding, plain.class_embedding)
 
 

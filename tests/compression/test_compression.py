@@ -13,7 +13,7 @@ from golden_compression import followed
 from tempme.backbones.config import ClipConfig
 from tempme.compression import COMPRESSIONS, STA, TESTA, Compression, EViT, ToMe
 from tempme.retriever.retriever import Retriever
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tokens import Tokens
 from tempme.tuning import LoRA
 
@@ -26,8 +26,10 @@ methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 def build(method: Compression, frames: int = 4, *, layers: int = 12) -> Retriever:
     backbone = replace(TINY, layers=layers)
-    return System("x", LoRA(rank=2), method, backbone=backbone, frames=frames, max_words=8).build(
-        seed=1
+    return Retriever.build(
+        System("x", LoRA(rank=2), method, backbone=backbone, frames=frames, max_words=8),
+        None,
+        seed=1,
     )
 
 
@@ -37,8 +39,8 @@ def pictures(*shape: int) -> Tensor:
 
 def through(retriever: Retriever, frames: Tensor) -> list[Tokens]:
     """Tokens after every block, each run whole."""
-    tokens, after = retriever.clip.vision.embed(frames), []
-    for layer in retriever.clip.vision.layers:
+    tokens, after = retriever.backbone.vision.embed(frames), []
+    for layer in retriever.backbone.vision.layers:
         tokens = layer(tokens)
         after.append(tokens)
     return after
@@ -68,7 +70,7 @@ def test_every_block_keeps_to_the_plan(method: Compression, frames: int) -> None
 
 def test_frames_may_merge_in_the_last_block() -> None:
     retriever, frames = build(TESTA(frames_at=(11,), merge_frames=2)), pictures(2, 4)
-    tokens = retriever.clip.vision.encode(retriever.clip.vision.embed(frames))
+    tokens = retriever.backbone.vision.encode(retriever.backbone.vision.embed(frames))
     assert tokens.clips_per_video == 3  # half at most, and one is protected
     assert retriever.encode_videos(frames).shape == (2, TINY.embed)
 
@@ -96,7 +98,7 @@ def test_a_still_video_is_its_picture() -> None:
 
 def test_merged_frames_weigh_what_they_hold() -> None:
     retriever, frames = build(TESTA(merge_frames=1), 6), pictures(2, 6)
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     tokens = vision.encode(vision.embed(frames))
     weights = tokens.frame_weights()
     assert weights is not None
@@ -112,7 +114,7 @@ def test_merged_frames_weigh_what_they_hold() -> None:
 
 def test_a_mask_follows_merged_frames() -> None:
     retriever, frames = build(TESTA(merge_frames=1), 6), pictures(1, 6)
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     tokens = vision.encode(vision.embed(frames))
     slots = tokens.frame_slots_VF
     assert slots is not None
@@ -131,7 +133,7 @@ def test_a_mask_follows_merged_frames() -> None:
 def test_one_graph_compiles(method: Compression) -> None:
     torch.compiler.reset()
     retriever, frames = build(method, layers=4), pictures(2, 4)  # every kind of stage, once
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     compiled = torch.compile(vision.encode, fullgraph=True, backend="eager")
     tokens = vision.embed(frames)
     torch.testing.assert_close(compiled(tokens).x_CND, vision.encode(tokens).x_CND)
@@ -145,7 +147,7 @@ def test_gradients_reach_what_learns(method: Compression) -> None:
     assert frames.grad is not None
     assert frames.grad.isfinite().all()
     assert (frames.grad.flatten(2).abs().sum(dim=-1) > 0).all()  # every frame has its say
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     learning = [p for p in vision.parameters() if p.requires_grad]
     assert learning
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)

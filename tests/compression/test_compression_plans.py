@@ -14,7 +14,7 @@ from compression_material import METHODS, quick
 from tempme.compression import STA, TESTA, Compression, DiffRate, EViT
 from tempme.errors import BadSetting
 from tempme.schedule import Step, total_tokens
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tuning import LoRA
 
 

@@ -40,7 +40,8 @@ from tempme.compression.diffrate_learning import (
     soft_block,
 )
 from tempme.errors import BadSetting
-from tempme.systems.table import System
+from tempme.retriever.retriever import Retriever
+from tempme.systems.system import System
 from tempme.tuning import LoRA
 
 TINY = ClipConfig(
@@ -249,19 +250,21 @@ def test_rates_converge_to_the_target(share: float) -> None:
         assert now.grad is None
     system = System("x", LoRA(), DiffRate(found.prune, found.merge), backbone=TINY, frames=2)
     assert system.plan()[-1].tokens_out == min(*found.prune, *found.merge)
-    features = system.build(seed=0).encode_videos(torch.randn(1, 2, 3, 28, 28))
+    features = Retriever.build(system, None, seed=0).encode_videos(torch.randn(1, 2, 3, 28, 28))
     assert features.isfinite().all()
 
 
 def test_rates_need_plain_blocks() -> None:
     system = System("x", LoRA(), ToMe(), backbone=TINY, frames=2)
-    vision = system.build(seed=0).clip.vision
+    vision = Retriever.build(system, None, seed=0).backbone.vision
     with pytest.raises(BadSetting, match="without compression"):
         learn_rates(vision, batches(1), distance_to_given, RateSettings(target_gmacs=1))
 
 
 def test_rates_are_learnt_on_lora_too() -> None:
-    vision = System("x", LoRA(), DiffRate(), backbone=TINY, frames=2).build(seed=0).clip.vision
+    vision = Retriever.build(
+        System("x", LoRA(), DiffRate(), backbone=TINY, frames=2), None, seed=0
+    ).backbone.vision
     for place, layer in enumerate(vision.layers):
         vision.layers[place] = layer.layer  # type: ignore[assignment]
     found = learn_rates(

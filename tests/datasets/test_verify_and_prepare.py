@@ -2,37 +2,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from split_video import make_video
 from tempme.datasets.pairs import locate
 from tempme.datasets.prepare import Job, Recipe, prepare, reencode
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadSetting
 from tempme.video import Failure, Frames, VideoInfo, load, probe
-
-
-def make_video(
-    path: Path, *, width: int = 96, height: int = 64, seconds: float = 2.0, codec: str = "mpeg4"
-) -> Path:
-    """A left half that brightens with time, on a dark right half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=12)
-        stream.codec_context.thread_count = 1  # more cut frames into slices: other bytes
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(round(12 * seconds)):
-            pixels = np.full((height, width, 3), 20, np.uint8)
-            pixels[:, : width // 2] = min(250, 40 + 8 * number)
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 12)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,10 @@ from documents import methods
 from tempme.compression import COMPRESSIONS
 from tempme.errors import BadSetting
 from tempme.pooling import POOLINGS
-from tempme.retriever.checkpoint import to_toml
+from tempme.retriever.described import to_toml
 from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
+from tempme.systems.system import System
 from tempme.tuning import TUNINGS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,7 +99,7 @@ def test_the_training_of_the_page() -> None:
     learning = {n for n, p in retriever.named_parameters() if p.requires_grad}
     assert all(name.endswith("mlp.c_proj.scale") for name in learning)
     assert len(learning) == 12 + 4
-    vision, ready = retriever.clip.vision, retriever.for_inference("fp32")
+    vision, ready = retriever.backbone.vision, retriever.for_inference("fp32")
     with torch.no_grad():
         tokens = vision.embed(videos)
         for layer, step in zip(vision.layers, retriever.system.plan(), strict=True):
@@ -113,6 +114,6 @@ def test_the_training_of_the_page() -> None:
 def test_a_method_in_no_table_is_refused_in_words() -> None:
     row = tempme.system("lora")
     unknown = run("quiet")["Quiet"]()  # type: ignore[operator]
-    made = zoo.System("mine", row.tuning, unknown)
+    made = System("mine", row.tuning, unknown)
     with pytest.raises(BadSetting, match="Quiet is in no table"):
         to_toml(made)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tempme.datasets import load_folder, write
+from tempme.datasets import load_folder
 from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting, FailedSelfTest
@@ -19,13 +19,14 @@ from tempme.evaluation.evaluate import Report, evaluate, score
 from tempme.evaluation.known_answers import CHECKS, self_test
 from tempme.evaluation.metrics import both_directions
 from tempme.retriever.retriever import Retriever
+from tempme.scenes import write
 from tempme.systems.table import system
 from tempme.video import Frames
 
 
 @pytest.fixture(scope="module")
 def retriever() -> Retriever:
-    return system("tempme", backbone="scenes-tiny").build(None, seed=0)
+    return Retriever.build(system("tempme", backbone="scenes-tiny"), None, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def features_by_hand(retriever: Retriever, split: Split) -> tuple[torch.Tensor, 
     rows = []
     for moment in split.moments:
         read = read_moment(
-            Path(moment.video), moment, frames=retriever.frames, size=retriever.image_size
+            Path(moment.video), moment, frames=retriever.num_frames, size=retriever.image_size
         )
         assert isinstance(read, Frames)
         rows.append(retriever.encode_videos(retriever.transform(read.pixels[None])))

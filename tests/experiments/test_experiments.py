@@ -15,7 +15,7 @@ import pytest
 from tempme.errors import BadSetting, UnknownName
 from tempme.experiments import Experiment, judge, run
 from tempme.experiments.settings import SceneData, VideoData
-from tempme.retriever.checkpoint import build
+from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.systems.table import system
 from tempme.training import Recipe
@@ -244,7 +244,9 @@ def test_a_run_on_a_folder_of_videos(tmp_path: Path, folder: Path) -> None:
 
 def test_a_retriever_is_judged_on_pairs_of_twins() -> None:
     found = judge(
-        build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0), "temporal", gallery=8
+        Retriever.build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0),
+        "temporal",
+        gallery=8,
     )
     assert set(found) == {"t2v", "v2t", "twins"}
     assert 0 <= found["t2v"]["r1"] <= 100

@@ -30,14 +30,14 @@ def test_features_are_those_of_every_window_alone(tmp_path: Path, films: Path) -
     index, model = new_index(tmp_path), ColourRetriever()
     index.add(films)
     path = films / "green blue.mp4"
-    video = load_windows(path, frames=model.frames, size=model.image_size)
+    video = load_windows(path, frames=model.num_frames, size=model.image_size)
     assert isinstance(video, VideoWindows)
     alone = [
         model.encode_windows(model.transform(video.pixels[w]), torch.arange(4)[None])
         for w in video.windows
     ]
     stored = features_of(index, path).astype(np.float32)
-    assert stored.shape == (len(video.windows), model.features)
+    assert stored.shape == (len(video.windows), model.feature_size)
     assert np.abs(stored - torch.cat(alone).numpy()).max() < 1e-3
 
 

@@ -6,33 +6,29 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import tempme
+from commands import WITHOUT_RIGHTS, error_of, said, start
 from index_material import write_video
 from tempme.backbones.config import ClipConfig
 from tempme.index import Counts, Index
+from tempme.retriever.retriever import Retriever
 
 SMALL = ClipConfig(
     image_size=32, patch=16, width=32, heads=2, text_width=32, text_heads=2, embed=16
 )
-TEMPME = (sys.executable, "-c", "import tempme.cli; tempme.cli.main()")
 # The superuser may do everything; less these two rights, modes of files hold for it as well.
-RIGHTS = "-dac_override,-dac_read_search"
-WITHOUT_RIGHTS = ("setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS)
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    retriever = tempme.system("tempme", backbone=SMALL).build(weights=None, seed=0)
+    retriever = Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=0)
     return retriever.save(tmp_path_factory.mktemp("models") / "small", whole=True)
 
 
@@ -43,34 +39,6 @@ def films(tmp_path: Path) -> Path:
     for path, colour in {"red.mp4": "red", "green.mp4": "green", "more/blue.mp4": "blue"}.items():
         write_video(folder / path, [colour, "white"], seconds=3)
     return folder
-
-
-def start(
-    *words: object, way: Sequence[str] = (), before: Callable[[], None] | None = None
-) -> subprocess.Popen[str]:
-    # LanceDB, loaded in this process, warns of every fork with something to do before the start.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
-        return subprocess.Popen(
-            [*way, *TEMPME, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=before,
-        )
-
-
-def error_of(run: subprocess.Popen[str]) -> str:
-    out, err = run.communicate(timeout=600)
-    assert (run.returncode, out) == (1, ""), err
-    (line,) = said(err)
-    assert line.startswith("error: ")
-    return line
-
-
-def said(err: str) -> list[str]:
-    """What was said but for progress, which a slow machine logs."""
-    return [line for line in err.splitlines() if line and "videos/s" not in line]
 
 
 def names(index: Path) -> list[str]:

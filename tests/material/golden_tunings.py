@@ -15,7 +15,7 @@ from tempme.compression import Keep
 from tempme.pooling import MeanPooling, Pooling
 from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tuning import Tuning
 from tempme.weights.read import read_weights
 
@@ -67,7 +67,7 @@ class Golden(GoldenFiles):
         made = build(system, base, activation="quick_gelu")
         learnt = take(self.learnt)
         with torch.no_grad():
-            parameters = {n: p for n, p in made.clip.named_parameters() if p.requires_grad}
+            parameters = {n: p for n, p in made.backbone.named_parameters() if p.requires_grad}
             assert learnt.keys() <= parameters.keys(), learnt.keys() - parameters.keys()
             for name, value in learnt.items():
                 assert parameters[name].shape == value.shape, name

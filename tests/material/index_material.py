@@ -60,15 +60,15 @@ class ColourRetriever:
     It does on real frames what a retriever does, exactly and without any weights.
     """
 
-    frames = 4
+    num_frames = 4
     image_size = 32
-    features = 32
+    feature_size = 32
     origin = "colours"
 
     def __init__(self, name: str = "colours") -> None:
         self.fingerprint = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         generator = torch.Generator().manual_seed(0)
-        mixed = torch.randn(self.features, len(COLOURS), generator=generator)
+        mixed = torch.randn(self.feature_size, len(COLOURS), generator=generator)
         self._basis = torch.linalg.qr(mixed)[0].T  # (colours, D), orthonormal
 
     def transform(self, frames: np.ndarray | Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def assert_exactly_what_learns_has_gradients(
     retriever: Retriever, words: Tensor, videos: Tensor
 ) -> None:
     """Of the loss of these features: every parameter that learns and is not known to be dead."""
-    contrastive_loss(words, videos, retriever.clip.logit_scale).backward()
+    contrastive_loss(words, videos, retriever.backbone.logit_scale).backward()
     for where, parameter in retriever.named_parameters():
         if not parameter.requires_grad or where.endswith(retriever.system.tuning.dead):
             assert parameter.grad is None, where

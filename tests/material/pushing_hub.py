@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from test_hub import COMMIT, Hub
+from local_hub import COMMIT, Hub
 
 TOKEN = "hf_may_write"
 

@@ -12,7 +12,6 @@ import torch
 
 from tempme.backbones.config import ClipConfig
 from tempme.backbones.tokenizer import Tokenizer
-from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system
 from tempme.training import Batch, Devices, Recipe, fit
@@ -58,7 +57,7 @@ class Drawn:
 def retriever(name: str = "tempme") -> Retriever:
     words = Tokenizer.of_words(CAPTIONS, context=TINY.context)
     row = system(name, backbone=replace(TINY, vocab=words.vocab), frames=2)
-    return build(row, tokenizer=words, seed=0)
+    return Retriever.build(row, None, tokenizer=words, seed=0)
 
 
 def learnt(trained: Retriever) -> dict[str, torch.Tensor]:

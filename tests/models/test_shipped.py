@@ -10,7 +10,7 @@ import torch
 
 import tempme
 from tempme.experiments import judge
-from tempme.retriever.checkpoint import SHIPPED, build
+from tempme.retriever.names import SHIPPED
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import clip, scenes
 from tempme.systems.table import system
@@ -41,7 +41,7 @@ def test_it_tells_a_video_from_its_reversed_twin(shipped: Retriever) -> None:
 
 
 def test_mean_pooling_cannot_tell_twins_apart() -> None:
-    retriever = build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0)
+    retriever = Retriever.build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0)
     scene = scenes(2, part="temporal", split="test")[0]
     assert scene.twin is not None
     frames = np.stack([clip(scene), clip(scene.twin)])

@@ -139,7 +139,7 @@ def test_workers_that_nobody_holds_end() -> None:
 
 SCRIPT = """
 import time
-from tempme.processes import Workers
+from tempme.processes.pool import Workers
 from test_processes import sleep
 
 crew = Workers(sleep, workers=1)  # no guard for the main module, no `with`

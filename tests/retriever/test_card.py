@@ -30,7 +30,7 @@ REPOSITORY = "someone/scenes-tempme"
 
 @pytest.fixture
 def retriever() -> Retriever:
-    made = zoo.system("tempme", backbone=SMALL, frames=4).build(seed=0)
+    made = Retriever.build(zoo.system("tempme", backbone=SMALL, frames=4), None, seed=0)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter += 0.1 * torch.randn_like(parameter)

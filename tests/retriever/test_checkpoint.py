@@ -15,14 +15,18 @@ from clip_states import SMALL, random_state
 from learning import moved
 from tempme.compression import TempMe
 from tempme.errors import BadSetting, BadWeights, TempmeError
-from tempme.retriever.checkpoint import SYSTEM, WEIGHTS, Described, save, to_toml
+from tempme.retriever.checkpoint import save
+from tempme.retriever.described import Described, to_toml
+from tempme.retriever.names import SYSTEM, WEIGHTS
 from tempme.retriever.retriever import Retriever
 from tempme.settings import typed
 from tempme.systems import table as zoo
 
 
 def small(name: str = "tempme", frames: int = 4) -> Retriever:
-    return moved(zoo.system(name, backbone=SMALL, frames=frames).build(seed=0), by=0.1)
+    return moved(
+        Retriever.build(zoo.system(name, backbone=SMALL, frames=frames), None, seed=0), by=0.1
+    )
 
 
 @pytest.fixture

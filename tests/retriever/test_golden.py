@@ -58,7 +58,7 @@ def test_plan(name: str) -> None:
 @all_configurations
 @torch.no_grad()
 def test_blocks(name: str) -> None:
-    g, vision = golden(name), built(name).clip.vision
+    g, vision = golden(name), built(name).backbone.vision
     tokens = vision.embed(g.frames)
     for block, (layer, official) in enumerate(zip(vision.layers, g.facts["layers"], strict=True)):
         tokens = layer(tokens)
@@ -106,13 +106,13 @@ def test_trace_of_every_block(name: str) -> None:
 @torch.no_grad()
 def test_features_and_logits(name: str) -> None:
     g, retriever = golden(name), built(name)
-    tokens = retriever.clip.vision.embed(g.frames)
-    raw = retriever.clip.vision.project(retriever.clip.vision.encode(tokens))
+    tokens = retriever.backbone.vision.embed(g.frames)
+    raw = retriever.backbone.vision.project(retriever.backbone.vision.encode(tokens))
     torch.testing.assert_close(raw, g.tensors["frame_raw"], **FEATURES | {"atol": 4e-6})
     torch.testing.assert_close(normalize(raw, dim=-1), g.tensors["frame_norm"], **FEATURES)
     pooled = retriever.system.pooling(raw)
     torch.testing.assert_close(pooled, g.tensors["video_feat"], **FEATURES)
-    torch.testing.assert_close(retriever.clip.text(g.ids), g.tensors["text_feat"], **FEATURES)
+    torch.testing.assert_close(retriever.backbone.text(g.ids), g.tensors["text_feat"], **FEATURES)
     videos, texts = retriever.encode_videos(g.frames), retriever.encode_texts(g.ids)
     torch.testing.assert_close(videos, normalize(g.tensors["video_feat"], dim=-1), **FEATURES)
     torch.testing.assert_close(texts, normalize(g.tensors["text_feat"], dim=-1), **FEATURES)
@@ -133,7 +133,7 @@ def test_loss_and_gradients(name: str) -> None:
     assert loss.item() == pytest.approx(g.facts["loss"], abs=1e-5)
     loss.backward()
     expected = split_official(g.gradients())
-    clip = retriever.clip
+    clip = retriever.backbone
     assert len(expected.lora) == 14
     for (tower, block), pair in expected.lora.items():
         layers = clip.vision.layers if tower == "visual" else clip.text.layers
@@ -176,7 +176,7 @@ def test_files_of_the_official_release(suffix: str, tmp_path: Path) -> None:
     else:
         save_file(g.state, path)
     read = tempme.from_official(path, compression=COMPRESSIONS["A1"], frames=12)
-    assert read.frames == 12
+    assert read.num_frames == 12
     assert torch.equal(read.encode_videos(g.frames), built("A1").encode_videos(g.frames))
     assert read.fingerprint == built("A1").fingerprint
 
@@ -186,7 +186,7 @@ def test_the_papers_settings_are_the_default() -> None:
     for name in ("A", "B"):
         plain = tempme.from_official(golden(name).state)
         assert plain.system.plan() == built(name).system.plan()
-        assert plain.frames == 12
+        assert plain.num_frames == 12
     g = golden("A1")
     again = tempme.from_official(g.state).encode_videos(g.frames)
     assert torch.equal(again, built("A1").encode_videos(g.frames))

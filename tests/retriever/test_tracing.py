@@ -13,6 +13,7 @@ from tempme.backbones.config import ClipConfig
 from tempme.compression import EViT
 from tempme.drawing.figure import Panel
 from tempme.errors import BadSetting
+from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
 
 SMALL = ClipConfig(image_size=32, patch=8, width=32, heads=2, text_width=32, text_heads=2, embed=16)
@@ -45,7 +46,7 @@ def test_what_is_drawn_is_the_official_assignment(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["clip4clip", "tome", "tempme"])
 def test_tokens_span_frames_where_clips_joined(name: str) -> None:
-    retriever = zoo.system(name, backbone=SMALL, frames=4).build(seed=0)
+    retriever = Retriever.build(zoo.system(name, backbone=SMALL, frames=4), None, seed=0)
     frames = torch.rand(1, 1, 3, 32, 32).expand(2, 4, 3, 32, 32)  # a still video
     way = tempme.trace(retriever, frames)
     assert int(way.spans().max()) == (4 if name == "tempme" else 1)
@@ -55,7 +56,7 @@ def test_tokens_span_frames_where_clips_joined(name: str) -> None:
 def test_pruned_patches_end_nowhere() -> None:
     made = zoo.system("evit", backbone=SMALL, frames=4)
     made = replace(made, compression=EViT(fuse=False))
-    way = tempme.trace(made.build(seed=0), torch.rand(1, 4, 3, 32, 32))
+    way = tempme.trace(Retriever.build(made, None, seed=0), torch.rand(1, 4, 3, 32, 32))
     dropped = sum(step.pruned for step in made.plan())
     assert way.by_frame().lt(0).sum(dim=2).tolist() == [[dropped] * 4]
     assert way.sizes().sum() == 4 * (17 - dropped)

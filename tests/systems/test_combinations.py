@@ -15,7 +15,8 @@ from tempme.errors import BadSetting
 from tempme.pooling import Pooling
 from tempme.retriever.retriever import Retriever
 from tempme.retriever.tracing import trace
-from tempme.systems.table import PAPER, System
+from tempme.systems.system import System
+from tempme.systems.table import PAPER
 from tempme.tuning import RAP, TUNINGS, Tuning
 
 TINY = ClipConfig(
@@ -90,7 +91,7 @@ def together(tuning: str, compression: str) -> System:
 
 
 def built(tuning: str, compression: str) -> Retriever:
-    return moved(together(tuning, compression).build(seed=0))
+    return moved(Retriever.build(together(tuning, compression), None, seed=0))
 
 
 def frames_of_one_video() -> Tensor:
@@ -160,7 +161,7 @@ def test_joint_frames_keep_every_patch() -> None:
 @torch.no_grad()
 def test_sizes_are_joined_where_attention_does_not_see_them() -> None:
     retriever, frames = built("vop-f", "evit that ends early"), frames_of_one_video()[:12]
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     tokens = vision.embed(frames[None])
     for layer in vision.layers:
         tokens = layer(tokens)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_tunings import SMALL, frames, ids
 
+from small_tunings import SMALL, frames, ids
+from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
 from tempme.systems.provenance import SOURCES
 from tempme.training import Recipe
@@ -30,7 +31,7 @@ def test_recipes_are_recipes(name: str) -> None:
 def test_second_settings_build(name: str) -> None:
     row = zoo.ORIGINALS[name]
     assert row.name == name
-    retriever = zoo.system(name, backbone=SMALL, frames=3).build(seed=0)
+    retriever = Retriever.build(zoo.system(name, backbone=SMALL, frames=3), None, seed=0)
     assert retriever.encode_videos(frames()).shape == (2, SMALL.embed)
     assert retriever.encode_texts(ids()).shape == (2, SMALL.embed)
 

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 import tempme
-from learning import assert_exactly_what_learns_has_gradients, moved
-from tempme.backbones.config import ClipConfig
+from learning import assert_exactly_what_learns_has_gradients
 from tempme.errors import BadSetting
 from tempme.retriever.retriever import Retriever
 from tempme.retriever.tracing import trace
 from tempme.systems import table as zoo
+from tiny_systems import TINY, texts, tiny, videos
 
-TINY = ClipConfig(
-    image_size=80,
-    patch=16,
-    width=32,
-    heads=4,
-    text_width=32,
-    text_layers=12,  # as many as images have: some tunings couple the towers
-    text_heads=4,
-    embed=16,
-    context=16,
-    vocab=64,
-)
 # torch.compile itself makes the object that torch warns of.
 compiling = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 every_system = pytest.mark.parametrize("name", zoo.PAPER)
-
-
-@cache
-def tiny(name: str) -> Retriever:
-    """The system with everything that learns moved off its start, so that it has an effect."""
-    return moved(
-        zoo.system(name, backbone=TINY).build(seed=0),
-    )
-
-
-def videos(count: int = 2, frames: int = 12, size: int = 80) -> Tensor:
-    generator = torch.Generator().manual_seed(count)
-    scene = torch.randn(count, 1, 3, size, size, generator=generator)
-    return 0.7 * scene + 0.5 * torch.randn(count, frames, 3, size, size, generator=generator)
-
-
-def texts(count: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(count)
-    ids = torch.randint(1, 60, (count, 8), generator=generator)
-    ids[:, 0], ids[:, -1] = 62, 63
-    return ids
 
 
 @every_system
@@ -124,7 +89,7 @@ def test_windows_share_frames(name: str) -> None:
 @every_system
 @torch.no_grad()
 def test_the_last_block_is_needed_for_class_tokens_alone(name: str) -> None:
-    vision = tiny(name).clip.vision
+    vision = tiny(name).backbone.vision
     *body, last = vision.layers
     tokens = vision.embed(videos())
     for layer in body:
@@ -146,7 +111,7 @@ def test_no_patch_is_lost(name: str) -> None:
             assert held.le(patches).all()
         else:
             assert held.eq(patches).all()
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     tokens = vision.embed(videos())
     for layer in vision.layers:
         tokens = layer(tokens)
@@ -192,7 +157,7 @@ def test_one_graph_of_tempme_and_its_gradients() -> None:
     encode = torch.compile(retriever.encode_videos, fullgraph=True, backend="aot_eager")
     frames = videos()
     torch.testing.assert_close(encode(frames), retriever.encode_videos(frames), atol=1e-6, rtol=0)
-    learning = [p for p in retriever.clip.vision.parameters() if p.requires_grad]
+    learning = [p for p in retriever.backbone.vision.parameters() if p.requires_grad]
     with torch.enable_grad():
         ours = torch.autograd.grad(retriever.encode_videos(frames)[:, 0].sum(), learning)
         theirs = torch.autograd.grad(encode(frames)[:, 0].sum(), learning)
@@ -210,7 +175,7 @@ def test_odd_sizes(
 ) -> None:
     odd = replace(TINY, image_size=image_size, patch=patch, width=width, heads=heads, layers=layers)
     for name in ("clip4clip", "tome", "tempme"):
-        retriever = zoo.system(name, backbone=odd, frames=frames).build(seed=0)
+        retriever = Retriever.build(zoo.system(name, backbone=odd, frames=frames), None, seed=0)
         features = retriever.encode_videos(videos(2, frames, image_size))
         torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
         way = trace(retriever, videos(2, frames, image_size))

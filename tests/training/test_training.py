@@ -63,9 +63,9 @@ def test_only_what_learns_has_moved(tmp_path: Path) -> None:
 def test_the_temperature_stays_where_clip_keeps_it(tmp_path: Path) -> None:
     hot = retriever("clip4clip")
     with torch.no_grad():
-        hot.clip.logit_scale.fill_(20)
+        hot.backbone.logit_scale.fill_(20)
     fit(hot, Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=False)
-    assert hot.clip.logit_scale.exp().item() == pytest.approx(100)
+    assert hot.backbone.logit_scale.exp().item() == pytest.approx(100)
 
 
 def test_the_saved_weights_can_be_a_running_mean(tmp_path: Path) -> None:

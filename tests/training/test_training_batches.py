@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tempme.backbones.tokenizer import Tokenizer
-from tempme.retriever.checkpoint import build
+from tempme.retriever.retriever import Retriever
 from tempme.scenes.batches import Pool, SceneBatches
 from tempme.systems.table import system
 from tempme.training import BegunBatches
@@ -22,7 +22,7 @@ def test_frozen_layers_run_once_for_every_scene_of_a_pool() -> None:
     )
     row = system("tempme", backbone=replace(TINY, vocab=words.vocab), frames=2)
     row = replace(row, tuning=replace(row.tuning, vision_from=8))
-    begun = BegunBatches(build(row, tokenizer=words, seed=0), pool, batch=4, seed=0)
+    begun = BegunBatches(Retriever.build(row, None, tokenizer=words, seed=0), pool, batch=4, seed=0)
     (tokens, _), captions, others, _ = begun.part(3, 0, 1)
     assert tokens.shape[:2] == (4, 2)
     assert len(captions) == len(others) == 4

@@ -11,13 +11,13 @@ from torch import Tensor
 
 import reference_tuning as loops
 from learning import moved
-from tempme.backbones.config import ClipConfig
+from small_tunings import SMALL, frames, ids
 from tempme.compression import Keep
 from tempme.errors import BadSetting
 from tempme.pooling import FirstPooling, MeanPooling
 from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tuning import (
     DGL,
     PLEVU,
@@ -30,19 +30,6 @@ from tempme.tuning import (
     VoP,
 )
 
-SMALL = ClipConfig(
-    image_size=32,
-    patch=16,
-    width=16,
-    layers=3,
-    heads=2,
-    text_width=16,
-    text_layers=3,
-    text_heads=2,
-    embed=8,
-    context=24,
-    vocab=64,
-)
 COUNTS = {
     "clip4clip": 123_540_993,
     "lora": 491_520,
@@ -83,19 +70,13 @@ FROM_CLIP = ("lora", "adapter", "mv-adapter-untied", "rap")
 def small(tuning: Tuning, frames: int = 3, *, first: bool = False) -> Retriever:
     pooling = FirstPooling() if first else MeanPooling()
     words = SMALL.context - tuning.text_rows
-    return System("small", tuning, Keep(), pooling, SMALL, frames, words).build(seed=3)
-
-
-def frames(videos: int = 2, count: int = 3) -> Tensor:
-    return torch.randn(videos, count, 3, 32, 32, generator=torch.Generator().manual_seed(videos))
-
-
-def ids() -> Tensor:
-    return torch.tensor([[62, 4, 5, 6, 63], [62, 7, 63, 0, 0]])
+    return Retriever.build(
+        System("small", tuning, Keep(), pooling, SMALL, frames, words), None, seed=3
+    )
 
 
 def doubles(retriever: Retriever) -> dict[str, Tensor]:
-    return {name: value.double() for name, value in retriever.clip.state_dict().items()}
+    return {name: value.double() for name, value in retriever.backbone.state_dict().items()}
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -163,7 +144,7 @@ def test_training_starts_at_clip(name: str) -> None:
 @torch.no_grad()
 def test_dgl_in_loops() -> None:
     retriever = moved(small(DGL(local_prompts=2, global_prompts=3), first=True), by=0.1)
-    vision, state = retriever.clip.vision, doubles(retriever)
+    vision, state = retriever.backbone.vision, doubles(retriever)
     ours = vision.project(vision.encode(vision.embed(frames())))[:, 0]
     for video, own in zip(frames().double(), ours, strict=True):
         theirs = loops.dgl(video, state, layers=3, heads=2, patch=16)
@@ -173,7 +154,7 @@ def test_dgl_in_loops() -> None:
 @torch.no_grad()
 def test_mv_adapter_in_loops() -> None:
     retriever = moved(small(MVAdapter(width=4, tied=0)), by=0.1)
-    vision, state = retriever.clip.vision, doubles(retriever)
+    vision, state = retriever.backbone.vision, doubles(retriever)
     ours = vision.project(vision.encode(vision.embed(frames())))
     for video, own in zip(frames().double(), ours, strict=True):
         theirs = loops.mv_adapter(video, state, layers=3, heads=2, patch=16, scale=0.1)
@@ -193,7 +174,7 @@ def test_folded_for_inference(tuning: Tuning) -> None:
     torch.testing.assert_close(
         ready.encode_texts(ids()), retriever.encode_texts(ids()), atol=1e-6, rtol=0
     )
-    kinds = {type(module).__name__ for module in ready.clip.modules()}
+    kinds = {type(module).__name__ for module in ready.backbone.modules()}
     assert not kinds & {"FromSpace", "TiedDown"}
 
 
@@ -201,7 +182,7 @@ def test_folded_for_inference(tuning: Tuning) -> None:
 @torch.no_grad()
 def test_frames_meet(tuning: Tuning) -> None:
     """Changing one frame changes what another one becomes, within its own video alone."""
-    vision = moved(small(tuning), by=0.1).clip.vision
+    vision = moved(small(tuning), by=0.1).backbone.vision
     given = frames()
     before = vision.relate(vision.project(vision.encode(vision.embed(given))))
     given[0, 2] += 1
@@ -224,7 +205,7 @@ def test_words_behind_the_end_change_nothing() -> None:
 @torch.no_grad()
 def test_prompts_of_texts_are_seen_by_words_but_not_by_the_start() -> None:
     retriever = moved(small(Prompt()), by=0.1)
-    text = retriever.clip.text
+    text = retriever.backbone.text
     tokens, _ = text.embed(ids())
     seen = text.layers[0](tokens).x_CND
     bare = text.layers[0].layer(tokens).x_CND
@@ -233,8 +214,8 @@ def test_prompts_of_texts_are_seen_by_words_but_not_by_the_start() -> None:
 
 
 def test_plevus_temperature() -> None:
-    assert small(PLEVU(4, 4, heads=2)).clip.logit_scale == small(Prompt()).clip.logit_scale
-    hot = small(PLEVU(4, 4, heads=2, temperature=0.05)).clip.logit_scale
+    assert small(PLEVU(4, 4, heads=2)).backbone.logit_scale == small(Prompt()).backbone.logit_scale
+    hot = small(PLEVU(4, 4, heads=2, temperature=0.05)).backbone.logit_scale
     assert hot.item() == pytest.approx(math.log(20))
 
 
@@ -275,7 +256,7 @@ def test_texts_longer_than_learnt_places_are_refused() -> None:
 
 
 def replace_words(retriever: Retriever, words: int) -> Retriever:
-    return replace(retriever.system, max_words=words).build(seed=3)
+    return Retriever.build(replace(retriever.system, max_words=words), None, seed=3)
 
 
 # torch.compile itself makes the object that torch warns of.
@@ -284,6 +265,6 @@ def replace_words(retriever: Retriever, words: int) -> Retriever:
 @torch.no_grad()
 def test_texts_in_one_graph(name: str) -> None:
     tuning = zoo.PAPER[name].tuning.fitted(SMALL)
-    text = moved(small(tuning, first=name == "dgl-transformer"), by=0.1).clip.text
+    text = moved(small(tuning, first=name == "dgl-transformer"), by=0.1).backbone.text
     compiled = torch.compile(text, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(ids()), text(ids()), atol=1e-6, rtol=0)

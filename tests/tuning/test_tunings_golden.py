@@ -59,7 +59,7 @@ def mask(name: str) -> Tensor | None:
 
 def pooled(name: str) -> Tensor:
     """Features of videos before they become unit vectors."""
-    vision = built(name).clip.vision
+    vision = built(name).backbone.vision
     tokens = vision.encode(vision.embed(golden(name).frames, mask(name)))
     raw = vision.relate(vision.project(tokens))
     return built(name).system.pooling(raw, mask(name))
@@ -76,7 +76,7 @@ def test_the_count_of_what_learns(name: str) -> None:
 @torch.no_grad()
 def test_features(name: str) -> None:
     g, retriever = golden(name), built(name)
-    texts = retriever.clip.text(g.ids)
+    texts = retriever.backbone.text(g.ids)
     if name == "vop_8_0":  # whose reference is normalised
         texts = normalize(texts, dim=-1)
     torch.testing.assert_close(texts, g.tensors["text_feat"], **FEATURES)
@@ -101,7 +101,7 @@ def test_plevu_divides_by_its_temperature() -> None:
 
 @torch.no_grad()
 def test_plevu_puts_words_between_rows_of_its_table() -> None:
-    g, text = golden("plevu"), built("plevu").clip.text
+    g, text = golden("plevu"), built("plevu").backbone.text
     tokens, ends = text.embed(g.ids)
     rows = g.tensors["prompted_text_embedding"] + text.position_embedding
     for own, theirs, end in zip(tokens.x_CND, rows, ends, strict=True):
@@ -119,7 +119,7 @@ def test_vop_scores_without_a_second_normalisation() -> None:
 def test_vop_with_other_text_prompts_sees_the_same_videos() -> None:
     g = golden("vop_4_4")
     retriever = g.build(VoP(), take=vop, words=69)
-    vision = retriever.clip.vision
+    vision = retriever.backbone.vision
     frames = normalize(vision.project(vision.encode(vision.embed(g.frames))), dim=-1)
     torch.testing.assert_close(frames, g.tensors["frame_norm"], **FEATURES)
 
@@ -127,7 +127,7 @@ def test_vop_with_other_text_prompts_sees_the_same_videos() -> None:
 @pytest.mark.parametrize("name", ["dgl_linear", "dgl_transformer"])
 @torch.no_grad()
 def test_prompts_of_dgl(name: str) -> None:
-    g, space = golden(name), built(name).clip.space
+    g, space = golden(name), built(name).backbone.space
     for block in range(12):
         prompts = space.visual(block), space.textual(block)
         wanted = g.tensors["visual_prompts"][block], g.tensors["text_prompts"][block][:4]
@@ -137,7 +137,7 @@ def test_prompts_of_dgl(name: str) -> None:
 
 @torch.no_grad()
 def test_blocks_and_other_features_of_dgl() -> None:
-    g, vision = golden("dgl_linear").tensors, built("dgl_linear").clip.vision
+    g, vision = golden("dgl_linear").tensors, built("dgl_linear").backbone.vision
     tokens = vision.embed(golden("dgl_linear").frames)
     for block, layer in enumerate(vision.layers):
         tokens = layer(tokens)
@@ -157,7 +157,7 @@ def test_blocks_and_other_features_of_dgl() -> None:
 
 @torch.no_grad()
 def test_frames_that_do_not_count_are_seen_by_none_in_mv_adapter() -> None:
-    g, vision = golden("mv_down_in"), built("mv_down_in").clip.vision
+    g, vision = golden("mv_down_in"), built("mv_down_in").backbone.vision
     seen: dict[str, Tensor] = {}
     hooks = []
     for block in (0, 11):
@@ -190,7 +190,7 @@ def test_loss_and_gradients(name: str) -> None:
     loss, wanted_loss = _loss(name)
     assert loss.item() == pytest.approx(wanted_loss, abs=2e-5)
     loss.backward()
-    parameters = dict(retriever.clip.named_parameters())
+    parameters = dict(retriever.backbone.named_parameters())
     numbers = {theirs: float(i) for i, theirs in enumerate(g.learnt)}
     shapes = {theirs: torch.full_like(v, numbers[theirs]) for theirs, v in g.learnt.items()}
     sources = {ours: float(value.flatten()[0]) for ours, value in take(shapes).items()}
@@ -205,7 +205,7 @@ def _loss(name: str) -> tuple[Tensor, float]:
     g, retriever = golden(name), built(name)
     texts, labels = retriever.encode_texts(g.ids), torch.arange(3)
     if name == "vop_8_0":  # the reference's own probe
-        logits = texts @ pooled(name).mT * retriever.clip.logit_scale.exp()
+        logits = texts @ pooled(name).mT * retriever.backbone.logit_scale.exp()
     else:
         logits = retriever.similarity(texts, retriever.encode_videos(g.frames, mask(name)))
     if name == "plevu":
@@ -232,7 +232,7 @@ def test_gradients_of_plevus_table_reach_the_rows_that_texts_use() -> None:
     retriever.zero_grad()
     loss, _ = _loss("plevu")
     loss.backward()
-    gradient = retriever.clip.text.line.table.grad
+    gradient = retriever.backbone.text.line.table.grad
     assert gradient is not None
     used = gradient.abs().sum(dim=1).nonzero().flatten().tolist()
     assert used == g.facts["embedding_rows_with_nonzero_grad"]

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_systems import TINY, tiny, videos
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
+from tiny_systems import TINY, tiny, videos
 
 # Each frame depends on what stayed in the one before: only that recurrence walks, on small scores.
 WALKS = ("sta",)
@@ -46,7 +47,9 @@ class Operations(TorchDispatchMode):
 
 @torch.no_grad()
 def operations(name: str, frames: int) -> Operations:
-    retriever = zoo.system(name, backbone=TINY, frames=frames).build(seed=0).for_inference("fp32")
+    retriever = Retriever.build(
+        zoo.system(name, backbone=TINY, frames=frames), None, seed=0
+    ).for_inference("fp32")
     given = videos(1, frames)
     with Operations() as seen:
         retriever.encode_videos(given)

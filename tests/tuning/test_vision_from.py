@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_systems import TINY, texts, videos
 from torch.testing import assert_close
 
 import tempme
@@ -20,9 +19,10 @@ from tempme.errors import BadSetting
 from tempme.pooling import FirstPooling
 from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tokens import Tokens
 from tempme.training.batches import begun_tokens
+from tempme.training.begun import begin, encode_begun, frozen_layers
 from tempme.tuning import (
     DGL,
     RAP,
@@ -36,6 +36,7 @@ from tempme.tuning import (
     Prompt,
     VoP,
 )
+from tiny_systems import TINY, texts, videos
 
 FIRST, WORDS = 8, 8
 DEEP: dict[str, DeepTuning] = {
@@ -74,7 +75,7 @@ def row(name: str, first: int = FIRST, compression: Compression | None = None) -
 
 @cache
 def tuned(name: str) -> Retriever:
-    return moved(row(name).build(seed=0))
+    return moved(Retriever.build(row(name), None, seed=0))
 
 
 def kept_by_a_pool(begun: Tokens) -> Tokens:
@@ -91,8 +92,8 @@ def test_every_tuning_of_image_blocks_has_it() -> None:
 
 @every_tuning
 def test_blocks_before_it_are_those_of_clip(name: str) -> None:
-    vision = tuned(name).clip.vision
-    plain = zoo.system("clip4clip", backbone=TINY).build(seed=0).clip.vision
+    vision = tuned(name).backbone.vision
+    plain = Retriever.build(zoo.system("clip4clip", backbone=TINY), None, seed=0).backbone.vision
     for own, layer in zip(vision.layers[:FIRST], plain.layers, strict=False):
         while not isinstance(own, Block):  # what compressions put around
             own = own.layer
@@ -101,36 +102,39 @@ def test_blocks_before_it_are_those_of_clip(name: str) -> None:
         for key, value in layer.state_dict().items():
             assert torch.equal(state[key], value), key
         assert not any(p.requires_grad for p in own.parameters())
-    assert tuned(name).frozen_layers == FIRST
+    assert frozen_layers(tuned(name)) == FIRST
 
 
 @every_tuning
 @torch.no_grad()
 def test_frozen_blocks_once_then_the_others(name: str) -> None:
     retriever, frames = tuned(name), videos()
-    kept = kept_by_a_pool(retriever.begin(frames))
-    assert_close(retriever.encode_begun(kept), retriever.encode_videos(frames), atol=1e-6, rtol=0)
+    kept = kept_by_a_pool(begin(retriever, frames))
+    assert_close(encode_begun(retriever, kept), retriever.encode_videos(frames), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("name", ["prompt", "adapter", "lora", "vop"])
 @torch.no_grad()
 def test_frozen_blocks_that_lose_tokens(name: str, beside: str) -> None:
-    retriever, frames = moved(row(name, compression=BESIDE[beside]).build(seed=0)), videos()
-    assert retriever.frozen_layers == FIRST
-    kept = kept_by_a_pool(retriever.begin(frames))
-    assert_close(retriever.encode_begun(kept), retriever.encode_videos(frames), atol=1e-6, rtol=0)
+    retriever, frames = (
+        moved(Retriever.build(row(name, compression=BESIDE[beside]), None, seed=0)),
+        videos(),
+    )
+    assert frozen_layers(retriever) == FIRST
+    kept = kept_by_a_pool(begin(retriever, frames))
+    assert_close(encode_begun(retriever, kept), retriever.encode_videos(frames), atol=1e-6, rtol=0)
 
 
 @every_tuning
 def test_all_that_learns_receives_a_gradient(name: str) -> None:
     retriever = tuned(name)
     retriever.zero_grad()
-    begun = retriever.begin(videos())
-    features, words = retriever.encode_begun(begun), retriever.encode_texts(texts())
+    begun = begin(retriever, videos())
+    features, words = encode_begun(retriever, begun), retriever.encode_texts(texts())
     assert_exactly_what_learns_has_gradients(retriever, words, features)
     # Texts learn in all their blocks.
-    for block in retriever.clip.text.layers[1:]:
+    for block in retriever.backbone.text.layers[1:]:
         has_own = any(p.requires_grad for p in block.parameters())
         assert has_own or isinstance(retriever.system.tuning, DGL)
 
@@ -191,23 +195,23 @@ def test_prompts_are_made_where_a_tower_asks_for_them() -> None:
 
 @torch.no_grad()
 def test_images_can_stay_as_they_are() -> None:
-    retriever, frames = moved(row("lora", 12).build(seed=0)), videos()
-    assert retriever.frozen_layers == 12
-    features = retriever.encode_begun(retriever.begin(frames))
+    retriever, frames = moved(Retriever.build(row("lora", 12), None, seed=0)), videos()
+    assert frozen_layers(retriever) == 12
+    features = encode_begun(retriever, begin(retriever, frames))
     assert_close(features, retriever.encode_videos(frames), atol=1e-6, rtol=0)
-    plain = zoo.system("clip4clip", backbone=TINY).build(seed=0)
+    plain = Retriever.build(zoo.system("clip4clip", backbone=TINY), None, seed=0)
     assert_close(features, plain.encode_videos(frames), atol=1e-6, rtol=0)
-    plevu = zoo.system("plevu", backbone=TINY).build(seed=0)
-    features = plevu.encode_begun(plevu.begin(frames))
+    plevu = Retriever.build(zoo.system("plevu", backbone=TINY), None, seed=0)
+    features = encode_begun(plevu, begin(plevu, frames))
     assert_close(features, plevu.encode_videos(frames), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["vop", "mv-adapter"])
 def test_what_learns_before_the_first_block_cannot_be_computed_once(name: str) -> None:
-    retriever = moved(row(name, 0).build(seed=0))
-    assert retriever.frozen_layers == 0
+    retriever = moved(Retriever.build(row(name, 0), None, seed=0))
+    assert frozen_layers(retriever) == 0
     with pytest.raises(BadSetting, match=r"vision_from = 1 or more.*data.pool = 0"):
-        retriever.begin(videos())
+        begin(retriever, videos())
 
 
 @every_tuning

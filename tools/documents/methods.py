@@ -16,7 +16,8 @@ from tempme.compression import COMPRESSIONS
 from tempme.errors import BadSetting
 from tempme.pooling import POOLINGS
 from tempme.systems.facts import facts, name_of
-from tempme.systems.table import SYSTEMS, System, settings_of, system
+from tempme.systems.system import System, settings_of
+from tempme.systems.table import SYSTEMS, system
 from tempme.tuning import TUNINGS
 
 HEAD = """\

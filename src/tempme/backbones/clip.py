@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from tempme.backbones.config import ClipConfig
 from tempme.backbones.text import TextTower
 from tempme.backbones.vision import VisionTower
-from tempme.errors import BadWeights
 
 # OpenAI's names -> ours, first match wins.
 _NAMES = (
@@ -53,14 +52,8 @@ class Clip(nn.Module):
         _initialise(self)
 
     def load_openai(self, state: Mapping[str, Tensor]) -> Clip:
-        """Take weights in OpenAI's layout (what `read_weights` returns); all must be there."""
-        ours = {our_name(name): value for name, value in state.items()}
-        missing = sorted(set(self.state_dict()) - set(ours))
-        foreign = sorted(set(ours) - set(self.state_dict()))
-        if missing or foreign:
-            kind, names = ("lack", missing) if missing else ("have unknown", foreign)
-            raise BadWeights(f"the weights {kind} {len(names)} tensors, such as {names[0]}")
-        self.load_state_dict({name: value.float() for name, value in ours.items()})
+        """Take weights in OpenAI's layout, as `read_weights` returns and checks them."""
+        self.load_state_dict({our_name(name): value.float() for name, value in state.items()})
         return self
 
     def encode_images(self, pixels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
@@ -217,3 +218,8 @@ class Block(Layer):
             causal=tokens.causal,
             beside_BMD=None if beside is None else self.ln_1(beside),
         )
+
+
+def plain_name(name: str) -> str:
+    """The name of a parameter before compression and LoRA were put around its layer."""
+    return re.sub(r"^(vision\.layers\.\d+\.)(layer\.)+", r"\1", name).replace(".qkv.base.", ".qkv.")

@@ -14,7 +14,7 @@ from tempme.errors import BadSetting
 
 if TYPE_CHECKING:
     from tempme.schedule import Step
-    from tempme.systems.table import System
+    from tempme.systems.system import System
 
 app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")

@@ -34,7 +34,7 @@ def show_video(
     checked(out)
     given = read_model(model, backbone=backbone)
     pair = _sides(name, given, frames)
-    sample = _read(video, frames=pair[-1].retriever.frames, size=pair[-1].retriever.image_size)
+    sample = _read(video, frames=pair[-1].retriever.num_frames, size=pair[-1].retriever.image_size)
     panels = [
         Panel.of(
             trace(side.retriever, side.retriever.transform(sample.pixels)[None]),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.errors import BadSetting, UnknownName
-from tempme.retriever.checkpoint import build, is_saved, load
+from tempme.retriever.names import is_saved
 from tempme.retriever.retriever import Retriever
-from tempme.systems.table import SYSTEMS, System, system
+from tempme.systems.system import System
+from tempme.systems.table import SYSTEMS, system
 
 DEFAULT = "scenes-tiny"
 SIZES = ("image_size", "patch", "width", "layers")
@@ -31,7 +32,7 @@ class Side:
 class Model:
     """Weights that any system can be built on.
 
-    source: what `checkpoint.load` takes. backbone: a published name where the sizes are its own,
+    source: what `tempme.load` takes. backbone: a published name where the sizes are its own,
     for the paper's settings. saved: the retriever, if the model is one.
     """
 
@@ -45,7 +46,9 @@ class Model:
             return Side(self.saved, "trained")
         backbone, _, tag = self.source.rpartition(":")
         weights = tag if backbone in BACKBONES else self.source
-        return Side(build(made, weights, seed=0), f"not trained, on the weights of {self.source}")
+        return Side(
+            Retriever.build(made, weights, seed=0), f"not trained, on the weights of {self.source}"
+        )
 
 
 def read_model(source: str | None = None, *, backbone: str | None = None) -> Model:
@@ -57,7 +60,7 @@ def read_model(source: str | None = None, *, backbone: str | None = None) -> Mod
         raise UnknownName.among("backbone", str(backbone), BACKBONES)
     if source is None:
         source = f"{backbone}:openai" if backbone not in (None, DEFAULT) else DEFAULT
-    given = load(source)
+    given = Retriever.load(source)
     sizes = given.system.config
     if backbone is not None and not _is_size_of(sizes, backbone):
         told = ", ".join(f"{name} {getattr(sizes, name)}" for name in SIZES)
@@ -78,11 +81,11 @@ def sides(names: tuple[str, ...], *, model: Model, frames: int | None = None) ->
         if name not in SYSTEMS:
             raise UnknownName.among("system", name, SYSTEMS)
     saved = model.saved
-    frames = frames or (12 if saved is None else saved.frames)
-    if saved is not None and saved.system.name in names and frames != saved.frames:
+    frames = frames or (12 if saved is None else saved.num_frames)
+    if saved is not None and saved.system.name in names and frames != saved.num_frames:
         raise BadSetting(
-            f"the model {model.source} sees {saved.frames} frames, not {frames}: leave the number "
-            f"of frames out, or name a model trained with {frames}"
+            f"the model {model.source} sees {saved.num_frames} frames, not {frames}: leave the "
+            f"number of frames out, or name a model trained with {frames}"
         )
     made = [system(name, backbone=model.backbone, frames=frames) for name in names]
     distinct = {repr(one.compression): one for one in made}

@@ -231,7 +231,7 @@ def encode(
     """
     start = time.perf_counter()
     jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
-    read = partial(read_pixels, frames=retriever.frames, size=retriever.image_size)
+    read = partial(read_pixels, frames=retriever.num_frames, size=retriever.image_size)
     rows: dict[int, NDArray[np.float32]] = {}
     failed: dict[Video, str] = {}
     waiting: list[tuple[int, NDArray[np.uint8]]] = []

@@ -60,7 +60,7 @@ def self_test(retriever: Retriever, *, num_scenes: int = 3) -> SelfTest:
     """Ask everything in `CHECKS`; raise FailedSelfTest with the first wrong answer."""
     start = time.perf_counter()
     acts = scenes(num_scenes, part="static", split="test")
-    drawn = [clip(act, retriever.frames, size=retriever.image_size) for act in acts]
+    drawn = [clip(act, retriever.num_frames, size=retriever.image_size) for act in acts]
     pixels = np.stack(drawn)
     material = Material(retriever, acts, pixels, torch.empty(0))
     material = Material(retriever, acts, pixels, material.encode(pixels))
@@ -89,7 +89,7 @@ def _channels(material: Material) -> str:
 def _unit(material: Material) -> str:
     """Features are one row per video, finite, of length one."""
     features = material.features
-    if features.shape != (len(material.scenes), material.retriever.features):
+    if features.shape != (len(material.scenes), material.retriever.feature_size):
         return f"{len(material.scenes)} videos gave features {tuple(features.shape)}"
     lengths = features.norm(dim=-1)
     if not torch.isfinite(features).all() or (lengths - 1).abs().max() > 1e-2:
@@ -167,7 +167,7 @@ CHECKS: dict[str, Callable[[Material], str]] = {
 
 def _written_and_read(material: Material) -> NDArray[np.uint8] | Failure:
     """The scenes by way of files, at the times at which they are drawn."""
-    frames, size = material.retriever.frames, material.retriever.image_size
+    frames, size = material.retriever.num_frames, material.retriever.image_size
     read = []
     with tempfile.TemporaryDirectory() as folder:
         for number, scene in enumerate(material.scenes):

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from tempme.results.runs import peak_memory_bytes
 from tempme.retriever import precision as numbers
 from tempme.retriever.retriever import Retriever
-from tempme.systems.table import System, system
+from tempme.systems.system import System
+from tempme.systems.table import system
 from tempme.tuning.layers import Borrowed
 from tempme.tuning.vop_layers import Context, Contextual
 
@@ -54,7 +55,7 @@ class Job:
 
     def model(self) -> Retriever:
         """The system with random weights, ready to encode."""
-        made, makes = self.row.build(seed=0), self.row.tuning.makes_prompts
+        made, makes = Retriever.build(self.row, None, seed=0), self.row.tuning.makes_prompts
         if self.kind_of_prompts == "made" and makes == "once":
             return _unfolded(made, self.precision)
         ready = made.for_inference(self.precision)
@@ -92,7 +93,7 @@ class Job:
 def encoding(ready: Retriever, videos: int) -> Encoding:
     """So many videos of noise, to be encoded at once, on the device of the retriever."""
     size = ready.image_size
-    frames = torch.randn(videos, ready.frames, 3, size, size, device=ready.device)
+    frames = torch.randn(videos, ready.num_frames, 3, size, size, device=ready.device)
 
     def encode() -> object:
         with torch.inference_mode():
@@ -190,7 +191,7 @@ def conditions() -> dict[str, Any]:
 
 def _unfolded(made: Retriever, precision: str) -> Retriever:
     """As `for_inference`, but what makes prompts stays."""
-    made.clip.requires_grad_(False).to(numbers.dtype(precision))
+    made.backbone.requires_grad_(False).to(numbers.dtype(precision))
     made.precision = precision
     return made.eval()
 

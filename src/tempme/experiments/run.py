@@ -19,7 +19,6 @@ from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
-from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
@@ -45,7 +44,7 @@ def run(
     made = experiment.system.system()
     weights = experiment.system.weights
     tokenizer = None if weights else vocabulary(made.max_words)
-    retriever = build(made, weights, tokenizer=tokenizer, seed=seed)
+    retriever = Retriever.build(made, weights, tokenizer=tokenizer, seed=seed)
     note(experiment, seed, folder)
     begun_in = environment()  # the tree may be another one when the run ends
     started = time.perf_counter()

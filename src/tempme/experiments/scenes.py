@@ -47,7 +47,7 @@ class Scenes:
         return FreshScenes(
             SceneBatches(
                 batch=batch,
-                frames=retriever.frames,
+                frames=retriever.num_frames,
                 size=retriever.image_size,
                 static=data.static,
                 twins=data.twins,
@@ -127,7 +127,7 @@ def _encode(ready: Retriever, found: Sequence[Scene]) -> tuple[Matrix, Matrix]:
         ready.encode_videos(
             torch.stack(
                 [
-                    ready.transform(clip(scene, ready.frames, size=ready.image_size))
+                    ready.transform(clip(scene, ready.num_frames, size=ready.image_size))
                     for scene in found[first : first + ENCODED_AT_ONCE]
                 ]
             )

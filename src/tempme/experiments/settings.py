@@ -23,7 +23,8 @@ from typing import Any
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.settings import typed, values_of
-from tempme.systems.table import System, system
+from tempme.systems.system import System
+from tempme.systems.table import system
 from tempme.training.recipe import Recipe
 
 SCENES = "scenes"

@@ -32,7 +32,7 @@ class Videos:
         clips = ClipBatches(
             self.split(self.data.train),
             self.folder,
-            frames=retriever.frames,
+            frames=retriever.num_frames,
             size=retriever.image_size,
             batch=recipe.batch,
             seed=seed,

@@ -98,8 +98,8 @@ class Index:
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
-                frames=retriever.frames,
-                features=retriever.features,
+                frames=retriever.num_frames,
+                features=retriever.feature_size,
                 cutting=Cutting(every_seconds, overlap, sampling),
             )
             header.write(folder)
@@ -232,7 +232,7 @@ class Index:
         if is_video(file):
             video = load_windows(
                 file,
-                frames=model.frames,
+                frames=model.num_frames,
                 every_seconds=cutting.every_seconds,
                 overlap=cutting.overlap,
                 size=model.image_size,
@@ -246,7 +246,9 @@ class Index:
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
-        return encode_windows(model, picture[None], windows=np.zeros((1, model.frames), np.int64))
+        return encode_windows(
+            model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
+        )
 
     def _load(self) -> Encoder:
         source = self.header.source

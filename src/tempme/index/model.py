@@ -15,9 +15,9 @@ DEFAULT = "ViT-B/32:openai"
 
 def load_model(source: str) -> Encoder:
     """What `tempme.load` gives."""
-    from tempme.retriever.checkpoint import load
+    from tempme.retriever.retriever import Retriever
 
-    return load(source)
+    return Retriever.load(source)
 
 
 def load_default_model() -> Encoder:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tempme.retriever.checkpoint import SHIPPED, load_folder
+from tempme.retriever.names import SHIPPED
+from tempme.retriever.retriever import Retriever
 
 
 def ship(folder: Path, origin: str) -> Path:
     """Save the retriever in `folder` as scenes-tiny, in half precision, with its origin."""
-    retriever = load_folder(folder)
+    retriever = Retriever.load(folder)
     retriever.origin = origin
     return retriever.save(SHIPPED / "scenes-tiny", half=True)
 

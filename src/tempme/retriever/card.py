@@ -21,7 +21,7 @@ from tempme.weights.published import PUBLISHED
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
 
-    from tempme.retriever.retriever import Retriever
+    from tempme.retriever.parts import Parts
 
 Result = str | Path | Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def read_result(result: Result) -> dict[str, Any]:
 
 
 def model_card(
-    retriever: Retriever,
+    parts: Parts,
     repo_id: str,
     *,
     result: Result | None = None,
@@ -74,35 +74,35 @@ def model_card(
 
     summary = None if result is None else read_result(result)
     if summary is not None:
-        _check(summary, retriever)
-    origin = _published(retriever)
+        _check(summary, parts)
+    origin = _published(parts)
     data = ModelCardData(
-        license=license or ("mit" if retriever.base == "openai" else "other"),
+        license=license or ("mit" if parts.base == "openai" else "other"),
         library_name="tempme",
         pipeline_tag=PIPELINE,
-        tags=["tempme", "text-video-retrieval", "video-search", "clip", retriever.system.name],
+        tags=["tempme", "text-video-retrieval", "video-search", "clip", parts.system.name],
         base_model=origin,
         model_name=repo_id.rpartition("/")[2],
         eval_results=None if summary is None else list(_eval_results(summary)),
     )
-    parts = [
+    sections = [
         f"# {repo_id.rpartition('/')[2]}",
-        _introduction(retriever, origin),
-        _use(repo_id, retriever),
+        _introduction(parts, origin),
+        _use(repo_id, parts),
         "## Data",
         _data(summary),
         "## Metrics",
         _metrics(summary),
         "## Cost",
-        _cost(retriever),
-        *([] if license else ["## Licence", _licence(retriever)]),
+        _cost(parts),
+        *([] if license else ["## Licence", _licence(parts)]),
     ]
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n")
 
 
-def _check(summary: Mapping[str, Any], retriever: Retriever) -> None:
+def _check(summary: Mapping[str, Any], parts: Parts) -> None:
     told = summary["settings"]["system"]["name"], summary["cost"].get("tokens")
-    own = retriever.system.name, total_tokens(retriever.system.plan())
+    own = parts.system.name, total_tokens(parts.system.plan())
     if told[0] != own[0] or told[1] not in (None, own[1]):
         raise BadSetting(
             f"the result is of {told[0]} with {told[1]} tokens, the retriever is {own[0]} with "
@@ -110,39 +110,40 @@ def _check(summary: Mapping[str, Any], retriever: Retriever) -> None:
         )
 
 
-def _published(retriever: Retriever) -> str | None:
+def _published(parts: Parts) -> str | None:
     """The hub's repository of the weights that it started from."""
-    backbone = retriever.system.backbone
-    row = PUBLISHED.get((str(backbone), str(retriever.base))) if retriever.base else None
+    backbone = parts.system.backbone
+    row = PUBLISHED.get((str(backbone), str(parts.base))) if parts.base else None
     return None if row is None else row.repository
 
 
-def _introduction(retriever: Retriever, origin: str | None) -> str:
-    system = retriever.system
+def _introduction(parts: Parts, origin: str | None) -> str:
+    system = parts.system
     sizes = system.config
     name = system.backbone if isinstance(system.backbone, str) else "own sizes"
     return (
         f"A text-video retriever: `{system.name}` of [tempme](https://pypi.org/project/tempme/) "
         f"on a CLIP backbone ({name}; {sizes.layers} blocks of width {sizes.width}, patches of "
         f"{sizes.patch}, {sizes.image_size} x {sizes.image_size} pixels), {system.frames} frames a "
-        f"video, {system.max_words} words a text. {_started(retriever, origin)}"
+        f"video, {system.max_words} words a text. {_started(parts, origin)}"
     )
 
 
-def _started(retriever: Retriever, origin: str | None) -> str:
+def _started(parts: Parts, origin: str | None) -> str:
     if origin is None:
-        return f"It started from {Path(retriever.origin).name}."
+        return f"It started from {Path(parts.origin).name}."
     return f"What did not learn is not in this repository: it is `{origin}`."
 
 
-def _use(repo_id: str, retriever: Retriever) -> str:
-    size = retriever.image_size
+def _use(repo_id: str, parts: Parts) -> str:
+    config, frames = parts.backbone.config, parts.system.frames
+    size = config.image_size
     return f"""```python
 import tempme
 
 retriever = tempme.load("{repo_id}")
-frames = retriever.transform(pixels)  # uint8 (V, {retriever.frames}, {size}, {size}, 3)
-videos = retriever.encode_videos(frames)  # (V, {retriever.features}), unit length
+frames = retriever.transform(pixels)  # uint8 (V, {frames}, {size}, {size}, 3)
+videos = retriever.encode_videos(frames)  # (V, {config.embed}), unit length
 texts = retriever.encode_texts(["a dog jumps into a lake"])
 ```
 
@@ -199,21 +200,21 @@ def _seeds(summary: Mapping[str, Any]) -> str:
     return f"seed {seeds}" if len(summary["seeds"]) == 1 else f"seeds {seeds}"
 
 
-def _cost(retriever: Retriever) -> str:
-    system = retriever.system
+def _cost(parts: Parts) -> str:
+    system = parts.system
     cost = system.cost()
     rows = [
         ["multiply-adds of a video (G)", number(cost.gmacs, digits=2)],
         ["the same as the paper counts (G)", number(cost.gflops_paper, digits=2)],
         ["tokens after the last block", number(total_tokens(system.plan()), digits=0)],
         ["parameters that learn", number(system.trainable_parameters(), digits=0)],
-        ["all parameters", number(sum(p.numel() for p in retriever.parameters()), digits=0)],
+        ["all parameters", number(sum(p.numel() for p in parts.backbone.parameters()), digits=0)],
     ]
     return table(["cost", ""], rows)
 
 
-def _licence(retriever: Retriever) -> str:
-    if retriever.base == "openai":
+def _licence(parts: Parts) -> str:
+    if parts.base == "openai":
         return "CLIP's weights are OpenAI's (MIT)."
     return "Not stated by who pushed this; weights that it started from have licences of their own."
 

@@ -1,73 +1,85 @@
-"""The law of the order: load, tune, compress. (Pooling comes last, in `encode_videos`.)"""
+"""What a retriever is made of: a system, and a backbone tuned and compressed as it says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import nn
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.tokenizer import Tokenizer
-from tempme.retriever.retriever import Retriever
-from tempme.systems.table import System
-
-if TYPE_CHECKING:
-    from tempme.backbones.layers import Layer
-    from tempme.weights.read import Weights
+from tempme.systems.assembly import assemble
+from tempme.systems.system import System
+from tempme.weights.read import Weights
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """A CLIP before tuning, and where it is from; `tag` names published weights."""
+class Untuned:
+    """A backbone before tuning, and where it is from; `tag` names published weights."""
 
-    clip: Clip
+    backbone: Clip
     tokenizer: Tokenizer
     origin: str
     tag: str | None = None
 
 
-def from_weights(weights: Weights, *, tag: str | None = None) -> Backbone:
+@dataclass(frozen=True)
+class Parts:
+    """What is saved, loaded, described and pushed.
+
+    origin: where the weights come from, for a person. base: the published tag that holds what did
+    not learn; None where only these parts hold it.
+    """
+
+    system: System
+    backbone: Clip
+    tokenizer: Tokenizer
+    origin: str
+    base: str | None = None
+
+
+def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
     """The backbone that published weights make."""
-    clip = Clip(weights.config).load_openai(weights.state)
-    return Backbone(clip, Tokenizer(context=weights.config.context), weights.origin, tag)
+    backbone = Clip(weights.config).load_openai(weights.state)
+    return Untuned(backbone, Tokenizer(context=weights.config.context), weights.origin, tag)
 
 
-def at_random(system: System, tokenizer: Tokenizer | None, *, seed: int | None) -> Backbone:
+def at_random(system: System, tokenizer: Tokenizer | None, *, seed: int | None) -> Untuned:
     """A backbone that knows nothing, with as many words as the tokenizer."""
     config = system.config
     if tokenizer is not None:
         config = replace(config, vocab=tokenizer.vocab)
     with _seeded(seed):
-        clip = Clip(config)
-    return Backbone(clip, tokenizer or Tokenizer(context=config.context), "random")
+        backbone = Clip(config)
+    return Untuned(backbone, tokenizer or Tokenizer(context=config.context), "random")
 
 
-def assemble(system: System, clip: Clip) -> Clip:
-    """Tune, then compress: compressed layers are around tuned ones."""
-    system.tuning.tune(clip, frames=system.frames, words=system.max_words)
-    layers = cast("Iterable[Layer]", clip.vision.layers)
-    clip.vision.layers = nn.ModuleList(
-        system.compression.wrap(layer, step, clip.config.width)
-        for layer, step in zip(layers, system.plan(), strict=True)
-    )
-    return clip
+def untrained(system: System, untuned: Untuned, *, seed: int | None = None) -> Parts:
+    """The parts of a system on a backbone; the system takes the backbone's sizes.
 
-
-def retriever_of(system: System, backbone: Backbone, *, seed: int | None = None) -> Retriever:
-    """The retriever of a system on a backbone; the system takes the backbone's sizes."""
-    config = backbone.clip.config
+    seed: makes what starts at random repeatable; None draws on the caller's generator.
+    """
+    config = untuned.backbone.config
     if config != system.config:
         words = min(system.max_words, config.context - system.tuning.text_rows)
         system = replace(system, backbone=config, max_words=words)
     with _seeded(seed):
-        clip = assemble(system, backbone.clip)
-    return Retriever(
-        system, clip, backbone.tokenizer, origin=backbone.origin, base=backbone.tag
-    ).eval()
+        backbone = assembled(system, untuned.backbone)
+    return Parts(system, backbone, untuned.tokenizer, untuned.origin, untuned.tag)
+
+
+def assembled(system: System, backbone: Clip) -> Clip:
+    """The backbone, tuned and compressed in place as the system says."""
+    return assemble(
+        backbone,
+        system.tuning,
+        system.compression,
+        system.plan(),
+        frames=system.frames,
+        words=system.max_words,
+    )
 
 
 @contextmanager

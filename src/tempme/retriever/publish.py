@@ -11,18 +11,19 @@ import tomli_w
 
 from tempme.errors import BadSetting, HubRefused, NoNetwork
 from tempme.retriever.card import Result, model_card
-from tempme.retriever.checkpoint import SYSTEM
+from tempme.retriever.checkpoint import save
+from tempme.retriever.names import SYSTEM
 from tempme.weights.published import is_repository
 
 if TYPE_CHECKING:
-    from tempme.retriever.retriever import Retriever
+    from tempme.retriever.parts import Parts
 
 CARD = "README.md"
 NOT_ALLOWED = (401, 403)  # no or a wrong token, no right to write
 
 
 def push(
-    retriever: Retriever,
+    parts: Parts,
     repo_id: str,
     *,
     result: Result | None = None,
@@ -37,9 +38,9 @@ def push(
     """
     if not is_repository(repo_id):
         raise BadSetting(f"{repo_id!r} is no name on a hub: give OWNER/NAME")
-    card = model_card(retriever, repo_id, result=result, license=license)
+    card = model_card(parts, repo_id, result=result, license=license)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = retriever.save(Path(temporary) / "retriever")
+        folder = save(parts, Path(temporary) / "retriever", whole=None)
         _forget_paths(folder / SYSTEM)
         (folder / CARD).write_text(str(card), "utf-8")
         return _upload(folder, repo_id, private=private, token=token)

@@ -14,7 +14,7 @@ from tempme.backbones.clip import Clip
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.compression import Compression
 from tempme.errors import BadWeights
-from tempme.retriever.parts import from_weights, retriever_of
+from tempme.retriever.parts import from_weights, untrained
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system
 from tempme.tuning import LoRA
@@ -49,8 +49,8 @@ def from_official(
     )
     # What the release does not hold starts at random: the same in every process, so that the
     # fingerprint is.
-    retriever = retriever_of(made, from_weights(weights), seed=0)
-    _take_learnt(retriever.clip, parts, frames=frames)
+    retriever = Retriever(untrained(made, from_weights(weights), seed=0)).eval()
+    _take_learnt(retriever.backbone, parts, frames=frames)
     return retriever
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,64 +13,102 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from tempme.backbones.clip import Clip
 from tempme.backbones.layers import fold
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
+from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
-from tempme.systems.table import System, check_frames, settings_of
+from tempme.retriever.fingerprint import fingerprint
+from tempme.retriever.names import DEFAULT_MODEL
+from tempme.retriever.parts import Parts
+from tempme.retriever.publish import push
+from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 
 # Shape letters: V videos, F frames, N distinct frames, W windows, T texts, D feature.
 
-FINGERPRINT_SAMPLES = 64  # numbers of every tensor that enter the fingerprint
-
 
 class Retriever(nn.Module):
-    """Encodes videos and texts; what a trainer trains and an index is built with."""
+    """Encodes videos and texts; what a trainer trains and an index is built with.
 
-    def __init__(
-        self,
-        system: System,
-        clip: Clip,
-        tokenizer: Tokenizer,
-        *,
-        origin: str,
-        base: str | None = None,
-        fingerprint: str | None = None,
-    ) -> None:
+    `Retriever.build` makes an untrained one of a system and weights, `Retriever.load` reads
+    whatever a person has.
+    """
+
+    def __init__(self, parts: Parts, *, fingerprint: str | None = None) -> None:
         super().__init__()
-        self.system, self.clip, self.tokenizer, self.origin = system, clip, tokenizer, origin
-        self.base = base  # the published tag that holds what did not learn
+        self.system, self.backbone, self.tokenizer = parts.system, parts.backbone, parts.tokenizer
+        self.origin, self.base = parts.origin, parts.base
         self.precision = "fp32"
         self.is_folded = False
         self._fingerprint = fingerprint
 
+    @classmethod
+    def build(
+        cls,
+        system: System,
+        weights: str | Path | Mapping[str, Tensor] | None,
+        *,
+        activation: str | None = None,
+        tokenizer: Tokenizer | None = None,
+        seed: int | None = None,
+    ) -> Retriever:
+        """Load, tune, compress: an untrained retriever of the system.
+
+        weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
+        dict, a saved or shipped retriever (whose backbone is taken, without what was tuned around
+        it), or None for random ones. activation: overrules the table of known tags. tokenizer: for
+        random weights with few words. seed: makes what starts at random repeatable.
+        """
+        parts = checkpoint.build(
+            system, weights, activation=activation, tokenizer=tokenizer, seed=seed
+        )
+        return cls(parts).eval()
+
+    @classmethod
+    def load(
+        cls, source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip"
+    ) -> Retriever:
+        """A retriever from whatever a person has.
+
+        source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
+        kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
+        weights know no system: they get `system_name`, untrained, which is training-free for
+        compressions without parameters (tome). BadWeights where they cannot be read, NoNetwork
+        where they cannot be fetched.
+        """
+        return cls(checkpoint.load(source, system_name=system_name)).eval()
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options: Any) -> Retriever:
+        """`load`, under the name that other libraries have for it."""
+        return cls.load(source, **options)
+
     @property
-    def frames(self) -> int:
+    def num_frames(self) -> int:
         """Frames of a video."""
         return self.system.frames
 
     @property
     def image_size(self) -> int:
         """Pixels along a side of a frame."""
-        return self.clip.config.image_size
+        return self.backbone.config.image_size
 
     @property
-    def features(self) -> int:
+    def feature_size(self) -> int:
         """Numbers in a feature."""
-        return self.clip.config.embed
+        return self.backbone.config.embed
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.clip.logit_scale.device
+        return self.backbone.logit_scale.device
 
     @property
     def fingerprint(self) -> str:
         """A name of system and weights: equal features only under equal fingerprints."""
         if self._fingerprint is None:
-            self._fingerprint = _fingerprint(self.system, self.clip)
+            self._fingerprint = fingerprint(self.system, self.backbone)
         return self._fingerprint
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
@@ -78,7 +116,7 @@ class Retriever(nn.Module):
         if np.ndim(pixels) < 3 or np.shape(pixels)[-1] != 3:
             raise BadSetting(f"pixels are {tuple(np.shape(pixels))}; they are (..., H, W, 3)")
         x = torch.as_tensor(pixels, device=self.device).movedim(-1, -3).float() / 255
-        config = self.clip.config
+        config = self.backbone.config
         mean, std = (
             torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std)
         )
@@ -90,49 +128,23 @@ class Retriever(nn.Module):
         `mask` (V, F) leaves frames out of the final mean; they are still seen by the encoder.
         """
         self.check_videos(frames, mask)
-        vision = self.clip.vision
+        return self.encode_tokens(self.embed(frames, mask), mask=mask)
+
+    def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
+        """(V, F, 3, H, W) from `transform` -> tokens before the first block."""
+        mask = None if mask is None else mask.to(self.device)
+        pixels = frames.to(self.device, numbers.dtype(self.precision))
         with numbers.context(self.precision, self.device):
-            tokens = vision.encode(vision.embed(self._cast(frames), self._mask(mask)))
+            return self.backbone.vision.embed(pixels, mask)
+
+    def encode_tokens(
+        self, tokens: Tokens, *, first: int = 0, mask: Tensor | None = None
+    ) -> Tensor:
+        """Tokens of V videos before the block `first` -> (V, D) unit features."""
+        vision = self.backbone.vision
+        with numbers.context(self.precision, self.device):
+            tokens = vision.encode(tokens, vision.layers[first:])
             return self._pool(vision.project(tokens), tokens.frame_weights(mask))
-
-    @property
-    def frozen_layers(self) -> int:
-        """Leading image blocks that see one frame at a time and do not learn."""
-        vision = self.clip.vision
-        if self._embedding_learns:
-            return 0
-        for i, layer in enumerate(vision.layers[: vision.frame_layers]):
-            if any(p.requires_grad for p in layer.parameters()):
-                return i
-        return vision.frame_layers
-
-    @torch.no_grad()
-    def begin(self, frames: Tensor) -> Tokens:
-        """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers.
-
-        Training that shows a video more than once has to compute them only once.
-        """
-        self.check_videos(frames)
-        if self._embedding_learns:
-            raise BadSetting(
-                f"in {self.system.name} something learns before the first image block, so that "
-                f"nothing can be computed once: tune images from a later block on "
-                f"(vision_from = 1 or more), or learn without a pool (data.pool = 0)"
-            )
-        vision = self.clip.vision
-        with numbers.context(self.precision, self.device):
-            tokens = vision.embed(self._cast(frames))
-            for layer in vision.layers[: self.frozen_layers]:
-                tokens = layer(tokens)
-            return tokens
-
-    def encode_begun(self, tokens: Tokens) -> Tensor:
-        """Tokens of V videos from `begin` -> (V, D) unit features."""
-        vision = self.clip.vision
-        check_frames(self.system, tokens.clips_per_video)
-        with numbers.context(self.precision, self.device):
-            tokens = vision.encode(tokens, vision.layers[self.frozen_layers :])
-            return self._pool(vision.project(tokens), tokens.frame_weights())
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.
@@ -142,18 +154,17 @@ class Retriever(nn.Module):
         """
         self._check(frames, dims=4)
         check_frames(self.system, windows.shape[1])
-        vision, index = self.clip.vision, windows.to(self.device)
+        vision, index = self.backbone.vision, windows.to(self.device)
         alone = vision.frame_layers
+        tokens = self.embed(frames[:, None])
         with numbers.context(self.precision, self.device):
-            tokens = vision.embed(self._cast(frames)[:, None])
             if alone == len(vision.layers):
                 projected = vision.project(vision.encode(tokens))
                 return self._pool(projected.squeeze(1)[index], None)
             for layer in vision.layers[:alone]:
                 tokens = layer(tokens)
-            tokens = tokens.rows(index.flatten(), clips_per_video=self.frames)
-            tokens = vision.encode(tokens, vision.layers[alone:])
-            return self._pool(vision.project(tokens), tokens.frame_weights())
+        tokens = tokens.rows(index.flatten(), clips_per_video=self.num_frames)
+        return self.encode_tokens(tokens, first=alone)
 
     def encode_texts(self, texts: Sequence[str] | Tensor) -> Tensor:
         """Texts, or ids (T, W) with the end of text as the largest -> (T, D) unit features.
@@ -164,10 +175,10 @@ class Retriever(nn.Module):
             raise BadSetting("encode_texts takes a list of texts; put the one text into a list")
         ids = texts if isinstance(texts, Tensor) else self._ids(texts)
         if not len(ids):
-            return torch.empty(0, self.features, device=self.device)
+            return torch.empty(0, self.feature_size, device=self.device)
         ids = ids.to(self.device)
         with numbers.context(self.precision, self.device):
-            return normalize(self.clip.text(ids).float(), dim=-1)
+            return normalize(self.backbone.text(ids).float(), dim=-1)
 
     def unread(self, text: str) -> str:
         """What of a text this model does not take in, for a person; empty if it takes in all."""
@@ -185,40 +196,33 @@ class Retriever(nn.Module):
         """Unit features (T, D) and (V, D) -> logits (T, V): cosines times the temperature."""
         with torch.autocast(self.device.type, enabled=False):  # half a product cannot rank
             cosines = torch.einsum("td,vd->tv", texts.float(), videos.float())
-            return self.clip.logit_scale.float().exp() * cosines
+            return self.backbone.logit_scale.float().exp() * cosines
 
     def for_inference(self, precision: str = "auto") -> Retriever:
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
         chosen = numbers.resolve(precision, self.device)
-        made = Retriever(
-            self.system,
-            copy.deepcopy(self.clip),
-            self.tokenizer,
-            origin=self.origin,
-            fingerprint=self.fingerprint,
-        )
-        fold(made.clip)
-        made.clip.requires_grad_(False).eval().to(numbers.dtype(chosen))
+        parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
+        made = Retriever(parts, fingerprint=self.fingerprint)
+        fold(made.backbone)
+        made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
         made.precision, made.is_folded = chosen, True
         return made
 
-    def check_videos(self, frames: Tensor, mask: Tensor | None = None) -> None:
-        """Raise BadSetting unless this system takes the frames (V, F, 3, H, W) and mask (V, F)."""
-        self._check(frames, dims=5)
-        check_frames(self.system, frames.shape[1])
-        if mask is not None and mask.shape != frames.shape[:2]:
-            raise BadSetting(
-                f"the mask is {tuple(mask.shape)}; for these frames it is {tuple(frames.shape[:2])}"
-            )
+    @property
+    def parts(self) -> Parts:
+        """What it is made of, as it is now."""
+        return Parts(self.system, self.backbone, self.tokenizer, self.origin, self.base)
 
     def save(self, folder: str | Path, *, whole: bool | None = None, half: bool = False) -> Path:
         """What learnt and the system that learnt it, as a folder that `tempme.load` reads.
 
         whole: also what did not learn; by default unless a published tag holds it. half: in fp16.
         """
-        from tempme.retriever.checkpoint import save
-
-        return save(self, Path(folder), whole=whole, half=half)
+        if self.is_folded:
+            raise BadSetting(
+                "a retriever made for_inference cannot be saved: save the one it is of"
+            )
+        return checkpoint.save(self.parts, Path(folder), whole=whole, half=half)
 
     def push_to_hub(
         self,
@@ -234,27 +238,25 @@ class Retriever(nn.Module):
         result: what `tempme train` wrote, for the card: a file, a folder of seeds, or its content.
         token: None is the one of the hub's login or HF_TOKEN. `tempme.load(repo_id)` reads it.
         """
-        from tempme.retriever.publish import push
+        return push(
+            self.parts, repo_id, result=result, private=private, token=token, license=license
+        )
 
-        return push(self, repo_id, result=result, private=private, token=token, license=license)
-
-    @property
-    def _embedding_learns(self) -> bool:
-        """Whether anything before the first image block requires gradients."""
-        vision = self.clip.vision
-        modules = (vision.patch_embedding, vision.ln_pre, vision.entrance)
-        own = (vision.class_embedding, vision.position_embedding)
-        return any(p.requires_grad for p in (*own, *(p for m in modules for p in m.parameters())))
+    def check_videos(self, frames: Tensor, mask: Tensor | None = None) -> None:
+        """Raise BadSetting unless this system takes the frames (V, F, 3, H, W) and mask (V, F)."""
+        self._check(frames, dims=5)
+        check_frames(self.system, frames.shape[1])
+        if mask is not None and mask.shape != frames.shape[:2]:
+            raise BadSetting(
+                f"the mask is {tuple(mask.shape)}; for these frames it is {tuple(frames.shape[:2])}"
+            )
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
-        related = self.clip.vision.relate(projected)
+        related = self.backbone.vision.relate(projected)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
 
-    def _mask(self, mask: Tensor | None) -> Tensor | None:
-        return None if mask is None else mask.to(self.device)
-
     def _ids(self, texts: Sequence[str]) -> Tensor:
-        known, rows = self.tokenizer.vocab, self.clip.config.vocab
+        known, rows = self.tokenizer.vocab, self.backbone.config.vocab
         if len(texts) and known > rows:  # the end of a text is the last id
             raise BadWeights(
                 f"the tokenizer knows {known} ids, the text encoder {rows}: they are not of one "
@@ -262,9 +264,6 @@ class Retriever(nn.Module):
             )
         ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
         return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
-
-    def _cast(self, frames: Tensor) -> Tensor:
-        return frames.to(self.device, numbers.dtype(self.precision))
 
     def _check(self, frames: Tensor, dims: int) -> None:
         size = self.image_size
@@ -276,19 +275,6 @@ class Retriever(nn.Module):
             )
 
 
-def _fingerprint(system: System, clip: Clip) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    parts = (system.tuning, system.compression, system.pooling)
-    digest.update(f"({', '.join(map(_spelled, parts))}, {system.frames})".encode())
-    for name, value in sorted(clip.state_dict().items()):
-        flat = value.detach().flatten()
-        stride = max(1, flat.numel() // FINGERPRINT_SAMPLES)
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(flat[::stride].float().cpu().numpy().tobytes())
-    return f"{system.name}-{digest.hexdigest()}"
-
-
-def _spelled(settings: Any) -> str:
-    """As `repr`, with inherited settings last: where they came when each class had its own."""
-    values = ", ".join(f"{f.name}={getattr(settings, f.name)!r}" for f in settings_of(settings))
-    return f"{type(settings).__name__}({values})"
+def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
+    """`Retriever.load`: a retriever from whatever a person has."""
+    return Retriever.load(source, system_name=system_name)

@@ -61,7 +61,7 @@ def trace(retriever: Retriever, frames: Tensor) -> Trace:
     The last block is run whole, as in training, though a feature needs only its class tokens.
     """
     retriever.check_videos(frames)
-    vision, videos = retriever.clip.vision, len(frames)
+    vision, videos = retriever.backbone.vision, len(frames)
     with numbers.context(retriever.precision, retriever.device):
         weight = vision.class_embedding
         tokens = vision.embed(frames.to(weight.device, weight.dtype))

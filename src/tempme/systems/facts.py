@@ -9,7 +9,7 @@ from tempme.compression import COMPRESSIONS
 from tempme.pooling import POOLINGS
 from tempme.schedule import total_tokens
 from tempme.systems.provenance import SOURCES
-from tempme.systems.table import System
+from tempme.systems.system import System
 from tempme.tuning import TUNINGS
 
 

@@ -1,23 +1,16 @@
-"""What we compare: a backbone, a tuning, a compression and a pooling; and the paper's rows."""
+"""The rows we compare: the paper's table, its ablations, the authors' own settings, and ours."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from torch import Tensor
-
-from tempme.backbones.config import BACKBONES, ClipConfig
-from tempme.compression import STA, TESTA, Compression, DiffRate, EViT, Keep, TempMe, ToMe
+from tempme.backbones.config import ClipConfig
+from tempme.compression import STA, TESTA, DiffRate, EViT, Keep, TempMe, ToMe
 from tempme.compression.diffrate import RELEASED_B16
-from tempme.cost import Cost, cost
-from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import FirstPooling, MeanPooling, Pooling
-from tempme.schedule import Step
+from tempme.errors import UnknownName
+from tempme.pooling import FirstPooling, MeanPooling
+from tempme.systems.system import System, sizes_of
 from tempme.tuning import (
     DGL,
     PLEVU,
@@ -28,89 +21,8 @@ from tempme.tuning import (
     LoRA,
     MVAdapter,
     Prompt,
-    Tuning,
     VoP,
 )
-
-if TYPE_CHECKING:
-    from tempme.backbones.clip import Clip
-    from tempme.retriever.retriever import Retriever
-
-
-@dataclass(frozen=True)
-class System:
-    """One row of the comparison; `dataclasses.replace` makes another."""
-
-    name: str
-    tuning: Tuning
-    compression: Compression
-    pooling: Pooling = field(default_factory=MeanPooling)
-    backbone: str | ClipConfig = "ViT-B/32"
-    frames: int = 12
-    max_words: int = 32
-
-    def __post_init__(self) -> None:
-        self.plan()  # what cannot be is refused before any weight is read
-        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
-
-    @property
-    def config(self) -> ClipConfig:
-        """The sizes of the backbone."""
-        return _sizes(self.backbone)
-
-    def plan(self) -> tuple[Step, ...]:
-        """What every block does to the token count."""
-        config = self.config
-        return self.tuning.plan(
-            self.compression.plan(tokens=config.tokens, frames=self.frames, depth=config.layers)
-        )
-
-    def cost(self) -> Cost:
-        """Multiply-adds of one video."""
-        plan, config = self.plan(), self.config
-        return cost(plan, config, self.tuning.extra(plan, config))
-
-    def trainable_parameters(self) -> int:
-        """Numbers that learn; counted without allocating any."""
-        import torch
-
-        from tempme.retriever.parts import assemble
-
-        with torch.device("meta"):
-            clip = assemble(self, copy.deepcopy(_without_numbers(self.config)))
-        return sum(p.numel() for p in clip.parameters() if p.requires_grad)
-
-    def build(
-        self, weights: str | Path | Mapping[str, Tensor] | None = None, **options: object
-    ) -> Retriever:
-        """Load, tune, compress, pool: always in this order.
-
-        `weights`: a published tag ("openai"), a file, a folder, a state dict, or None for random
-        ones. Options are those of `checkpoint.build`.
-        """
-        from tempme.retriever.checkpoint import build
-
-        return build(self, weights, **options)  # type: ignore[arg-type]
-
-
-@cache
-def _without_numbers(config: ClipConfig) -> Clip:
-    """A backbone of which nothing is allocated."""
-    import torch
-
-    from tempme.backbones.clip import Clip
-
-    with torch.device("meta"):
-        return Clip(config)
-
-
-def _sizes(backbone: str | ClipConfig) -> ClipConfig:
-    if isinstance(backbone, ClipConfig):
-        return backbone
-    if backbone not in BACKBONES:
-        raise UnknownName.among("backbone", backbone, BACKBONES)
-    return BACKBONES[backbone]
-
 
 PAPER: dict[str, System] = {
     "clip4clip": System("clip4clip", Full(), Keep()),
@@ -198,26 +110,12 @@ def system(name: str, *, backbone: str | ClipConfig = "ViT-B/32", frames: int = 
     if backbone == "ViT-B/16" and name != "temporal-modelling":
         compression = replace(compression, **_AT_PATCH_16.get(type(compression), {}))
     words = 64 if frames >= LONG_VIDEO_FRAMES else row.max_words
-    tuning = row.tuning.fitted(_sizes(backbone))
+    tuning = row.tuning.fitted(sizes_of(backbone))
     return replace(
         row,
         backbone=backbone,
         tuning=tuning,
         compression=compression,
         frames=frames,
-        max_words=min(words, _sizes(backbone).context - tuning.text_rows),
+        max_words=min(words, sizes_of(backbone).context - tuning.text_rows),
     )
-
-
-def settings_of(method: Any) -> list[Field[Any]]:
-    """The settings of a tuning, compression or pooling; those it shares with others come last."""
-    return sorted(fields(method), key=lambda setting: setting.kw_only is True)
-
-
-def check_frames(system: System, frames: int) -> None:
-    """Raise BadSetting where a video brings another number of frames than the system sees."""
-    if frames != system.frames:
-        raise BadSetting(
-            f"videos of {frames} frames, but {system.name} sees {system.frames}: sample "
-            f"{system.frames} frames, or make the system with frames={frames}"
-        )

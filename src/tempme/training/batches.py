@@ -14,6 +14,7 @@ from tempme.retriever.retriever import Retriever
 from tempme.scenes import clip
 from tempme.scenes.batches import Pool
 from tempme.tokens import Tokens
+from tempme.training.begun import begin
 
 
 class Batch(NamedTuple):
@@ -70,9 +71,9 @@ class BegunBatches:
         kept: list[Tensor] = []
         sizes: list[Tensor] = []
         for scene in pool.scenes:
-            frames = clip(scene, ready.frames, size=ready.image_size)
+            frames = clip(scene, ready.num_frames, size=ready.image_size)
             with torch.autocast(ready.device.type, torch.bfloat16):
-                tokens = ready.begin(ready.transform(frames)[None])
+                tokens = begin(ready, ready.transform(frames)[None])
             kept.append(tokens.x_CND.to(torch.bfloat16).cpu())
             if tokens.size_CN1 is not None:
                 sizes.append(tokens.size_CN1.cpu())

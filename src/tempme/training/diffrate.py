@@ -30,7 +30,6 @@ from tempme.datasets.clips import ClipBatches
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Split
 from tempme.errors import BadSetting
-from tempme.retriever.checkpoint import build, load
 from tempme.retriever.retriever import Retriever
 from tempme.scenes.batches import SceneBatches
 from tempme.systems.table import system
@@ -103,11 +102,11 @@ class Found:
 
 def dense_model(source: str | Path) -> Retriever:
     """A retriever without compression: the saved one, or LoRA on the backbone of it."""
-    found = load(source)
-    if all(type(layer) is Block for layer in found.clip.vision.layers):
+    found = Retriever.load(source)
+    if all(type(layer) is Block for layer in found.backbone.vision.layers):
         return found
-    row = system("lora", backbone=found.system.backbone, frames=found.frames)
-    return build(row, source, seed=0)
+    row = system("lora", backbone=found.system.backbone, frames=found.num_frames)
+    return Retriever.build(row, source, seed=0)
 
 
 def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> Found:
@@ -120,7 +119,7 @@ def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) 
     dense = dense_gmacs(retriever)
     epochs = min(settings.epochs, settings.steps)
     rates = learn_rates(
-        retriever.clip.vision,
+        retriever.backbone.vision,
         _Epoch(retriever, source, settings.steps // epochs),
         _Task(retriever),
         RateSettings(
@@ -134,16 +133,16 @@ def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) 
     )
     return Found(
         rates,
-        _name_of(retriever.clip.config),
+        _name_of(retriever.backbone.config),
         str(model).rpartition(":")[2],
-        retriever.frames,
+        retriever.num_frames,
         rates.gmacs / dense,
     )
 
 
 def dense_gmacs(retriever: Retriever) -> float:
     """Giga multiply-adds of a frame without compression, by DiffRate's formula."""
-    config = retriever.clip.config
+    config = retriever.backbone.config
     all_tokens = torch.tensor(float(config.tokens))
     kept = [(all_tokens, all_tokens)] * config.layers
     sizes = {"tokens": config.tokens, "width": config.width, "patch": config.patch}
@@ -158,7 +157,7 @@ def _name_of(config: ClipConfig) -> str | None:
 
 def _scenes(retriever: Retriever, settings: Learning) -> Source:
     """New scenes in every batch."""
-    size, frames = retriever.image_size, retriever.frames
+    size, frames = retriever.image_size, retriever.num_frames
     made = SceneBatches(settings.batch, frames, size, seed=settings.seed)
     return lambda step: made[step][:2]
 
@@ -168,7 +167,7 @@ def _folder(retriever: Retriever, settings: Learning, videos: Path) -> Source:
     split = Split(videos.name, load_folder(videos))
     clips = ClipBatches(
         split,
-        frames=retriever.frames,
+        frames=retriever.num_frames,
         size=retriever.image_size,
         batch=min(settings.batch, len(split.videos)),
         seed=settings.seed,
@@ -201,4 +200,4 @@ class _Task:
 
     def __call__(self, projected: Tensor, texts: Tensor) -> Tensor:
         videos = normalize(self.retriever.system.pooling(projected.float()), dim=-1)
-        return contrastive_loss(texts, videos, self.retriever.clip.logit_scale.detach())
+        return contrastive_loss(texts, videos, self.retriever.backbone.logit_scale.detach())

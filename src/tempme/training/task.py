@@ -15,6 +15,7 @@ from torch.optim import AdamW
 from tempme.errors import BadSetting
 from tempme.retriever.retriever import Retriever
 from tempme.training.batches import Batch, begun_tokens
+from tempme.training.begun import encode_begun
 from tempme.training.gather import gather, gather_ids
 from tempme.training.losses import contrastive_loss
 from tempme.training.memory import checkpointed_layers, in_pieces
@@ -42,7 +43,7 @@ class ContrastiveTask(lightning.LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:  # noqa: ARG002
         """The share of this process -> the loss of the whole batch."""
-        recipe, scale = self.recipe, self.retriever.clip.logit_scale
+        recipe, scale = self.recipe, self.retriever.backbone.logit_scale
         videos = self._features(self._videos, batch.frames)
         texts = self._features(self.retriever.encode_texts, batch.captions)
         ids = None if recipe.same_video_negatives else self._ids(batch)
@@ -68,13 +69,13 @@ class ContrastiveTask(lightning.LightningModule):
             with checkpointed_layers(clip) if recipe.checkpoint_layers else nullcontext():
                 return encode(piece)
 
-        recipe, clip = self.recipe, self.retriever.clip
+        recipe, clip = self.recipe, self.retriever.backbone
         return gather(in_pieces(encode_piece, batch, recipe.micro_batch))
 
     def _videos(self, frames: Any) -> Tensor:
         if not isinstance(frames, tuple | list):
             return self.retriever.encode_videos(self.retriever.transform(frames))
-        return self.retriever.encode_begun(begun_tokens(*frames))
+        return encode_begun(self.retriever, begun_tokens(*frames))
 
     def _ids(self, batch: Batch) -> Tensor:
         return gather_ids(torch.as_tensor(batch.videos, device=self.device))
@@ -92,7 +93,7 @@ class ContrastiveTask(lightning.LightningModule):
     def on_train_batch_end(self, *_: Any) -> None:
         """Keep the temperature where CLIP keeps it."""
         with torch.no_grad():
-            self.retriever.clip.logit_scale.clamp_(max=LARGEST_LOGIT_SCALE)
+            self.retriever.backbone.logit_scale.clamp_(max=LARGEST_LOGIT_SCALE)
 
     def configure_optimizers(self) -> Any:
         """AdamW over what requires gradients, and the schedule by step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from tempme.backbones.config import ClipConfig
 from tempme.errors import BadSetting, BadWeights
+from tempme.weights.fit import misfit, named
 
 _ENDS = {
     "visual.conv1.weight": 4,
@@ -32,7 +33,7 @@ def infer_config(
     """Sizes from shapes; heads are one per 64 of width unless `stated` (a config file) says."""
     lost = [name for name, rank in _ENDS.items() if name not in state or state[name].ndim != rank]
     if lost:
-        raise BadWeights(f"{origin} lacks {_some(lost)}: it is no whole CLIP ViT")
+        raise BadWeights(f"{origin} is no whole CLIP ViT: {named(lost)} missing")
     width, _, patch, _ = state["visual.conv1.weight"].shape
     vocab, text_width = state["token_embedding.weight"].shape
     inferred = {
@@ -58,22 +59,12 @@ def infer_config(
 
 def check_complete(state: Mapping[str, Tensor], config: ClipConfig, origin: object) -> None:
     """BadWeights unless the state holds exactly the tensors of `config`, all of them finite."""
-    shapes = expected_shapes(config)
-    missing = sorted(set(shapes) - set(state))
-    if missing:
-        raise BadWeights(f"{origin} lacks {_some(missing)}; download it again")
-    surplus = sorted(set(state) - set(shapes))
-    if surplus:
+    wrong = misfit(expected_shapes(config), state)
+    if wrong:
         raise BadWeights(
-            f"{origin} holds tensors that no plain CLIP has: {_some(surplus)}; "
-            f"this kind of model is not supported"
+            f"{origin} is no whole CLIP: {wrong}; if it is not of another kind of model, which is "
+            f"not supported, it is damaged: download it again"
         )
-    for name, shape in shapes.items():
-        if tuple(state[name].shape) != shape:
-            given = tuple(state[name].shape)
-            raise BadWeights(f"{origin}: {name} is {given}, where its model has {shape}")
-        if not bool(torch.isfinite(state[name]).all()):
-            raise BadWeights(f"{origin}: {name} holds values that are not finite; it is damaged")
 
 
 def expected_shapes(config: ClipConfig) -> dict[str, tuple[int, ...]]:
@@ -165,10 +156,3 @@ def _compare(inferred: Mapping[str, int], stated: Mapping[str, Any], origin: obj
                 f"{origin} has {name} {inferred[name]}, but the config beside it says {value}; "
                 f"the file is cut off, or the config belongs to other weights"
             )
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few of many names, and how many there are."""
-    names = list(names)
-    shown = ", ".join(names[:4])
-    return f"{len(names)} tensors: {shown}{', ...' if len(names) > 4 else ''}"

@@ -130,7 +130,7 @@ class Build:
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
         yield from decode_many(
             paths,
-            frames=self.retriever.frames,
+            frames=self.retriever.num_frames,
             every_seconds=self.cutting.every_seconds,
             overlap=self.cutting.overlap,
             size=self.retriever.image_size,

@@ -22,7 +22,7 @@ class Encoder(Protocol):
     """The part of `Retriever` that an index uses."""
 
     @property
-    def frames(self) -> int:
+    def num_frames(self) -> int:
         """Frames that make one window."""
         ...
 
@@ -32,7 +32,7 @@ class Encoder(Protocol):
         ...
 
     @property
-    def features(self) -> int:
+    def feature_size(self) -> int:
         """Width of a feature."""
         ...
 
@@ -77,7 +77,7 @@ def encode_windows(
     """Pixels (N, S, S, 3) and windows (W, F) -> features (W, D), a bounded batch at a time."""
     import torch
 
-    parts = [np.zeros((0, retriever.features), dtype=np.float32)]
+    parts = [np.zeros((0, retriever.feature_size), dtype=np.float32)]
     for batch in _batches(windows):
         distinct, places = np.unique(batch, return_inverse=True)
         with torch.inference_mode():

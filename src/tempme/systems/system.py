@@ -1,0 +1,101 @@
+"""What we compare, as a pure value: a backbone, a tuning, a compression and a pooling.
+
+A system plans, counts and costs; `tempme.Retriever.build` puts weights into it.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from typing import Any
+
+import torch
+
+from tempme.backbones.clip import Clip
+from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.compression import Compression
+from tempme.cost import Cost, cost
+from tempme.errors import BadSetting, UnknownName
+from tempme.pooling import MeanPooling, Pooling
+from tempme.schedule import Step
+from tempme.systems.assembly import assemble
+from tempme.tuning import Tuning
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison; `dataclasses.replace` makes another."""
+
+    name: str
+    tuning: Tuning
+    compression: Compression
+    pooling: Pooling = field(default_factory=MeanPooling)
+    backbone: str | ClipConfig = "ViT-B/32"
+    frames: int = 12
+    max_words: int = 32
+
+    def __post_init__(self) -> None:
+        self.plan()  # what cannot be is refused before any weight is read
+        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
+
+    @property
+    def config(self) -> ClipConfig:
+        """The sizes of the backbone."""
+        return sizes_of(self.backbone)
+
+    def plan(self) -> tuple[Step, ...]:
+        """What every block does to the token count."""
+        config = self.config
+        return self.tuning.plan(
+            self.compression.plan(tokens=config.tokens, frames=self.frames, depth=config.layers)
+        )
+
+    def cost(self) -> Cost:
+        """Multiply-adds of one video."""
+        plan, config = self.plan(), self.config
+        return cost(plan, config, self.tuning.extra(plan, config))
+
+    def trainable_parameters(self) -> int:
+        """Numbers that learn; counted without allocating any."""
+        with torch.device("meta"):
+            backbone = copy.deepcopy(_without_numbers(self.config))
+            assemble(
+                backbone,
+                self.tuning,
+                self.compression,
+                self.plan(),
+                frames=self.frames,
+                words=self.max_words,
+            )
+        return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+
+
+@cache
+def _without_numbers(config: ClipConfig) -> Clip:
+    """A backbone of which nothing is allocated."""
+    with torch.device("meta"):
+        return Clip(config)
+
+
+def sizes_of(backbone: str | ClipConfig) -> ClipConfig:
+    """The sizes of a backbone that is named or given; UnknownName where no such name is."""
+    if isinstance(backbone, ClipConfig):
+        return backbone
+    if backbone not in BACKBONES:
+        raise UnknownName.among("backbone", backbone, BACKBONES)
+    return BACKBONES[backbone]
+
+
+def settings_of(method: Any) -> list[Field[Any]]:
+    """The settings of a tuning, compression or pooling; those it shares with others come last."""
+    return sorted(fields(method), key=lambda setting: setting.kw_only is True)
+
+
+def check_frames(system: System, frames: int) -> None:
+    """Raise BadSetting where a video brings another number of frames than the system sees."""
+    if frames != system.frames:
+        raise BadSetting(
+            f"videos of {frames} frames, but {system.name} sees {system.frames}: sample "
+            f"{system.frames} frames, or make the system with frames={frames}"
+        )

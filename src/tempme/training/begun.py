@@ -1,0 +1,54 @@
+"""What of the image tower does not learn, computed once for videos that are shown many times."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tempme.errors import BadSetting
+from tempme.retriever import precision as numbers
+from tempme.retriever.retriever import Retriever
+from tempme.systems.system import check_frames
+from tempme.tokens import Tokens
+
+
+def frozen_layers(retriever: Retriever) -> int:
+    """Leading image blocks that see one frame at a time and do not learn."""
+    vision = retriever.backbone.vision
+    if _embedding_learns(retriever):
+        return 0
+    for i, layer in enumerate(vision.layers[: vision.frame_layers]):
+        if any(p.requires_grad for p in layer.parameters()):
+            return i
+    return vision.frame_layers
+
+
+@torch.no_grad()
+def begin(retriever: Retriever, frames: Tensor) -> Tokens:
+    """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers."""
+    retriever.check_videos(frames)
+    if _embedding_learns(retriever):
+        raise BadSetting(
+            f"in {retriever.system.name} something learns before the first image block, so that "
+            f"nothing can be computed once: tune images from a later block on "
+            f"(vision_from = 1 or more), or learn without a pool (data.pool = 0)"
+        )
+    tokens = retriever.embed(frames)
+    with numbers.context(retriever.precision, retriever.device):
+        for layer in retriever.backbone.vision.layers[: frozen_layers(retriever)]:
+            tokens = layer(tokens)
+    return tokens
+
+
+def encode_begun(retriever: Retriever, tokens: Tokens) -> Tensor:
+    """Tokens of V videos from `begin` -> (V, D) unit features."""
+    check_frames(retriever.system, tokens.clips_per_video)
+    return retriever.encode_tokens(tokens, first=frozen_layers(retriever))
+
+
+def _embedding_learns(retriever: Retriever) -> bool:
+    """Whether anything before the first image block requires gradients."""
+    vision = retriever.backbone.vision
+    modules = (vision.patch_embedding, vision.ln_pre, vision.entrance)
+    own = (vision.class_embedding, vision.position_embedding)
+    return any(p.requires_grad for p in (*own, *(p for m in modules for p in m.parameters())))
