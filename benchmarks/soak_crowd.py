@@ -206,5 +206,5 @@ def _measured(words: list[object]) -> dict[str, Any]:
         "seconds": round(time.monotonic() - begin, 1),
         "within_a_gibibyte": is_small,
         "message": lines[0][:300] if lines else "",
-        "is_well": code in (0, 1) and "Traceback" not in err and is_small,
+        "is_well": code in (0, 1) and "TRACEBACK" not in err.upper() and is_small,
     }

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tempme.datasets  # noqa: F401
 from tempme.scenes.recording import write_video
 from tempme.scenes.scene import Scene, scenes
 

@@ -90,7 +90,7 @@ def moved(index: Index, change: Callable[[Moments], Moments]) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda m: Moments(m.digest, m.spans + [[0, 2.0**-40]], m.features),
+        lambda m: Moments(m.digest, m.spans + np.array([[0, 2.0**-40]]), m.features),
         lambda m: Moments(m.digest, m.spans, np.nextafter(m.features, np.float16(2))),
         lambda m: Moments(m.digest, m.spans, m.features[:, ::-1].copy()),
     ],
@@ -226,7 +226,7 @@ def test_an_older_index_is_read_and_gets_checksums_by_the_next_run(
     assert old.add(films, workers=1).videos == Counts(indexed=1, unchanged=3, failed=1)
     assert again(index).header.format == 2
     assert all(row.checksum for row in again(index).videos() if row.status == "ok")
-    digest = moved(index, lambda m: Moments(m.digest, m.spans + [[0, 1.0]], m.features))
+    digest = moved(index, lambda m: Moments(m.digest, m.spans + np.array([[0, 1.0]]), m.features))
     assert digest not in {hit.video_id for hit in again(index).search(QUERY)}
 
 

@@ -64,6 +64,7 @@ class ColourRetriever:
     image_size = 32
     feature_size = 32
     origin = "colours"
+    legacy_fingerprint = ""
 
     def __init__(self, name: str = "colours") -> None:
         self.fingerprint = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -143,7 +143,7 @@ class Index:
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
         )
-        with in_order(self.path, self._store):
+        with in_order(self.path, self._store, self._fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -160,7 +160,8 @@ class Index:
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
-        return repaired(self.path, self._store, partial(self.add, workers=workers))
+        again = partial(self.add, workers=workers)
+        return repaired(self.path, self._store, self._fingerprint, again)
 
     def search(
         self,
@@ -249,6 +250,9 @@ class Index:
         return encode_windows(
             model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
         )
+
+    def _fingerprint(self) -> str:
+        return self.retriever.fingerprint
 
     def _load(self) -> Encoder:
         source = self.header.source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ class Repair:
 
 
 @contextmanager
-def in_order(folder: Path, store: Store) -> Iterator[None]:
-    """The write lock of an index that has no links or leftovers, and the format of this version."""
+def in_order(folder: Path, store: Store, fingerprint: Callable[[], str]) -> Iterator[None]:
+    """The write lock of an index that has no links or leftovers, and the format of this version.
+
+    `fingerprint` is that of the index's model, for a header that names it as earlier versions did.
+    """
     with writing(folder):
         check_present(folder)
         check_plain(folder)
@@ -47,17 +50,22 @@ def in_order(folder: Path, store: Store) -> Iterator[None]:
         header = read_header(folder)
         if header.format < FORMAT:
             # First, so that an older version, which may not read what comes, says so.
-            header.write(folder)
+            replace(header, fingerprint=fingerprint()).write(folder)
         store.upgrade()
         yield
 
 
-def repaired(folder: Path, store: Store, add: Callable[[Sequence[Path]], Report]) -> Repair:
+def repaired(
+    folder: Path,
+    store: Store,
+    fingerprint: Callable[[], str],
+    add: Callable[[Sequence[Path]], Report],
+) -> Repair:
     """Take out what is damaged, and embed it again by `add` where its file is there."""
     damage = store.check()
     if not damage:
         return Repair(damage)
-    with in_order(folder, store):
+    with in_order(folder, store, fingerprint):
         damage = store.check()
         store.repair(damage)
         lost = {row.path for row in damage.videos if row.reason not in OF_MOMENTS}

@@ -18,7 +18,7 @@ from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
-from tempme.retriever.fingerprint import fingerprint
+from tempme.retriever.fingerprint import fingerprint, legacy_fingerprint
 from tempme.retriever.names import DEFAULT_MODEL
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
@@ -35,13 +35,13 @@ class Retriever(nn.Module):
     whatever a person has.
     """
 
-    def __init__(self, parts: Parts, *, fingerprint: str | None = None) -> None:
+    def __init__(self, parts: Parts, *, fingerprints: tuple[str, str] | None = None) -> None:
         super().__init__()
         self.system, self.backbone, self.tokenizer = parts.system, parts.backbone, parts.tokenizer
         self.origin, self.base = parts.origin, parts.base
         self.precision = "fp32"
         self.is_folded = False
-        self._fingerprint = fingerprint
+        self._fingerprints = fingerprints
 
     @classmethod
     def build(
@@ -107,9 +107,18 @@ class Retriever(nn.Module):
     @property
     def fingerprint(self) -> str:
         """A name of system and weights: equal features only under equal fingerprints."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.system, self.backbone)
-        return self._fingerprint
+        return self._both_fingerprints()[0]
+
+    @property
+    def legacy_fingerprint(self) -> str:
+        """The name that an index of an earlier version has for this model; empty for none."""
+        return self._both_fingerprints()[1]
+
+    def _both_fingerprints(self) -> tuple[str, str]:
+        if self._fingerprints is None:
+            own = fingerprint(self.system, self.backbone, self.tokenizer)
+            self._fingerprints = own, legacy_fingerprint(self.system, self.backbone)
+        return self._fingerprints
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
@@ -202,7 +211,7 @@ class Retriever(nn.Module):
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
-        made = Retriever(parts, fingerprint=self.fingerprint)
+        made = Retriever(parts, fingerprints=self._both_fingerprints())
         fold(made.backbone)
         made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
         made.precision, made.is_folded = chosen, True

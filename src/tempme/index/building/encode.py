@@ -42,6 +42,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def legacy_fingerprint(self) -> str:
+        """The name that an index of an earlier version has for this model; empty for none."""
+        ...
+
+    @property
     def origin(self) -> str:
         """Where the weights come from, for a person."""
         ...

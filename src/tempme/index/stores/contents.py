@@ -8,18 +8,21 @@ from pathlib import Path
 
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.damage import divide
+from tempme.index.stores.failures import reading
 from tempme.index.stores.rows import counts_from, empty_gallery, gallery_from, videos_from
 from tempme.index.stores.tables import Tables
 
 
 def stored_videos(tables: Tables, only: Collection[str] | None = None) -> list[Video]:
     """The rows of videos, or of `only` these contents; one that has changed is "damaged"."""
-    return videos_from(tables.rows("videos", "digest", only))
+    with reading(tables.folder):
+        return videos_from(tables.rows("videos", "digest", only))
 
 
 def stored_counts(tables: Tables) -> dict[str, int]:
     """How many moments each content has."""
-    return counts_from(tables.column("moments", "video"))
+    with reading(tables.folder):
+        return counts_from(tables.column("moments", "video"))
 
 
 def stored_gallery(
@@ -34,8 +37,9 @@ def stored_gallery(
         paths.setdefault(row.digest, []).append(row.path)
     gallery = empty_gallery(tables.features)
     if paths:
-        moments = tables.rows("moments", "video", None if only is None else paths)
-        gallery, lost = divide(gallery_from(moments, paths, width=tables.features), good)
+        with reading(tables.folder):
+            moments = tables.rows("moments", "video", None if only is None else paths)
+            gallery, lost = divide(gallery_from(moments, paths, width=tables.features), good)
         damaged += lost
     left_out = tuple(sorted(row.path for row in damaged))
     return replace(gallery, left_out=left_out), damaged
