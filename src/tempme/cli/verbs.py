@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tempme.cli import INTERRUPTED
-from tempme.cli.output import NotWritten, flush, give_up_stdout, say
+from tempme.cli.output import NotWritten, flush, give_up_stdout, print_line, say
 from tempme.errors import Stopped, TempmeError
 
 # In the order in which a person meets them.
@@ -78,7 +78,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(version("tempme"))
+        print_line(version("tempme"))
         raise typer.Exit
 
 
