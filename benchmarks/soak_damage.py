@@ -16,7 +16,7 @@ from soak_films import MODEL, QUERY, damaged, film, films, start
 
 from tempme.errors import TempmeError
 
-SECONDS_PER_CASE = 120
+SECONDS_PER_CASE = 600
 REPAIR_EVERY = 4
 EQUAL = 2e-4
 KEPT = ("index.json", "model")

@@ -138,7 +138,7 @@ def test_a_table_that_is_lost_comes_back(
     hurt = lose(index if has_snapshot else without_snapshot(index), table)
     assert hurt.check()
     if table == "videos":
-        with pytest.raises(BadIndex, match=r"videos\.lance is missing; `tempme check --index"):
+        with pytest.raises(BadIndex, match=r"videos\.lance: is missing; `tempme check --index"):
             hurt.search(QUERY)
     else:
         assert hurt.search(QUERY) == []

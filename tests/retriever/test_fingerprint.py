@@ -61,7 +61,7 @@ def test_settings_that_are_set_count_and_later_ones_do_not() -> None:
             made,
             replace(made, frames=2),
             replace(made, max_words=8),
-            replace(made, backbone=replace(SMALL, activation="gelu")),
+            replace(made, backbone=replace(SMALL, std=(0.5, 0.5, 0.5))),
             replace(made, tuning=replace(made.tuning, alpha=2.0)),  # type: ignore[type-var]
         )
     }

@@ -49,8 +49,8 @@ class Moments:
     def checksum(self) -> str:
         """CRC-32 of the numbers in order of time: any one bit that changes, changes it."""
         order = np.argsort(self.spans[:, 0], kind="stable")
-        state = crc32(np.ascontiguousarray(self.spans[order], "<f8"))
-        return f"{crc32(np.ascontiguousarray(self.features[order], '<f2'), state):08x}"
+        state = crc32(np.ascontiguousarray(self.spans[order], "<f8").data)
+        return f"{crc32(np.ascontiguousarray(self.features[order], '<f2').data, state):08x}"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def legacy_fingerprint(system: System, backbone: nn.Module) -> str:
 
 def _digest(item: tuple[str, Tensor]) -> bytes:
     numbers = item[1].detach().float().cpu().contiguous().numpy()
-    return hashlib.sha256(numbers.reshape(-1).view("u1")).digest()
+    return hashlib.sha256(numbers.reshape(-1).view("u1").data).digest()
 
 
 def _set(settings: Any) -> Iterator[str]:

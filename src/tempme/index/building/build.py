@@ -211,8 +211,10 @@ class Build:
 
     def _settle(self, file: File, row: Video) -> None:
         before = self.ledger.row(file.path)
-        is_same = before is not None and before.digest == row.digest
-        kind = "unchanged" if is_same and before.status != "damaged" else "indexed"
+        if before is None or before.status == "damaged" or before.digest != row.digest:
+            kind = "indexed"
+        else:
+            kind = "unchanged"
         old = self.ledger.left_behind(row.digest, file.path) if kind == "indexed" else None
         self.ledger.enter(row)
         self.writer.add(row)

@@ -21,14 +21,14 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(folder: Path) -> Iterator[None]:
-    """BadIndex for whatever a read within raises."""
+def reading(folder: Path, part: str) -> Iterator[None]:
+    """BadIndex for whatever a read within raises; `part` is what is read of the index."""
     try:
         yield
     except BaseException as error:
         _pass_on(error)
         raise BadIndex(
-            f"the index {folder} cannot be read: {_cause(error)}; "
+            f"the index {folder} cannot be read: {part}: {_cause(error)}; "
             f"`tempme check --index {folder} --repair` mends what can be mended"
         ) from error
 

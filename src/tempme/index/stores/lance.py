@@ -107,7 +107,7 @@ class LanceStore:
         """How many moments are stored, orphans included."""
         if not self._tables.exists("moments"):
             return 0
-        with reading(self.folder):
+        with reading(self.folder, "moments.lance"):
             return int(self._tables.open("moments").count_rows())
 
     def version(self) -> str:
@@ -129,7 +129,7 @@ class LanceStore:
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
-        with reading(self.folder):
+        with reading(self.folder, "moments.lance"):
             table = self._tables.open("moments")
             query = table.search(feature, vector_column_name="feature")
             rows = (
@@ -157,8 +157,8 @@ class LanceStore:
             return
         time.sleep(FIRST_ROWS_SECONDS)  # a first run may be between its first moments and rows
         if not self._tables.exists("videos"):
-            with reading(self.folder):
-                raise FileNotFoundError("videos.lance is missing")
+            with reading(self.folder, "videos.lance"):
+                raise FileNotFoundError("is missing")
 
     def _copy(self) -> Copy | None:
         fresh = self._snapshot(self.version())

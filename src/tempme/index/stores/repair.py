@@ -38,7 +38,7 @@ def damage_to(tables: Tables, copy: Copy | None) -> Damage:
         unreadable["videos"] = _cause(error)
     try:
         if stored_counts(tables) and not tables.exists("videos"):
-            unreadable["videos"] = "videos.lance is missing"
+            unreadable["videos"] = "is missing"
         found = [] if unreadable else stored_gallery(tables)[1]
     except BadIndex as error:
         unreadable["moments"] = _cause(error)

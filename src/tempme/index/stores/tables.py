@@ -48,7 +48,7 @@ class Tables:
 
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()
-        with reading(self.folder):
+        with reading(self.folder, f"{name}.lance"):
             table = self.open(name)
             if only is None:
                 return table.to_arrow()
@@ -62,14 +62,14 @@ class Tables:
         """One column of a table."""
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()[column]
-        with reading(self.folder):
+        with reading(self.folder, f"{name}.lance"):
             return self.open(name).search().select([column]).to_arrow()[column]
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The names of a table's columns; none where there is no table."""
         if not self.exists(name):
             return ()
-        with reading(self.folder):
+        with reading(self.folder, f"{name}.lance"):
             return tuple(self.open(name).schema.names)
 
     def open(self, name: str) -> Any:
