@@ -42,8 +42,8 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py
 
-docs: setup  ## docstrings -> docs/methods.md
-	PYTHONPATH=tools $(BIN)/python -m documents methods
+docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
+	PYTHONPATH=tools $(BIN)/python -m documents pages
 
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

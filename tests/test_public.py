@@ -19,7 +19,7 @@ FILES = sorted(path for path in SOURCE.rglob("*.py"))
 
 def test_names_are_sorted_and_complete() -> None:
     assert tempme.__all__ == sorted(tempme.__all__)
-    assert list(dir(tempme)) == tempme.__all__
+    assert dir(tempme) == sorted([*tempme.__all__, "__version__"])
     assert set(tempme.__all__) == set(tempme._HOME)
     for name, home in tempme._HOME.items():
         given = getattr(tempme, name)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tempme.retriever.tracing import Trace, trace
     from tempme.systems.system import System
     from tempme.systems.table import list_systems, system
+    from tempme.video import read_video
 
 _HOME = {
     "Hit": "tempme.index",
@@ -29,6 +30,7 @@ _HOME = {
     "from_official": "tempme.retriever.release",
     "list_systems": "tempme.systems.table",
     "load": "tempme.retriever.retriever",
+    "read_video": "tempme.video",
     "system": "tempme.systems.table",
     "trace": "tempme.retriever.tracing",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "from_official",
     "list_systems",
     "load",
+    "read_video",
     "system",
     "trace",
 ]
@@ -55,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

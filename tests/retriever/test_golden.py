@@ -116,7 +116,7 @@ def test_features_and_logits(name: str) -> None:
     videos, texts = retriever.encode_videos(g.frames), retriever.encode_texts(g.ids)
     torch.testing.assert_close(videos, normalize(g.tensors["video_feat"], dim=-1), **FEATURES)
     torch.testing.assert_close(texts, normalize(g.tensors["text_feat"], dim=-1), **FEATURES)
-    logits = retriever.similarity(texts, videos)
+    logits = retriever.logits(texts, videos)
     torch.testing.assert_close(logits, g.tensors["sim_logits"], **LOGITS)
     truth = torch.tensor(g.facts["fp64"]["sim_logits"])
     torch.testing.assert_close(logits, truth, **LOGITS)
@@ -127,7 +127,7 @@ def test_loss_and_gradients(name: str) -> None:
     g, retriever = golden(name), built(name)
     retriever.zero_grad()
     texts, videos = retriever.encode_texts(g.ids), retriever.encode_videos(g.frames)
-    logits = retriever.similarity(texts, videos)
+    logits = retriever.logits(texts, videos)
     labels = torch.arange(g.num_videos)
     loss = (cross_entropy(logits, labels) + cross_entropy(logits.T, labels)) / 2
     assert loss.item() == pytest.approx(g.facts["loss"], abs=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -88,14 +87,14 @@ def test_features(name: str) -> None:
 def test_similarity(name: str) -> None:
     g, retriever = golden(name), built(name)
     videos = retriever.encode_videos(g.frames, mask(name))
-    logits = retriever.similarity(retriever.encode_texts(g.ids), videos)
+    logits = retriever.logits(retriever.encode_texts(g.ids), videos)
     torch.testing.assert_close(logits, g.tensors["sim_logits"], **LOGITS)
 
 
 @torch.no_grad()
 def test_plevu_divides_by_its_temperature() -> None:
     g, retriever = golden("plevu"), built("plevu")
-    logits = retriever.similarity(retriever.encode_texts(g.ids), retriever.encode_videos(g.frames))
+    logits = retriever.logits(retriever.encode_texts(g.ids), retriever.encode_videos(g.frames))
     torch.testing.assert_close(logits.mT, g.tensors["logits_v2t"], **LOGITS)
 
 
@@ -143,7 +142,7 @@ def test_blocks_and_other_features_of_dgl() -> None:
         tokens = layer(tokens)
         if f"visual_block{block}.global.first" in g:
             torch.testing.assert_close(
-                tokens.video_VGD[0], g[f"visual_block{block}.global.first"], **BLOCKS
+                tokens.beside.video_VGD[0], g[f"visual_block{block}.global.first"], **BLOCKS
             )
         if f"visual_block{block}.frames.first" in g:
             frames = g[f"visual_block{block}.frames.first"]  # class token, 4 prompts, patches
@@ -151,7 +150,7 @@ def test_blocks_and_other_features_of_dgl() -> None:
             torch.testing.assert_close(tokens.x_CND[[0, 11]], theirs, **BLOCKS)
     video = vision.project(tokens).mean(dim=1)
     torch.testing.assert_close(video, g["video_feat.average_global_prompt"], **FEATURES)
-    frames = vision.project(replace(tokens, video_VGD=None)).mean(dim=1)
+    frames = vision.project(tokens.with_video(None)).mean(dim=1)
     torch.testing.assert_close(frames, g["video_feat.average_frame_cls_token"], **FEATURES)
 
 
@@ -207,7 +206,7 @@ def _loss(name: str) -> tuple[Tensor, float]:
     if name == "vop_8_0":  # the reference's own probe
         logits = texts @ pooled(name).mT * retriever.backbone.logit_scale.exp()
     else:
-        logits = retriever.similarity(texts, retriever.encode_videos(g.frames, mask(name)))
+        logits = retriever.logits(texts, retriever.encode_videos(g.frames, mask(name)))
     if name == "plevu":
         return cross_entropy(logits.mT, labels), g.facts["loss_official_video_to_text"]
     loss = (cross_entropy(logits, labels) + cross_entropy(logits.mT, labels)) / 2

@@ -40,10 +40,11 @@ def data() -> None:
 
 @app.command()
 def scenes(
-    videos: Annotated[int, typer.Option(min=1, help="How many videos.")],
     out: Annotated[
         Path, typer.Option(help="Folder for videos and captions.jsonl.", readable=False)
     ],
+    count: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
+    former_count: Annotated[int | None, typer.Option("--videos", min=1, hidden=True)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same videos.")] = 0,
     part: Annotated[PartName, typer.Option(help="One frame tells, order tells.")] = PartName.both,
     split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,
@@ -60,11 +61,12 @@ def scenes(
 
     from tempme.scenes.recording import CAPTIONS, write
 
+    count = former_count or count  # --videos is a folder in every other verb
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing", total=videos)
+        task = bar.add_task("drawing", total=count)
         pairs = write(
-            videos,
+            count,
             out,
             seed=seed,
             part=part.value,

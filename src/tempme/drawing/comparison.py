@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.errors import BadSetting, UnknownName
+from tempme.retriever.checkpoint import build
 from tempme.retriever.names import is_saved
 from tempme.retriever.retriever import Retriever
 from tempme.systems.system import System
@@ -47,7 +48,8 @@ class Model:
         backbone, _, tag = self.source.rpartition(":")
         weights = tag if backbone in BACKBONES else self.source
         return Side(
-            Retriever.build(made, weights, seed=0), f"not trained, on the weights of {self.source}"
+            Retriever(build(made, weights, seed=0)).eval(),
+            f"not trained, on the weights of {self.source}",
         )
 
 

@@ -19,6 +19,7 @@ from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.videos import Videos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
+from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
@@ -44,7 +45,7 @@ def run(
     made = experiment.system.system()
     weights = experiment.system.weights
     tokenizer = None if weights else vocabulary(made.max_words)
-    retriever = Retriever.build(made, weights, tokenizer=tokenizer, seed=seed)
+    retriever = Retriever(build(made, weights, tokenizer=tokenizer, seed=seed)).eval()
     note(experiment, seed, folder)
     begun_in = environment()  # the tree may be another one when the run ends
     started = time.perf_counter()

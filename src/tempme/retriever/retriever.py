@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
 from tempme.retriever.fingerprint import fingerprint, legacy_fingerprint
+from tempme.retriever.inputs import Videos, check_pixels, check_transformed, frames_of
 from tempme.retriever.names import DEFAULT_MODEL
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
@@ -63,6 +66,8 @@ class Retriever(nn.Module):
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
         )
+        if weights is not None:
+            _say_untrained(system.name, parts.origin)
         return cls(parts).eval()
 
     @classmethod
@@ -122,20 +127,23 @@ class Retriever(nn.Module):
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
-        if np.ndim(pixels) < 3 or np.shape(pixels)[-1] != 3:
-            raise BadSetting(f"pixels are {tuple(np.shape(pixels))}; they are (..., H, W, 3)")
-        x = torch.as_tensor(pixels, device=self.device).movedim(-1, -3).float() / 255
+        x = torch.as_tensor(check_pixels(pixels), device=self.device).movedim(-1, -3).float() / 255
         config = self.backbone.config
         mean, std = (
             torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std)
         )
         return (x - mean) / std
 
-    def encode_videos(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(V, F, 3, H, W) from `transform` -> (V, D) unit features.
+    def encode_videos(self, videos: Videos, mask: Tensor | None = None) -> Tensor:
+        """Videos -> (V, D) unit features.
 
-        `mask` (V, F) leaves frames out of the final mean; they are still seen by the encoder.
+        videos: (V, F, 3, H, W) from `transform`, uint8 pixels (V, F, H, W, 3), or a list of paths
+        and of uint8 arrays (F, H, W, 3). `mask` (V, F) leaves frames out of the final mean; they
+        are still seen by the encoder. BadVideo names a file that cannot be read.
         """
+        given = frames_of(videos, frames=self.num_frames, size=self.image_size)
+        is_transformed = isinstance(given, Tensor) and given.is_floating_point()
+        frames = torch.as_tensor(given) if is_transformed else self.transform(given)
         self.check_videos(frames, mask)
         return self.encode_tokens(self.embed(frames, mask), mask=mask)
 
@@ -161,7 +169,7 @@ class Retriever(nn.Module):
         Equal to encoding every window alone, but blocks before the first join, which see one
         frame at a time, run once per distinct frame.
         """
-        self._check(frames, dims=4)
+        check_transformed(frames, ("N",), size=self.image_size)
         check_frames(self.system, windows.shape[1])
         vision, index = self.backbone.vision, windows.to(self.device)
         alone = vision.frame_layers
@@ -182,6 +190,10 @@ class Retriever(nn.Module):
         """
         if isinstance(texts, str):
             raise BadSetting("encode_texts takes a list of texts; put the one text into a list")
+        if not isinstance(texts, Tensor | Sequence):
+            raise BadSetting(
+                f"encode_texts takes a list of texts, or ids (T, W), not {type(texts).__name__}"
+            )
         ids = texts if isinstance(texts, Tensor) else self._ids(texts)
         if not len(ids):
             return torch.empty(0, self.feature_size, device=self.device)
@@ -202,10 +214,13 @@ class Retriever(nn.Module):
         return "; ".join(notes)
 
     def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
-        """Unit features (T, D) and (V, D) -> logits (T, V): cosines times the temperature."""
+        """Unit features (T, D) and (V, D) -> cosines (T, V), from -1 to 1."""
         with torch.autocast(self.device.type, enabled=False):  # half a product cannot rank
-            cosines = torch.einsum("td,vd->tv", texts.float(), videos.float())
-            return self.backbone.logit_scale.float().exp() * cosines
+            return torch.einsum("td,vd->tv", texts.float(), videos.float())
+
+    def logits(self, texts: Tensor, videos: Tensor) -> Tensor:
+        """Unit features (T, D) and (V, D) -> (T, V): `similarity` times the learnt temperature."""
+        return self.backbone.logit_scale.float().exp() * self.similarity(texts, videos)
 
     def for_inference(self, precision: str = "auto") -> Retriever:
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
@@ -253,7 +268,7 @@ class Retriever(nn.Module):
 
     def check_videos(self, frames: Tensor, mask: Tensor | None = None) -> None:
         """Raise BadSetting unless this system takes the frames (V, F, 3, H, W) and mask (V, F)."""
-        self._check(frames, dims=5)
+        check_transformed(frames, ("V", "F"), size=self.image_size)
         check_frames(self.system, frames.shape[1])
         if mask is not None and mask.shape != frames.shape[:2]:
             raise BadSetting(
@@ -274,16 +289,17 @@ class Retriever(nn.Module):
         ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
         return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
 
-    def _check(self, frames: Tensor, dims: int) -> None:
-        size = self.image_size
-        if frames.ndim != dims or tuple(frames.shape[-3:]) != (3, size, size):
-            wanted = ("V, F" if dims == 5 else "N") + f", 3, {size}, {size}"
-            raise BadSetting(
-                f"frames are {tuple(frames.shape)}; this model takes ({wanted}) from "
-                f"retriever.transform, whose input has the channels last"
-            )
-
 
 def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
     """`Retriever.load`: a retriever from whatever a person has."""
     return Retriever.load(source, system_name=system_name)
+
+
+@cache
+def _say_untrained(system: str, origin: str) -> None:
+    """Said once: its features may be worse than those of the backbone alone."""
+    logging.getLogger("tempme").warning(
+        "%s on the weights of %s is untrained: train it (`tempme train`), or load one that is",
+        system,
+        origin,
+    )

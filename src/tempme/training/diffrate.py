@@ -30,6 +30,7 @@ from tempme.datasets.clips import ClipBatches
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Split
 from tempme.errors import BadSetting
+from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
 from tempme.scenes.batches import SceneBatches
 from tempme.systems.table import system
@@ -106,7 +107,7 @@ def dense_model(source: str | Path) -> Retriever:
     if all(type(layer) is Block for layer in found.backbone.vision.layers):
         return found
     row = system("lora", backbone=found.system.backbone, frames=found.num_frames)
-    return Retriever.build(row, source, seed=0)
+    return Retriever(build(row, source, seed=0)).eval()
 
 
 def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> Found:

@@ -3,6 +3,7 @@
 from tempme.video.containers.source import TOTAL_SECONDS
 from tempme.video.identify import is_video, read_image
 from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
+from tempme.video.reading import read_video
 from tempme.video.sampling import uniform_indices, windows
 from tempme.video.values import Failure, Frames, Sampling, VideoInfo, VideoWindows, Window
 from tempme.video.workers import decode_many
@@ -23,6 +24,7 @@ __all__ = [
     "load_windows",
     "probe",
     "read_image",
+    "read_video",
     "uniform_indices",
     "windows",
 ]
