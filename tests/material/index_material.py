@@ -72,6 +72,10 @@ class ColourRetriever:
         mixed = torch.randn(self.feature_size, len(COLOURS), generator=generator)
         self._basis = torch.linalg.qr(mixed)[0].T  # (colours, D), orthonormal
 
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        return self.fingerprint, self.legacy_fingerprint
+
     def transform(self, frames: np.ndarray | Tensor) -> Tensor:
         return torch.as_tensor(frames).movedim(-1, -3).float() / 255
 

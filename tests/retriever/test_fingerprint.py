@@ -34,9 +34,8 @@ def named(retriever: tempme.Retriever) -> str:
 def test_the_shipped_model_keeps_its_name() -> None:
     shipped = tempme.load("scenes-tiny")
     assert shipped.fingerprint == SHIPPED
-    assert shipped.legacy_fingerprint == SHIPPED_BEFORE
-    ready = shipped.for_inference()
-    assert (ready.fingerprint, ready.legacy_fingerprint) == (SHIPPED, SHIPPED_BEFORE)
+    assert shipped.fingerprints == (SHIPPED, SHIPPED_BEFORE)
+    assert shipped.for_inference().fingerprints == (SHIPPED, SHIPPED_BEFORE)
 
 
 @torch.no_grad()

@@ -65,5 +65,5 @@ def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 
 def _made(retriever: Encoder, header: Header) -> bool:
     """Whether the model made the index; an index of format 1 has another name for it."""
-    names = (retriever.fingerprint, retriever.legacy_fingerprint if header.format == 1 else "")
-    return header.fingerprint in names
+    names = retriever.fingerprints
+    return header.fingerprint in (names if header.format == 1 else names[:1])

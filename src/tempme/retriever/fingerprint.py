@@ -55,6 +55,11 @@ LEGACY_SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def fingerprints(system: System, backbone: nn.Module, tokenizer: Tokenizer) -> tuple[str, str]:
+    """The fingerprint of a model, and the one it had in an index of format 1."""
+    return fingerprint(system, backbone, tokenizer), legacy_fingerprint(system, backbone)
+
+
 def fingerprint(system: System, backbone: nn.Module, tokenizer: Tokenizer) -> str:
     """`<system>-<16 hexadecimal digits>` of all weights, the vocabulary, and set settings."""
     digest = hashlib.sha256()

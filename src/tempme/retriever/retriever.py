@@ -20,7 +20,7 @@ from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
-from tempme.retriever.fingerprint import fingerprint, legacy_fingerprint
+from tempme.retriever.fingerprint import fingerprints
 from tempme.retriever.inputs import Videos, check_pixels, check_transformed, frames_of
 from tempme.retriever.names import DEFAULT_MODEL
 from tempme.retriever.parts import Parts
@@ -42,8 +42,7 @@ class Retriever(nn.Module):
         super().__init__()
         self.system, self.backbone, self.tokenizer = parts.system, parts.backbone, parts.tokenizer
         self.origin, self.base = parts.origin, parts.base
-        self.precision = "fp32"
-        self.is_folded = False
+        self.precision, self.is_folded = "fp32", False
         self._fingerprints = fingerprints
 
     @classmethod
@@ -112,17 +111,13 @@ class Retriever(nn.Module):
     @property
     def fingerprint(self) -> str:
         """A name of system and weights: equal features only under equal fingerprints."""
-        return self._both_fingerprints()[0]
+        return self.fingerprints[0]
 
     @property
-    def legacy_fingerprint(self) -> str:
-        """The name that an index of an earlier version has for this model; empty for none."""
-        return self._both_fingerprints()[1]
-
-    def _both_fingerprints(self) -> tuple[str, str]:
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one that an index of format 1 has for it; empty for none."""
         if self._fingerprints is None:
-            own = fingerprint(self.system, self.backbone, self.tokenizer)
-            self._fingerprints = own, legacy_fingerprint(self.system, self.backbone)
+            self._fingerprints = fingerprints(self.system, self.backbone, self.tokenizer)
         return self._fingerprints
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
@@ -226,7 +221,7 @@ class Retriever(nn.Module):
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
-        made = Retriever(parts, fingerprints=self._both_fingerprints())
+        made = Retriever(parts, fingerprints=self.fingerprints)
         fold(made.backbone)
         made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
         made.precision, made.is_folded = chosen, True

@@ -42,8 +42,8 @@ class Encoder(Protocol):
         ...
 
     @property
-    def legacy_fingerprint(self) -> str:
-        """The name that an index of an earlier version has for this model; empty for none."""
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one that an index of format 1 has for it; empty for none."""
         ...
 
     @property
