@@ -72,10 +72,10 @@ def _judge_end(code: int, err: str, of_worker: bool, counts: Counter[str]) -> No
     lines = [line for line in err.splitlines() if line and "videos/s" not in line]
     if of_worker and code != 0:
         counts["runs_lost_with_a_worker"] += 1
-        print("lost with a worker:", code, lines)
+        print("lost with a worker:", code, lines, flush=True)
     if "Traceback" in err or (code > 0 and len(lines) != 1):
         counts["ends_in_more_than_one_line"] += 1
-        print("end:", code, lines)
+        print("end:", code, lines, flush=True)
 
 
 def _look(index: Path, counts: Counter[str]) -> None:
@@ -85,7 +85,7 @@ def _look(index: Path, counts: Counter[str]) -> None:
         return
     if Index.open(index).check():
         counts["damaged_by_a_kill"] += 1
-        print("damaged:", Index.open(index).check())
+        print("damaged:", Index.open(index).check(), flush=True)
 
 
 def _is_undisturbed(clips: Path, index: Path, folder: Path) -> bool:
