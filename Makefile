@@ -38,6 +38,7 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/fit.py
 
 soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py

@@ -152,7 +152,9 @@ def test_failures_are_remembered_and_tried_again_on_demand(
             opened.append(path)
             yield path
 
-    monkeypatch.setattr(build, "decode_many", lambda p, **how: decode_many(noted(p), **how))
+    monkeypatch.setattr(
+        build, "decode_many", lambda p, *how, **more: decode_many(noted(p), *how, **more)
+    )
     again = index.add(films)
     assert [video.reason for video in again.failures] == [
         video.reason for video in index.videos() if video.status == "failed"

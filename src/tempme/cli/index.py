@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempme.cli.answers import model_line
-from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
+from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, WorkerMemory
 from tempme.cli.output import counted, print_json, print_line, say, shown_path
 from tempme.errors import Stopped
 
@@ -36,7 +36,11 @@ def index(
     every_seconds: Annotated[float | None, typer.Option(help="From frame to frame (1).")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
     sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
     total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
     as_json: AsJson = False,
@@ -47,7 +51,12 @@ def index(
     """
     from tempme.cli.progress import ProgressBar
 
-    cutting = {"every_seconds": every_seconds, "overlap": overlap, "sampling": sampling}
+    cutting = {
+        "every_seconds": every_seconds,
+        "overlap": overlap,
+        "sampling": sampling,
+        "fit": fit,
+    }
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
     try:
         with ProgressBar() as bar:
@@ -58,6 +67,7 @@ def index(
                 workers=workers,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
+                worker_memory_mb=worker_memory_mb,
                 on_progress=bar.show,
             )
     except KeyboardInterrupt:
@@ -79,7 +89,8 @@ def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
     for video in report.failures[:FAILURES_SHOWN]:
-        say(f"failed: {shown_path(video.path)}: {video.reason}")
+        again = "; the next run tries it again" if video.may_pass else ""
+        say(f"failed: {shown_path(video.path)}: {video.reason}{again}")
     if len(report.failures) > FAILURES_SHOWN:
         say(f"... and {len(report.failures) - FAILURES_SHOWN} more, see `tempme status --failed`")
     for item in report.unreadable:

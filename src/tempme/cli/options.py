@@ -27,4 +27,7 @@ Under = Annotated[
     Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
 ]
 Backbone = Annotated[str, typer.Option(help="A published CLIP, or scenes-tiny.")]
+WorkerMemory = Annotated[
+    float, typer.Option(min=256, help="Megabytes that each of these processes may hold.")
+]
 Frames = Annotated[int, typer.Option(min=1, help="Frames of a video.")]

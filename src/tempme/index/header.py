@@ -7,12 +7,13 @@ import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
 from tempme.settings import typed
 from tempme.untrusted import MEBIBYTE, read_json
+from tempme.video.values import Fit, Reading, Sampling
 
 # 2: rows and moments have checksums. An index of format 1 is read, and becomes one of 2 by the
 # next run that writes to it.
@@ -20,26 +21,33 @@ FORMAT = 2
 NAME = "index.json"
 # Far beyond any model; a damaged number must not ask for all the memory there is.
 MOST_FRAMES, MOST_FEATURES = 4096, 16384
-Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping."""
+    """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping.
+
+    `fit` is what becomes of frames that are no squares. An index that says nothing of it was made
+    when their centre was all there was.
+    """
 
     every_seconds: float = 1.0
     overlap: float = 0.5
     sampling: Sampling = "auto"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        if not self.every_seconds > 0:
-            raise BadSetting(f"every_seconds is {self.every_seconds}; it has to be above 0")
-        if not 0 <= self.overlap < 1:
-            raise BadSetting(f"overlap is {self.overlap}; it is a share from 0 to below 1")
-        if self.sampling not in get_args(Sampling):
-            raise BadSetting(
-                f"sampling is {self.sampling!r}; known: {', '.join(get_args(Sampling))}"
-            )
+        self.reading()
+
+    def reading(self, **others: Any) -> Reading:
+        """How a video is read to be cut so; `others` are the settings that an index leaves open."""
+        return Reading(
+            every_seconds=self.every_seconds,
+            overlap=self.overlap,
+            sampling=self.sampling,
+            fit=self.fit,
+            **others,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
 from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
-from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -38,6 +38,8 @@ from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
 from tempme.index.upkeep import Repair, in_order, repaired
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
 if TYPE_CHECKING:
     from tempme.index.building.build import Order
@@ -81,11 +83,14 @@ class Index:
         every_seconds: float = 1.0,
         overlap: float = 0.5,
         sampling: Sampling = "auto",
+        fit: Fit = "squash",
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
-        it the model is saved into the index, which then needs nothing else.
+        it the model is saved into the index, which then needs nothing else. `fit` is what becomes
+        of frames that are no squares: `squash` finds what is at their edges, too, `crop` is what
+        models were trained with and looks at the centre alone.
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
@@ -100,7 +105,7 @@ class Index:
                 fingerprint=retriever.fingerprint,
                 frames=retriever.num_frames,
                 features=retriever.feature_size,
-                cutting=Cutting(every_seconds, overlap, sampling),
+                cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
         return cls(folder, header, retriever=retriever)
@@ -121,7 +126,8 @@ class Index:
         retry_failed: bool = False,
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
@@ -129,6 +135,8 @@ class Index:
         prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
         again. workers: processes that decode. timeout_seconds: for the next frame of a video.
         total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
+        no limit. On Windows there is none.
         """
         from tempme.index.building.build import Build, Order
 
@@ -142,6 +150,7 @@ class Index:
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
         with in_order(self.path, self._store, self._fingerprint):
             build = Build(
@@ -229,21 +238,14 @@ class Index:
     def _features_of(self, file: Path) -> NDArray[np.float32]:
         from tempme.video import Failure, is_video, load_windows, read_image
 
-        model, cutting = self.retriever, self.header.cutting
+        model = self.retriever
         if is_video(file):
-            video = load_windows(
-                file,
-                frames=model.num_frames,
-                every_seconds=cutting.every_seconds,
-                overlap=cutting.overlap,
-                size=model.image_size,
-                sampling=cutting.sampling,
-                max_windows=QUERY_WINDOWS,
-            )
+            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
+            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
             return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size)
+        picture = read_image(file, model.image_size, fit=self.header.cutting.fit)
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-Status = Literal["ok", "failed", "damaged"]
+Status = Literal["ok", "failed", "interrupted", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class Video:
     """One file that the index knows, whether it could be read or not.
 
     `digest` names the content: two paths with equal content share one digest and one embedding.
-    `reason` says why a failed video failed; for an ok video it is a note ("truncated after 3.2 s").
+    `status` "failed": the file cannot be read; "interrupted": reading it failed by no fault of the
+    file (the system killed the process), so the next run tries again. `reason` says why; for an ok
+    video it is a note ("truncated after 3.2 s").
     A row is "damaged" where the index has lost it or its moments: it is read as one, never written.
     `checksum` is that of its moments; empty where an older version wrote the row.
     """
@@ -35,6 +37,16 @@ class Video:
     status: Status = "ok"
     reason: str = ""
     checksum: str = ""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another look may give more: nothing was wrong with the content, or none was read.
+
+        Without a digest the file could not even be opened: a right, a disk, a network.
+        """
+        return self.status in ("interrupted", "damaged") or (
+            self.status == "failed" and not self.digest
+        )
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from typing import Any
 from tempme.index.header import Header
 from tempme.index.moments import Video
 
+UNREAD = ("failed", "interrupted")
+
 
 @dataclass(frozen=True)
 class Status:
-    """What an index holds.
+    """What an index holds. `failed` are the rows of videos that could not be read.
 
-    `failed` are the rows of videos that could not be read, `damaged` those that the index has lost
-    or whose moments it has lost; the next run over their files embeds them again.
+    Those of them whose status is "interrupted" are tried again by the next run, as are `damaged`
+    ones: rows that the index has lost, or whose moments it has lost.
     """
 
     path: Path
@@ -48,13 +50,13 @@ class Status:
             frames=header.frames,
             every_seconds=header.cutting.every_seconds,
             num_videos=len(good),
-            num_failed=sum(video.status == "failed" for video in videos),
+            num_failed=sum(video.status in UNREAD for video in videos),
             num_damaged=sum(video.status == "damaged" for video in videos),
             num_moments=sum(moments.values()),
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status == "failed"),
+            failed=tuple(video for video in videos if video.status in UNREAD),
             damaged=tuple(video for video in videos if video.status == "damaged"),
             notes=tuple(video for video in good if video.reason),
         )

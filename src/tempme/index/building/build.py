@@ -26,6 +26,7 @@ from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.store import Store
+from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature ({}) for it"
@@ -44,6 +45,7 @@ class Order:
     workers: int | None = None
     timeout_seconds: float = 120.0
     total_seconds: float = TOTAL_SECONDS
+    worker_memory_mb: float | None = WORKER_MEMORY_MB
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Build:
             while (answer := self._wait_for(answers)) is not None:
                 path, result = answer
                 if isinstance(result, Failure):
-                    self._fail(path, result.reason)
+                    self._fail(path, result.reason, is_transient=result.is_transient)
                 else:
                     self._take(path, result)
                 self._write_in_time()
@@ -128,16 +130,17 @@ class Build:
         self._tell()
 
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
-        yield from decode_many(
-            paths,
+        reading = self.cutting.reading(
             frames=self.retriever.num_frames,
-            every_seconds=self.cutting.every_seconds,
-            overlap=self.cutting.overlap,
             size=self.retriever.image_size,
-            sampling=self.cutting.sampling,
             timeout_seconds=self.order.timeout_seconds,
             total_seconds=self.order.total_seconds,
+        )
+        yield from decode_many(
+            paths,
+            reading,
             workers=self.order.workers,
+            worker_memory_mb=self.order.worker_memory_mb,
         )
 
     def _to_decode(self) -> Iterator[Path]:
@@ -192,9 +195,10 @@ class Build:
         self.writer.add_moments(moments)
         self._settle_all(item, _ok_row(item, last, moments))
 
-    def _fail(self, path: Path, reason: str) -> None:
+    def _fail(self, path: Path, reason: str, *, is_transient: bool = False) -> None:
         item = self._in_flight[path]
-        self._settle_all(item, failed_row(item.file, item.digest, reason))
+        row = failed_row(item.file, item.digest, reason, is_transient=is_transient)
+        self._settle_all(item, row)
 
     def _settle_all(self, item: Identified, row: Video) -> None:
         """The file that was looked at, and those found meanwhile to have the same content."""
@@ -211,10 +215,8 @@ class Build:
 
     def _settle(self, file: File, row: Video) -> None:
         before = self.ledger.row(file.path)
-        if before is None or before.status == "damaged" or before.digest != row.digest:
-            kind = "indexed"
-        else:
-            kind = "unchanged"
+        was_so = before is not None and (before.digest, before.status) == (row.digest, row.status)
+        kind = "unchanged" if was_so else "indexed"
         old = self.ledger.left_behind(row.digest, file.path) if kind == "indexed" else None
         self.ledger.enter(row)
         self.writer.add(row)
@@ -225,9 +227,9 @@ class Build:
         self._count(row, kind if old is None else "renamed")
 
     def _count(self, video: Video, kind: str) -> None:
-        if video.status == "failed":
+        if video.status != "ok":
             self.failures.append(video)
-        self.counts["failed" if video.status == "failed" else kind] += 1
+        self.counts[kind if video.status == "ok" else "failed"] += 1
 
     def _prune(self) -> None:
         roots = [Path(os.path.realpath(path)) for path in self.order.paths]

@@ -33,7 +33,11 @@ class Ledger:
         unchanged, pending = [], []
         for file in files:
             known = self._by_path.get(file.path)
-            if known is None or _is_open(known, retry_failed) or not _is_as_known(file, known):
+            if (
+                known is None
+                or _is_tried_again(known, retry_failed)
+                or not _is_as_known(file, known)
+            ):
                 pending.append(file)
             else:
                 unchanged.append(known)
@@ -61,7 +65,7 @@ class Ledger:
     def content(self, digest: str, *, retry_failed: bool) -> Video | None:
         """A row with this content, if looking at the content again would tell nothing new."""
         known = self._contents.get(digest)
-        if known is not None and retry_failed and known.status == "failed":
+        if known is None or _is_tried_again(known, retry_failed):
             return None
         return known
 
@@ -84,21 +88,20 @@ def row_for(file: File, content: Video) -> Video:
     return replace(content, path=file.path, size_bytes=file.size_bytes, mtime_ns=file.mtime_ns)
 
 
-def failed_row(file: File, digest: str, reason: str) -> Video:
-    """The row of a file that gave no frames."""
+def failed_row(file: File, digest: str, reason: str, *, is_transient: bool = False) -> Video:
+    """The row of a file that gave no frames; `is_transient` if the file is not to blame."""
     return Video(
         path=file.path,
         digest=digest,
         size_bytes=file.size_bytes,
         mtime_ns=file.mtime_ns,
-        status="failed",
+        status="interrupted" if is_transient else "failed",
         reason=reason,
     )
 
 
-def _is_open(known: Video, retry_failed: bool) -> bool:
-    """Whether a look at the same file may tell something new."""
-    return known.status == "damaged" or (retry_failed and known.status == "failed")
+def _is_tried_again(known: Video, retry_failed: bool) -> bool:
+    return known.may_pass or (retry_failed and known.status == "failed")
 
 
 def _is_as_known(file: File, known: Video) -> bool:

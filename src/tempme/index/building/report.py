@@ -82,7 +82,9 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON; failures first, figures last."""
         return {
-            "failures": [{"path": str(v.path), "reason": v.reason} for v in self.failures],
+            "failures": [
+                {"path": str(v.path), "reason": v.reason, "status": v.status} for v in self.failures
+            ],
             "unreadable": [{"path": str(u.path), "reason": u.reason} for u in self.unreadable],
             "videos": asdict(self.videos),
             "moments": self.moments,
