@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tempme.atomic import replacing
 from tempme.backbones import bytepair
 from tempme.errors import BadSetting, BadWeights
+from tempme.untrusted import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,10 +53,10 @@ class Tokenizer:
     def load(cls, path: Path) -> Tokenizer:
         """The tokenizer that `save` wrote."""
         try:
-            stored = json.loads(path.read_text("utf-8"))
+            stored = read_json(path, follow=True)
             kept = stored["kept"]
             return cls(int(stored["context"]), None if kept is None else tuple(map(int, kept)))
-        except (OSError, ValueError, KeyError, TypeError) as reason:
+        except (OSError, ValueError, LookupError, TypeError) as reason:
             raise BadWeights(f"{path} is no tokenizer of this program: {reason}") from reason
 
     def save(self, path: Path) -> None:

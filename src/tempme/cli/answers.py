@@ -27,14 +27,33 @@ def answer(
         say(f"warning: {note}")
     if as_json:
         found = [hit.as_dict() for hit in hits]
-        print_json({**asked, "index": str(index.path), "notes": list(notes), "hits": found})
+        left_out = len(index.left_out())
+        print_json(
+            {
+                **asked,
+                "index": str(index.path),
+                "notes": list(notes),
+                "hits": found,
+                "left_out": left_out,
+            }
+        )
     elif hits:
         rows = [row for hit in hits for row in _rows(hit)]
         print_table(("score", "from", "to", "path"), rows, right=(1, 2))
     if index.num_moments():
         say(model_line(index))
-    if len(hits) < k:
+    if left_out := len(index.left_out()):
+        say(damage_line(index.path, left_out))
+    elif len(hits) < k:
         say(_shortfall(index, len(hits)))
+
+
+def damage_line(folder: Path, number: int) -> str:
+    """How many videos an index has lost, and what mends it."""
+    return (
+        f"warning: {counted(number, 'video')} left out, damaged or lost in the index; "
+        f"`tempme check --index {folder} --repair` embeds them again"
+    )
 
 
 def model_line(index: Index) -> str:

@@ -6,13 +6,17 @@ deceive: nothing of it reaches a terminal but through `visible`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+from tempme.errors import TempmeError
 
 SHOWN = 10
 # Letters and marks by their class that show nothing: fillers, joiners, selectors of variants.
@@ -74,7 +78,10 @@ def print_line(text: str = "") -> None:
 
 def say(text: str) -> None:
     """One line for the person at the terminal: stderr, so that it never mixes with an answer."""
-    print(visible(text), file=sys.stderr)
+    try:
+        print(_as_utf8(visible(text)).decode(), file=sys.stderr, flush=True)
+    except OSError:  # a full disk, a terminal that is gone: no reason to lose the answer
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def say_some(kind: str, items: Sequence[Told], *, rest: str) -> None:
@@ -140,8 +147,53 @@ def _escaped(line: str) -> str:
     return "".join(char if _is_seen(char) else json.dumps(char)[1:-1] for char in line)
 
 
+def as_words(text: str) -> str:
+    """What was typed, whatever locale Python read its bytes in."""
+    return _as_utf8(text).decode("utf-8")
+
+
+class NotWritten(TempmeError):
+    """An answer that did not get out."""
+
+
+def flush() -> None:
+    """Write what stdout still holds; NotWritten where that fails, BrokenPipeError for a reader."""
+    with _told():
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def give_up_stdout() -> None:
+    """Let what stdout still holds go nowhere, so that nothing fails again at the exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _write(text: str) -> None:
     # Bytes: a terminal in the C locale, or a name that is not UTF-8, must not end an answer.
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + os.linesep.encode())
-    sys.stdout.buffer.flush()
+    with _told():
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(_as_utf8(text) + os.linesep.encode())
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NotWritten(
+            f"cannot write the answer to stdout: {reason}; send it elsewhere"
+        ) from error
+
+
+def _as_utf8(text: str) -> bytes:
+    """UTF-8, whatever locale Python read the bytes of a name in; other bytes as escapes."""
+    with suppress(UnicodeEncodeError):  # a surrogate that stands for no byte
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "backslashreplace")

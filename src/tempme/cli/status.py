@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tempme.cli.answers import say_missing
+from tempme.cli.answers import damage_line, say_missing
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import (
     counted,
     print_json,
     print_line,
     print_table,
+    say,
     say_some,
     shown_path,
     shown_time,
@@ -50,6 +51,8 @@ def status(
 def _summary(found: Status) -> None:
     from rich.filesize import decimal
 
+    if found.num_damaged:
+        say(damage_line(found.path, found.num_damaged))
     more = {
         "failed (see --failed)": found.num_failed,
         "with a note (see --notes)": found.num_notes,

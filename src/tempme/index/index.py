@@ -14,7 +14,7 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
-from tempme.index.folder import check_present, make_folder
+from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
@@ -36,7 +36,9 @@ from tempme.index.search import (
     search_approximately,
 )
 from tempme.index.status import Status
+from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
+from tempme.index.upkeep import Repair, in_order, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
@@ -64,6 +66,7 @@ class Index:
         """The index at `path`; with `retriever` given, it is used if it made the index."""
         folder = Path(path).expanduser()
         index = cls(folder, read_header(folder))
+        check_plain(folder)
         if retriever is not None:
             index._retriever = checked(retriever, index.header, folder)
         return index
@@ -94,6 +97,7 @@ class Index:
         with writing(folder):
             if (folder / NAME).exists():  # another run was quicker
                 return cls.open(folder, retriever=retriever)
+            remove_leftovers(folder)
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
@@ -152,7 +156,7 @@ class Index:
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
         )
-        with writing(self.path):
+        with in_order(self.path, self._store, self._fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -162,6 +166,15 @@ class Index:
                 on_progress=on_progress,
             )
             return build.run()
+
+    def check(self) -> Damage:
+        """What of the index is damaged, after a look at every row and every moment of it."""
+        return self._store.check()
+
+    def repair(self, *, workers: int | None = None) -> Repair:
+        """Take out what `check` finds, and embed it again where its file is there."""
+        again = partial(self.add, workers=workers)
+        return repaired(self.path, self._store, self._fingerprint, again)
 
     def search(
         self,
@@ -199,6 +212,10 @@ class Index:
         folder = folder_to_search(under, self.videos)
         request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         return self._answer(self._features_of(Path(file).expanduser()), request)
+
+    def left_out(self) -> tuple[Path, ...]:
+        """The files whose moments are damaged or lost, so that no search finds them."""
+        return () if self._store.is_large() else self._whole_scan().gallery.left_out
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
@@ -259,6 +276,9 @@ class Index:
         return encode_windows(
             model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
         )
+
+    def _fingerprint(self) -> str:
+        return self.retriever.fingerprint
 
     def _load(self) -> Encoder:
         source = self.header.source

@@ -12,13 +12,16 @@ from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
 
+UNREAD = ("failed", "interrupted")
+
 
 @dataclass(frozen=True)
 class Status:
     """What an index holds. `failed` are the rows of videos that could not be read.
 
     `notes` are rows of videos that were read in part, `missing` the known files that are gone.
-    Those of `failed` whose status is "interrupted" are tried again by the next run.
+    Those of `failed` whose status is "interrupted" are tried again by the next run, as are
+    `damaged` ones: rows that the index has lost, or whose moments it has lost.
     """
 
     path: Path
@@ -28,11 +31,13 @@ class Status:
     every_seconds: float
     num_videos: int
     num_failed: int
+    num_damaged: int
     num_moments: int
     duration_seconds: float
     size_bytes: int
     codecs: dict[str, int]
     failed: tuple[Video, ...]
+    damaged: tuple[Video, ...]
     notes: tuple[Video, ...]
     num_notes: int
     num_missing: int
@@ -52,12 +57,14 @@ class Status:
             frames=header.frames,
             every_seconds=header.cutting.every_seconds,
             num_videos=len(good),
-            num_failed=len(videos) - len(good),
+            num_failed=sum(video.status in UNREAD for video in videos),
+            num_damaged=sum(video.status == "damaged" for video in videos),
             num_moments=sum(moments.values()),
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status != "ok"),
+            failed=tuple(video for video in videos if video.status in UNREAD),
+            damaged=tuple(video for video in videos if video.status == "damaged"),
             notes=notes,
             num_notes=len(notes),
             num_missing=len(missing),
@@ -67,7 +74,7 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
         plain = {**vars(self), "path": str(self.path)}
-        for name in ("failed", "notes"):
+        for name in ("failed", "damaged", "notes"):
             plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
         plain["missing"] = [str(path) for path in self.missing]
         return plain

@@ -209,8 +209,8 @@ class Build:
             self.settling.fail(item, NO_FEATURE.format(problem))
             return
         spans = np.concatenate(pieces.spans)
-        row = _ok_row(item, last, num_moments=len(spans))
-        self.settling.finish(item, row, Moments(item.digest, spans, features))
+        moments = Moments(item.digest, spans, features)
+        self.settling.finish(item, _ok_row(item, last, moments), moments)
 
     def _take_pictures(self, pictures: Sequence[Picture]) -> None:
         begin = time.monotonic()
@@ -224,7 +224,7 @@ class Build:
                 self.settling.fail(item, NO_FEATURE.format(problem))
                 continue
             moments = Moments(item.digest, np.zeros((1, 2)), stored)
-            self.settling.finish(item, picture_row(picture), moments)
+            self.settling.finish(item, picture_row(picture, moments), moments)
 
     def _tell(self, path: Path | None = None) -> None:
         if self.on_progress is not None:
@@ -263,7 +263,7 @@ class Build:
         )
 
 
-def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
+def _ok_row(item: Identified, last: VideoWindows, moments: Moments) -> Video:
     return Video(
         path=item.file.path,
         digest=item.digest,
@@ -273,6 +273,7 @@ def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
         codec=last.info.codec,
         width=last.info.width,
         height=last.info.height,
-        num_moments=num_moments,
+        num_moments=len(moments.spans),
         reason=last.note,
+        checksum=moments.checksum,
     )

@@ -46,7 +46,8 @@ class Ledger:
         self._by_path[video.path] = video
         if video.digest:
             self._by_digest.setdefault(video.digest, set()).add(video.path)
-            self._contents[video.digest] = video
+            if video.status != "damaged":
+                self._contents[video.digest] = video
 
     def drop(self, path: Path) -> None:
         """Forget a row, yet not what its content is: another path may turn out to have it."""

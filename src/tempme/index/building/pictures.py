@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tempme.index.building.ahead import ahead
 from tempme.index.building.digests import Identified
 from tempme.index.building.encode import Encoder, encode_windows
-from tempme.index.moments import Video
+from tempme.index.moments import Moments, Video
 from tempme.video import Failure, read_image
 from tempme.video.values import Fit
 
@@ -59,7 +59,7 @@ def encode_pictures(retriever: Encoder, pictures: Sequence[Picture]) -> NDArray[
     return encode_windows(retriever, pixels, windows=windows)
 
 
-def picture_row(picture: Picture) -> Video:
+def picture_row(picture: Picture, moments: Moments) -> Video:
     """The row of a picture: one moment, from 0 to 0 seconds."""
     file = picture.item.file
     return Video(
@@ -70,7 +70,8 @@ def picture_row(picture: Picture) -> Video:
         codec=picture.codec,
         width=picture.width,
         height=picture.height,
-        num_moments=1,
+        num_moments=len(moments.spans),
+        checksum=moments.checksum,
     )
 
 
