@@ -34,8 +34,8 @@ def film(tmp_path: Path) -> Path:
 def meddling(monkeypatch: pytest.MonkeyPatch, meddle: Meddle) -> None:
     """Let something happen to every file between its decoding and what is made of it."""
 
-    def decoded(paths: Iterable[Path], **how: Any) -> Iterator[Any]:
-        for path, answer in decode_many(paths, **how):
+    def decoded(paths: Iterable[Path], *given: Any, **how: Any) -> Iterator[Any]:
+        for path, answer in decode_many(paths, *given, **how):
             meddle(path)
             yield path, answer
 

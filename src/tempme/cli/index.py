@@ -111,9 +111,9 @@ def index(
 
 
 def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
-    from tempme.index import open_or_create
+    from tempme.index import Index
 
-    return open_or_create(folder, model, **cutting)
+    return Index.open(folder, retriever=model, create=True, **cutting)
 
 
 def _summary(opened: Index, report: Report) -> None:

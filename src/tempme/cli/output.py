@@ -56,6 +56,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    text = _read_as_utf8(text)
     return "".join(char if _is_seen(char) else _written_out(char) for char in text)
 
 
@@ -66,7 +67,7 @@ def print_json(document: Mapping[str, Any]) -> None:
     `os.fsencode` turn back into the very bytes. What cannot be seen is escaped, too: the text is
     the same to whoever parses it, and harmless to whoever looks at it.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = _read_as_utf8(json.dumps(document, indent=2, ensure_ascii=False))
     _write("\n".join(_escaped(line) for line in text.split("\n")))
 
 
@@ -194,6 +195,11 @@ def _told() -> Iterator[None]:
 
 def _as_utf8(text: str) -> bytes:
     """UTF-8, whatever locale Python read the bytes of a name in; other bytes as escapes."""
+    return _read_as_utf8(text).encode("utf-8", "backslashreplace")
+
+
+def _read_as_utf8(text: str) -> str:
+    """The same bytes as Python reads them where the locale is UTF-8."""
     with suppress(UnicodeEncodeError):  # a surrogate that stands for no byte
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-    return text.encode("utf-8", "backslashreplace")
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    return text

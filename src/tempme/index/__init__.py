@@ -1,7 +1,7 @@
 """A folder of videos, found again by what they show."""
 
 from tempme.index.building.report import Counts, Progress, Report
-from tempme.index.index import Index, open_or_create
+from tempme.index.index import Index
 from tempme.index.moments import Hit, Video
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
@@ -19,5 +19,4 @@ __all__ = [
     "Status",
     "Store",
     "Video",
-    "open_or_create",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,16 @@ class Cutting:
             fit=self.fit,
             **others,
         )
+
+    def check_same(self, asked: Mapping[str, Any], folder: Path) -> None:
+        """BadSetting unless the index in `folder`, cut like this, is cut as `asked`."""
+        for name, value in asked.items():
+            known = getattr(self, name)
+            if value != known:
+                raise BadSetting(
+                    f"{name} is {value}, but the index {folder} was made with {known}: leave it "
+                    "out, or make another index"
+                )
 
 
 @dataclass(frozen=True)

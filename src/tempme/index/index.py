@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.errors import BadSetting, BadVideo
-from tempme.index.building.encode import Encoder, encode_query, encode_windows
+from tempme.errors import BadSetting
+from tempme.index.building.encode import Encoder, encode_query
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
+from tempme.index.file_query import file_features
 from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
-    DEFAULT,
+    DEFAULT_MODEL,
     MODEL_FOLDER,
     checked,
     load_default_model,
@@ -42,9 +43,6 @@ from tempme.index.upkeep import Repair, in_order, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
-# A query video is compared by at most this many windows, evenly spread.
-QUERY_WINDOWS = 64
-
 
 class Index:
     """A folder with the moments of videos and the name of the model that made them.
@@ -62,14 +60,41 @@ class Index:
         self._scan: tuple[str, Scan] | None = None
 
     @classmethod
-    def open(cls, path: str | Path, *, retriever: Encoder | None = None) -> Index:
-        """The index at `path`; with `retriever` given, it is used if it made the index."""
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        retriever: Encoder | str | None = None,
+        create: bool = False,
+        **cutting: Any,
+    ) -> Index:
+        """The index at `path`.
+
+        retriever: a model, or what `tempme.load` takes, that has to be the one that made the index;
+        without it the index brings its own. create: make an index where there is none, with the
+        retriever (published CLIP, if none is given), cut into windows as `cutting` says: see
+        `Index.create`. An index that is there has to be cut like that, too.
+        """
         folder = Path(path).expanduser()
+        if create and not (folder / NAME).exists():
+            return cls._created(folder, retriever, cutting)
         index = cls(folder, read_header(folder))
         check_plain(folder)
+        index.header.cutting.check_same(cutting, folder)
         if retriever is not None:
-            index._retriever = checked(retriever, index.header, folder)
+            given = load_model(retriever) if isinstance(retriever, str) else retriever
+            index._retriever = checked(given, index.header, folder)
         return index
+
+    @classmethod
+    def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+        if retriever is None:
+            return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
+        if not isinstance(retriever, str):
+            return cls.create(folder, retriever, **cutting)
+        # What lies on this disk may be moved away: the index keeps a copy of it.
+        source = None if Path(retriever).expanduser().exists() else retriever
+        return cls.create(folder, load_model(retriever), source=source, **cutting)
 
     @classmethod
     def create(
@@ -211,7 +236,9 @@ class Index:
         """The k videos most like a video or picture; see `search` for the rest."""
         folder = folder_to_search(under, self.videos)
         request = Request(k=k, min_score=min_score, moments=moments, under=folder)
-        return self._answer(self._features_of(Path(file).expanduser()), request)
+        return self._answer(
+            file_features(self.retriever, Path(file).expanduser(), self.header.cutting), request
+        )
 
     def left_out(self) -> tuple[Path, ...]:
         """The files whose moments are damaged or lost, so that no search finds them."""
@@ -259,58 +286,9 @@ class Index:
             self._scan = (version, Scan(self._store.gallery()))
         return self._scan[1]
 
-    def _features_of(self, file: Path) -> NDArray[np.float32]:
-        from tempme.video import Failure, is_video, load_windows, read_image
-
-        model = self.retriever
-        if is_video(file):
-            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
-            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
-            if isinstance(video, Failure):
-                raise BadVideo(f"{file}: {video.reason}")
-            return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size, fit=self.header.cutting.fit)
-        if isinstance(picture, Failure):
-            raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
-        # A picture is a video in which nothing moves.
-        return encode_windows(
-            model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
-        )
-
     def _fingerprint(self) -> str:
         return self.retriever.fingerprint
 
     def _load(self) -> Encoder:
         source = self.header.source
         return load_model(str(self.path / source) if source == MODEL_FOLDER else source)
-
-
-def open_or_create(path: str | Path, model: str | None = None, **cutting: Any) -> Index:
-    """The index at `path`, made if there is none, with the model by name (`tempme.load`).
-
-    A model that is given has to be the one that made the index; without one, an index brings its
-    own, and a new index gets the default. `cutting` is for a new index: see `Index.create`.
-    """
-    folder = Path(path).expanduser()
-    exists = (folder / NAME).exists()
-    if model is None:
-        if exists:
-            return _as_cut(Index.open(folder), cutting)
-        return Index.create(folder, load_default_model(), source=DEFAULT, **cutting)
-    retriever = load_model(model)
-    if exists:
-        return _as_cut(Index.open(folder, retriever=retriever), cutting)
-    # What lies on this disk may be moved away: the index keeps a copy of it.
-    source = None if Path(model).expanduser().exists() else model
-    return Index.create(folder, retriever, source=source, **cutting)
-
-
-def _as_cut(index: Index, cutting: dict[str, Any]) -> Index:
-    for name, value in cutting.items():
-        known = getattr(index.header.cutting, name)
-        if value != known:
-            raise BadSetting(
-                f"{name} is {value}, but the index {index.path} was made with {known}: leave it "
-                "out, or make another index"
-            )
-    return index

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempme.errors import BadIndex, NoNetwork, WrongModel
 from tempme.index.building.encode import Encoder
 from tempme.index.header import Header
+from tempme.retriever.names import DEFAULT_MODEL
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
-DEFAULT = "ViT-B/32:openai"
 
 
 def load_model(source: str) -> Encoder:
@@ -23,10 +23,10 @@ def load_model(source: str) -> Encoder:
 def load_default_model() -> Encoder:
     """The published CLIP; NoNetwork with the choices where it cannot be fetched."""
     try:
-        return load_model(DEFAULT)
+        return load_model(DEFAULT_MODEL)
     except NoNetwork as error:
         raise NoNetwork(
-            f"the default model {DEFAULT} is not here and cannot be fetched ({error}); give "
+            f"the default model {DEFAULT_MODEL} is not here and cannot be fetched ({error}); give "
             "--model scenes-tiny (shipped; knows generated scenes only), a folder that "
             "Retriever.save wrote, a file or folder of CLIP weights, or a hub id in the cache"
         ) from error
