@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder, encode_query
 from tempme.index.building.report import Progress, Report
@@ -19,7 +20,6 @@ from tempme.index.folder import check_plain, check_present, make_folder, remove_
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
-    DEFAULT_MODEL,
     MODEL_FOLDER,
     checked,
     load_default_model,

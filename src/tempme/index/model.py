@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadIndex, NoNetwork, WrongModel
 from tempme.index.building.encode import Encoder
 from tempme.index.header import Header
-from tempme.retriever.names import DEFAULT_MODEL
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"

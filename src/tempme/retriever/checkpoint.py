@@ -17,12 +17,12 @@ from torch import Tensor
 
 from tempme.atomic import replacing
 from tempme.backbones.clip import Clip
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.layers import inner_state
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
-    DEFAULT_MODEL,
     SYSTEM,
     TOKENIZER,
     WEIGHTS,

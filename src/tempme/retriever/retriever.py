@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.layers import fold
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
@@ -22,9 +23,9 @@ from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
 from tempme.retriever.fingerprint import fingerprints
 from tempme.retriever.inputs import Videos, check_pixels, check_transformed, frames_of
-from tempme.retriever.names import DEFAULT_MODEL
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
+from tempme.retriever.unread import unread
 from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 
@@ -198,17 +199,7 @@ class Retriever(nn.Module):
 
     def unread(self, text: str) -> str:
         """What of a text this model does not take in, for a person; empty if it takes in all."""
-        words, foreign = self.tokenizer.unknown(text), self.tokenizer.foreign(text)
-        notes = []
-        if words and not self.tokenizer.encode(text):
-            notes.append("the model knows none of these words")
-        elif words:
-            notes.append(f"the model leaves out words it does not know: {', '.join(words)}")
-        elif foreign:
-            notes.append(f"the model has learnt English and hardly knows: {', '.join(foreign)}")
-        if self.tokenizer.is_cut(text, max_words=self.system.max_words):
-            notes.append("the text is longer than the model reads, its end is left out")
-        return "; ".join(notes)
+        return unread(self.tokenizer, text, max_words=self.system.max_words)
 
     def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
         """Unit features (T, D) and (V, D) -> cosines (T, V), from -1 to 1."""
