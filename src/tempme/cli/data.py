@@ -55,14 +55,10 @@ def scenes(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
 ) -> None:
     """Write generated videos, half static and half temporal, and their captions."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tempme.cli.progress import counting
     from tempme.scenes.recording import CAPTIONS, write
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing", total=videos)
+    with counting("drawing", videos) as count:
         pairs = write(
             videos,
             out,
@@ -74,7 +70,7 @@ def scenes(
             codec=codec,
             scenes_per_video=scenes_per_video,
             overwrite=overwrite,
-            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+            on_video=count,
         )
     files = {pair.video for pair in pairs}
     if json:
