@@ -39,8 +39,8 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 
-docs: setup  ## docstrings -> docs/methods.md
-	PYTHONPATH=tools $(BIN)/python -m documents methods
+docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
+	PYTHONPATH=tools $(BIN)/python -m documents pages
 
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

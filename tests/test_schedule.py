@@ -17,9 +17,9 @@ depths = st.integers(1, 24)
 def test_a_plan_written_out() -> None:
     plan = schedule(tokens=5, frames=4, depth=3, r=1, joins={1: 2, 2: 2}, keep_cross=0.75)
     assert plan == (
-        Step(clips=4, join=1, cross=0, intra=1, attended=5, tokens_out=4, protected=1),
-        Step(clips=2, join=2, cross=2, intra=0, attended=6, tokens_out=6, protected=2),
-        Step(clips=1, join=2, cross=3, intra=0, attended=9, tokens_out=9, protected=4),
+        Step(clips=4, join=1, cross=0, intra=1, attended=5, protected=1),
+        Step(clips=2, join=2, cross=2, intra=0, attended=6, protected=2),
+        Step(clips=1, join=2, cross=3, intra=0, attended=9, protected=4),
     )
 
 

@@ -63,10 +63,7 @@ def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Co
 
 def with_tokens(plan: Sequence[Step], more: int, *, first: int = 0) -> tuple[Step, ...]:
     """The plan of clips that hold `more` tokens in every block from `first` on."""
-    longer = (
-        replace(step, attended=step.attended + more, tokens_out=step.tokens_out + more)
-        for step in plan[first:]
-    )
+    longer = (replace(step, attended=step.attended + more) for step in plan[first:])
     return (*plan[:first], *longer)
 
 

@@ -1,7 +1,8 @@
 """The class tokens of a video (or what a tuning has in their place) -> one feature.
 
 CLIP4Clip (Luo et al., 2021, arXiv 2104.08860, section 3.3) calls the mean its parameter-free type.
-Where whole frames merged, a class token counts as often as its frames.
+Where whole frames merged, a class token counts as often as its frames. A backbone without class
+tokens makes one of the tokens of every clip first, before its last norm (`TokenMean`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Protocol
 
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from tempme.tokens import Tokens
 
 
 class Pooling(Protocol):
@@ -49,6 +52,34 @@ class FirstPooling:
     def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """(V, P, D) -> (V, D); a mask changes nothing."""
         return projected[:, 0]
+
+
+@dataclass(frozen=True)
+class TokenMean:
+    """The mean of all tokens, in the place of a class token that the backbone does not have (UMT).
+
+    weighted: whether a token counts as often as the patches it holds; else every token once.
+    whole_video: whether it is of all clips of a video; else of every clip.
+    """
+
+    weighted: bool = True
+    whole_video: bool = False
+
+    def __call__(self, tokens: Tokens, mask: Tensor | None = None) -> Tensor:
+        """Tokens -> (V, clips, D), or (V, 1, D) of whole videos.
+
+        `mask` (V, F) is 1 for frames that count, however late they were joined: a token counts by
+        its patches of these, and is left out where it has none. The mean of no token is zero.
+        """
+        size = tokens.sizes if mask is None else tokens.counted(mask)
+        weight = size if self.weighted else (size > 0).to(size.dtype)
+        clips = 1 if self.whole_video else tokens.clips_per_video
+        x, weight = (
+            part.float().reshape(tokens.num_videos, clips, -1, part.shape[-1])
+            for part in (tokens.x_CND, weight)
+        )
+        mean = (x * weight).sum(dim=2) / weight.sum(dim=2).clamp(min=1)
+        return mean.to(tokens.x_CND.dtype)
 
 
 POOLINGS: dict[str, type] = {"mean": MeanPooling, "first": FirstPooling}

@@ -19,16 +19,15 @@ class Dots(NamedTuple):
     keys: int = 0  # as wide as one head
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one block does to the token count of a clip."""
 
     clips: int  # clips of a video after the join
-    join: int  # neighbouring clips concatenated before attention
-    cross: int  # tokens merged before attention
-    intra: int  # tokens that leave between attention and the MLP
+    join: int = 1  # neighbouring clips concatenated before attention
+    cross: int = 0  # tokens merged before attention
     attended: int  # tokens of a clip in attention
-    tokens_out: int  # tokens of a clip after the block
+    intra: int = 0  # tokens that leave between attention and the MLP
     protected: int = 1  # leading tokens of a clip that nothing removes
     pruned: int = 0  # tokens dropped, or fused into one, between attention and the MLP
     after: int = 0  # tokens dropped after the MLP
@@ -40,7 +39,12 @@ class Step:
     @property
     def fed(self) -> int:
         """Tokens of a clip in the MLP."""
-        return self.tokens_out + self.after
+        return self.attended - self.intra
+
+    @property
+    def tokens_out(self) -> int:
+        """Tokens of a clip after the block."""
+        return self.fed - self.after
 
     @property
     def merged(self) -> int:
@@ -63,6 +67,7 @@ def schedule(
     tokens: int,
     frames: int,
     depth: int,
+    protected: int = 1,
     r: int = 0,
     joins: Mapping[int, int] | None = None,
     keep_cross: float = 1.0,
@@ -73,12 +78,12 @@ def schedule(
     Blocks before the first join merge `r` tokens in every frame. A block in `joins` concatenates
     that many clips (1 leaves them apart) and keeps `keep_cross` of the tokens before attention;
     from there on every block keeps `keep_intra` after attention. At most half of the free tokens
-    find a partner.
+    find a partner; the `protected` ones of a frame (its class token, where it has one) never do.
     """
     joins = dict(joins or {})
     check_joins(joins, frames=frames, depth=depth)
     first_join = min(joins, default=depth)
-    n, protected, clips = tokens, 1, frames
+    n, clips = tokens, frames
     steps = []
     for block in range(depth):
         k = joins.get(block, 1)
@@ -88,7 +93,16 @@ def schedule(
         free = attended - protected
         intra = min(r, free // 2) if block < first_join else _share(attended, 1 - keep_intra, free)
         n = attended - intra
-        steps.append(Step(clips, k, cross, intra, attended, n, protected))
+        steps.append(
+            Step(
+                clips=clips,
+                join=k,
+                cross=cross,
+                attended=attended,
+                intra=intra,
+                protected=protected,
+            )
+        )
     return tuple(steps)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,24 @@ class Move(Protocol):
         """(C N,) int64: the row that each row of the batch ends in; -1 where it is dropped."""
 
 
+class Beside(NamedTuple):
+    """What tunings add to a batch: it travels beside the tokens, so that no merge meets it.
+
+    prompts_BMD: the next attention lets every clip see them (words: after the first word), and
+        they are gone after it. They ask nothing: a prompt that is replaced before the next block
+        need not go through this one.
+    video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
+    mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
+    """
+
+    prompts_BMD: Tensor | None = None
+    video_VGD: Tensor | None = None
+    mask_VF: Tensor | None = None
+
+
+NOTHING_BESIDE = Beside()
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Tokens of a batch of clips, with everything later blocks need to know.
@@ -29,14 +48,6 @@ class Tokens:
     and joins so far, oldest first; `tracing` follows the patches through them.
 
     The text encoder passes the same value: a text is a clip of words, and `causal`.
-
-    What tunings add travels beside the tokens, so that no merge meets it:
-
-    beside_BMD: prompts. The next attention lets every clip see them (words: after the first
-        word), and they are gone after it. They ask nothing: a prompt that is replaced before the
-        next block need not go through this one.
-    video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
-    mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
     """
 
     x_CND: Tensor
@@ -46,9 +57,7 @@ class Tokens:
     moves: tuple[Move, ...] = ()
     frame_slots_VF: Tensor | None = None  # the clip that holds each frame, once whole frames merged
     causal: bool = False  # each token sees itself and those before it: words
-    beside_BMD: Tensor | None = None
-    video_VGD: Tensor | None = None
-    mask_VF: Tensor | None = None
+    beside: Beside = NOTHING_BESIDE  # what tunings add
 
     def __len__(self) -> int:
         return self.x_CND.shape[1]
@@ -73,36 +82,65 @@ class Tokens:
     def seeing(self, prompts_BMD: Tensor) -> Tokens:
         """The same tokens, with more prompts for the next attention."""
         more = prompts_BMD if prompts_BMD.ndim == 3 else prompts_BMD[None]
-        if self.beside_BMD is not None:
-            parts = max(len(more), len(self.beside_BMD))
-            both = [spread(part, parts) for part in (self.beside_BMD, more)]
-            more = torch.cat(both, dim=1)
-        return replace(self, beside_BMD=more)
+        before = self.beside.prompts_BMD
+        if before is not None:
+            parts = max(len(more), len(before))
+            more = torch.cat([spread(part, parts) for part in (before, more)], dim=1)
+        return self.with_prompts(more)
+
+    def with_prompts(self, prompts_BMD: Tensor | None) -> Tokens:
+        """The same tokens, with these prompts for the next attention and no others."""
+        return replace(self, beside=self.beside._replace(prompts_BMD=prompts_BMD))
+
+    def with_video(self, video_VGD: Tensor | None) -> Tokens:
+        """The same tokens, with these of their videos."""
+        return replace(self, beside=self.beside._replace(video_VGD=video_VGD))
 
     def plus(self, residual_CND: Tensor) -> Tokens:
         """The same tokens after a residual branch."""
         return replace(self, x_CND=self.x_CND + residual_CND)
 
     def protected(self) -> Tokens:
-        """Only what the feature of a video is made of: its own tokens, else the leading ones."""
-        video = self.video_VGD
+        """Only what the feature of a video is made of: its own tokens, else the leading ones.
+
+        Where none leads (a backbone without class tokens), it is made of all of them.
+        """
+        video = self.beside.video_VGD
         if video is not None:
             return Tokens(video, None, clips_per_video=1, num_protected=video.shape[1])
+        if not self.num_protected:
+            return self
         n = self.num_protected
         size = None if self.size_CN1 is None else self.size_CN1[:, :n]
         return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size)
 
     def frame_weights(self, mask_VF: Tensor | None = None) -> Tensor | None:
-        """(V, clips): how many frames each clip stands for, of those that the mask counts.
+        """(V, P): how many frames each part of the feature stands for, of those the mask counts.
 
-        None where every frame is a clip of its own and none is masked out.
+        Parts are the class tokens of a video, of which every frame or merged frame keeps one; or
+        its clips, where there are none. None where all count alike.
         """
         slots = self.frame_slots_VF
         if slots is None:
-            return mask_VF
+            if mask_VF is None or self.num_protected:
+                return mask_VF
+            return mask_VF.float().view(len(mask_VF), self.clips_per_video, -1).sum(dim=-1)
         counted = torch.ones_like(slots) if mask_VF is None else mask_VF
         empty = torch.zeros(len(slots), self.clips_per_video, device=slots.device)
         return empty.scatter_add(1, slots, counted.to(empty.dtype))
+
+    def counted(self, mask_VF: Tensor) -> Tensor:
+        """(C, N, 1) fp32: how many patches of frames that the mask counts each token holds.
+
+        Of all tokens of the clips, not of the protected ones alone.
+        """
+        left = self.x_CND.shape[0] * len(self)
+        rows = len(self.moves[0].ends) if self.moves else left
+        place = followed(torch.arange(rows, device=self.x_CND.device), self.moves)
+        counts = mask_VF.float().flatten().repeat_interleave(rows // mask_VF.numel())
+        held = counts.new_zeros(left + 1)  # the last: of patches that were dropped
+        held = held.scatter_add(0, torch.where(place < 0, left, place), counts)
+        return held[:left].view(-1, len(self), 1)
 
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
         """The clips at `index` (integer tensor, any order, repeats allowed), as new videos."""
@@ -115,6 +153,13 @@ class Tokens:
             moves=(),
             frame_slots_VF=None,
         )
+
+
+def followed(place: Tensor, moves: Iterable[Move]) -> Tensor:
+    """Rows of a batch -> the rows in which they end after the moves; -1 where they are dropped."""
+    for move in moves:
+        place = torch.where(place < 0, place, move.ends[place.clamp(min=0)])
+    return place
 
 
 def spread(by_part: Tensor, clips: int) -> Tensor:

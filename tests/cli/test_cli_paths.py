@@ -54,7 +54,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
         ("train CLOSED --out runs", "CLOSED is no experiment: "),
         ("data verify folder --annotations CLOSED", "CLOSED/captions.jsonl: Permission denied; "),
         ("data prepare CLOSED --out small", "CLOSED holds no videos"),
-        ("data scenes --videos 1 --out CLOSED", "cannot write CLOSED: Permission denied; "),
+        ("data scenes --count 1 --out CLOSED", "cannot write CLOSED: Permission denied; "),
         ("push CLOSED owner/name", "CLOSED is no saved retriever: "),
     ],
 )

@@ -71,6 +71,7 @@ def test_prepare_says_what_it_made(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 video made, 0 were ready, 1 left out")
     assert "bad.mp4: " in done.stderr
     assert (tmp_path / "out/dog.mp4").exists()
+    # As it was called before.
     again = tempme("prepare", tmp_path / "in", "--out", tmp_path / "out", "--json")
     assert json.loads(again.stdout)["ready"] == 1
 
@@ -80,7 +81,7 @@ def test_the_command_writes_a_folder(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("2 videos and 10 captions in ")
     assert len(load_folder(tmp_path / "new")) == 10
-    again = tempme("scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
+    again = tempme("scenes", "--count", 2, "--size", 32, "--out", tmp_path / "new")
     assert again.returncode == 1
     assert again.stderr.startswith("error: ")
     assert again.stderr.count("\n") == 1

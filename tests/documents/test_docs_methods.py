@@ -28,11 +28,6 @@ KINDS = TUNINGS | COMPRESSIONS | POOLINGS
 MOST_LINES = 60
 
 
-def test_methods_are_up_to_date() -> None:
-    written = (DOCS / "methods.md").read_text("utf-8")
-    assert written == methods.document(), "docs/methods.md is stale: run `make docs`"
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_every_setting_is_explained(name: str) -> None:
     text, meanings = methods.explained(KINDS[name])

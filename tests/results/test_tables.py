@@ -207,7 +207,7 @@ def test_the_command_says_what_is_out_of_date(
 def test_the_summary_command_writes_a_file_next_to_the_seeds(tmp_path: Path) -> None:
     put(tmp_path, run("tempme", 0), run("tempme", 1))
     target = tmp_path / "scenes" / "tempme.json"
-    command = [sys.executable, "-m", "tempme.results", str(target)]
+    command = [sys.executable, "-m", "tempme.results.runs", str(target)]
     subprocess.run(command, check=True)
     assert json.loads(target.read_text("utf-8")) == summarize(read_runs(target.with_suffix("")))
     assert list(read_experiments(tmp_path)["scenes"]) == ["tempme"]  # it is no run itself

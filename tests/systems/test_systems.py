@@ -37,6 +37,13 @@ def test_features_are_unit_vectors_and_videos_do_not_meet(name: str) -> None:
 
 
 @every_system
+def test_the_encoder_runs_the_plan_it_states(name: str) -> None:
+    retriever = tiny(name)
+    planned = [step.clips_out * step.tokens_out for step in retriever.system.plan()]
+    assert list(trace(retriever, videos()).tokens) == planned
+
+
+@every_system
 def test_what_learns_and_nothing_else_receives_gradients(name: str) -> None:
     retriever = tiny(name)
     retriever.zero_grad()
@@ -127,7 +134,7 @@ def test_half_precision_stays_near(name: str) -> None:
     retriever = tiny(name)
     frames, ids = videos(), texts()
     exact, words = retriever.encode_videos(frames), retriever.encode_texts(ids)
-    for precision in ("bf16", "autocast"):
+    for precision in ("bf16", "bf16-mixed"):
         ready = retriever.for_inference(precision)
         given = ready.encode_videos(frames)
         assert given.dtype == torch.float32

@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="'fp16', which needs a GPU"):
+    with pytest.raises(BadSetting, match="fp16-mixed, which needs a GPU"):
         fit(
             retriever(),
             Drawn(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -143,7 +142,7 @@ def test_blocks_and_other_features_of_dgl() -> None:
         tokens = layer(tokens)
         if f"visual_block{block}.global.first" in g:
             torch.testing.assert_close(
-                tokens.video_VGD[0], g[f"visual_block{block}.global.first"], **BLOCKS
+                tokens.beside.video_VGD[0], g[f"visual_block{block}.global.first"], **BLOCKS
             )
         if f"visual_block{block}.frames.first" in g:
             frames = g[f"visual_block{block}.frames.first"]  # class token, 4 prompts, patches
@@ -151,7 +150,7 @@ def test_blocks_and_other_features_of_dgl() -> None:
             torch.testing.assert_close(tokens.x_CND[[0, 11]], theirs, **BLOCKS)
     video = vision.project(tokens).mean(dim=1)
     torch.testing.assert_close(video, g["video_feat.average_global_prompt"], **FEATURES)
-    frames = vision.project(replace(tokens, video_VGD=None)).mean(dim=1)
+    frames = vision.project(tokens.with_video(None)).mean(dim=1)
     torch.testing.assert_close(frames, g["video_feat.average_frame_cls_token"], **FEATURES)
 
 

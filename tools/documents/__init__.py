@@ -1,5 +1,5 @@
-"""What of the repository's documents is rendered: tables, plots and the page of methods.
+"""What of the documents is rendered: tables, plots, and pages of methods, verbs and names.
 
-PYTHONPATH=tools python -m documents methods plots tables    writes all of them
+PYTHONPATH=tools python -m documents pages plots tables    writes all of them
 PYTHONPATH=tools python -m documents --check     writes nothing; exit 1 if a table is out of date
 """

@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tools python -m documents [methods] [plots] [tables] [--check]`, in the root."""
+"""`PYTHONPATH=tools python -m documents [pages] [plots] [tables] [--check]`, in the root."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from documents import methods
+from documents import command_line, methods, public_names
 from documents.plots import draw
 from documents.rendering import stale, write
 from tempme.errors import TempmeError
 
-USAGE = "usage: python -m documents [methods] [plots] [tables], or --check"
-METHODS = Path("docs/methods.md")
+USAGE = "usage: python -m documents [pages] [plots] [tables], or --check"
+PAGES = {
+    Path("docs/cli.md"): command_line.document,
+    Path("docs/methods.md"): methods.document,
+    Path("docs/python.md"): public_names.document,
+}
 
 
 def main(words: list[str]) -> int:
     """Write the documents that are named; with --check, only say which tables are out of date."""
-    if not words or not {*words} <= {"methods", "plots", "tables", "--check"}:
+    if not words or not {*words} <= {"pages", "plots", "tables", "--check"}:
         print(USAGE, file=sys.stderr)
         return 2
     try:
         if words == ["--check"]:
             return _say(stale(), "is out of date: run `make tables`")
-        if "methods" in words:
-            METHODS.write_text(methods.document(), "utf-8")
+        if "pages" in words:
+            for page, made in PAGES.items():
+                page.write_text(made(), "utf-8")
         if "plots" in words:
             _say(draw(), "drawn")
         if "tables" in words:

@@ -52,9 +52,14 @@ class ClipConfig:
         return self.image_size // self.patch
 
     @property
+    def class_tokens(self) -> int:
+        """Tokens of one frame that are no patch, and that nothing removes."""
+        return 1
+
+    @property
     def tokens(self) -> int:
         """Tokens of one frame: the patches and the class token."""
-        return self.grid**2 + 1
+        return self.grid**2 + self.class_tokens
 
 
 BACKBONES: dict[str, ClipConfig] = {

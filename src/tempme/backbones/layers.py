@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.tokens import Tokens, spread
+
+L = TypeVar("L", bound="Layer")
 
 # Shape letters: C clips in the batch, N tokens per clip, H heads, D width, B M prompts (`Tokens`).
 
@@ -41,7 +43,29 @@ class Cues:
         return scores.softmax(dim=-1).mean(dim=(1, 2))
 
 
-class Foldable(nn.Module):
+class Part(nn.Module):
+    """A part of a backbone, or what was put around one in its place."""
+
+    def inner(self) -> nn.Module:
+        """What stood in this place at first: the module itself, if it is around nothing."""
+        return self
+
+
+def inner_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of `module` as it was before anything was put around its parts.
+
+    Names are those of the bare parts; what was put around them is left out. What took the place of
+    a part without saying so (`Part.inner`) keeps names of its own.
+    """
+    if isinstance(module, Part) and module.inner() is not module:
+        return inner_state(module.inner())
+    state = {name: value for name, value in module.state_dict().items() if "." not in name}
+    for place, child in module.named_children():
+        state |= {f"{place}.{name}": value for name, value in inner_state(child).items()}
+    return state
+
+
+class Foldable(Part):
     """A module that has an equal, cheaper form for inference."""
 
     def fold(self) -> nn.Module:
@@ -86,20 +110,20 @@ class Attention(nn.Module):
         *,
         num_queries: int | None = None,
         causal: bool = False,
-        beside_BMD: Tensor | None = None,
+        prompts_BMD: Tensor | None = None,
     ) -> tuple[Tensor, Cues]:
         """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
 
-        Tokens beside them answer too.
+        Prompts beside them answer, too.
         """
         q, k, v = self.project(x_CND)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
         asking = q if num_queries is None else q[:, :, :num_queries]
         bias = cues.bias
-        if beside_BMD is not None:
-            _, *more = self.project(beside_BMD)
+        if prompts_BMD is not None:
+            _, *more = self.project(prompts_BMD)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
-            bias = None if bias is None else F.pad(bias, (beside_BMD.shape[1], 0))
+            bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
         return self.gather(attention(asking, k, v, bias, causal=causal)), cues
 
     def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,12 +176,12 @@ def _later(scores: Tensor) -> Tensor:
     return hidden
 
 
-class Layer(nn.Module):
+class Layer(Part):
     """A transformer layer in two halves; compression happens in between.
 
     Towers of images and of words hold layers alike; tunings wrap them, compressions (in the image
-    tower) wrap what tunings made. A wrapper keeps the layer inside as `layer`, takes Tokens and
-    returns Tokens, and passes on by `dataclasses.replace` every field that it does not know.
+    tower) wrap what tunings made (`Around`). All take Tokens and return Tokens, and pass on by
+    `dataclasses.replace` every field that they do not know.
     """
 
     sees_one_frame: bool = True  # False where tokens of several frames meet
@@ -171,13 +195,50 @@ class Layer(nn.Module):
         raise NotImplementedError
 
     def finish(self, tokens: Tokens) -> Tokens:
-        """The protected tokens that `forward` would return, for the last block of an encoder."""
+        """What the feature is made of, of all that `forward` would return: for the last block.
+
+        Where no token is protected, that is all of them, and the layer is run whole.
+        """
+        return self.finish_protected(tokens) if tokens.num_protected else self(tokens).protected()
+
+    def finish_protected(self, tokens: Tokens) -> Tokens:
+        """The protected tokens that `forward` would return; most layers can leave out the rest."""
         return self(tokens).protected()
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Both halves, one after the other."""
         tokens, _ = self.attend(tokens)
         return self.feed(tokens)
+
+    def inner(self) -> Layer:
+        """The layer of the backbone inside all that is around it; itself, if nothing is."""
+        return self
+
+
+class Around(Layer, Generic[L]):
+    """A layer around another one, which it passes tokens on to.
+
+    sees_one_frame: whether it keeps frames apart itself; what is inside may still not.
+    """
+
+    layer: L
+
+    def __init__(self, layer: L, *, sees_one_frame: bool = True) -> None:
+        super().__init__()
+        self.layer = layer
+        self.sees_one_frame = layer.sees_one_frame and sees_one_frame
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Attention of the layer inside."""
+        return self.layer.attend(tokens)
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """The MLP of the layer inside."""
+        return self.layer.feed(tokens)
+
+    def inner(self) -> Layer:
+        """The innermost layer."""
+        return self.layer.inner()
 
 
 class Block(Layer):
@@ -198,28 +259,23 @@ class Block(Layer):
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Tokens after attention, and what attention saw."""
         y, cues = self._attend(tokens, None)
-        return replace(tokens, x_CND=tokens.x_CND + y, beside_BMD=None), cues
+        return tokens.plus(y).with_prompts(None), cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """Tokens after the MLP."""
         return tokens.plus(self.mlp(self.ln_2(tokens.x_CND)))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """Keys and values of all tokens, everything else for the protected ones alone."""
         y, _ = self._attend(tokens, tokens.num_protected)
-        return self.feed(replace(tokens.protected().plus(y), beside_BMD=None))
+        return self.feed(tokens.protected().plus(y).with_prompts(None))
 
     def _attend(self, tokens: Tokens, num_queries: int | None) -> tuple[Tensor, Cues]:
-        beside = tokens.beside_BMD
+        prompts = tokens.beside.prompts_BMD
         return self.attn(
             self.ln_1(tokens.x_CND),
             tokens.size_CN1,
             num_queries=num_queries,
             causal=tokens.causal,
-            beside_BMD=None if beside is None else self.ln_1(beside),
+            prompts_BMD=None if prompts is None else self.ln_1(prompts),
         )
-
-
-def plain_name(name: str) -> str:
-    """The name of a parameter before compression and LoRA were put around its layer."""
-    return re.sub(r"^(vision\.layers\.\d+\.)(layer\.)+", r"\1", name).replace(".qkv.base.", ".qkv.")

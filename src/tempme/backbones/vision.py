@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tempme.backbones.config import ClipConfig
 from tempme.backbones.layers import Block, Layer
-from tempme.tokens import Tokens
+from tempme.tokens import Beside, Tokens
 
 # Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width.
 
@@ -47,13 +47,11 @@ class VisionTower(nn.Module):
         patches = self._patches(frames.flatten(0, 1))
         head = self.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
         x = torch.cat([head, patches], dim=1) + self.position_embedding
-        tokens = self.entrance(Tokens(x, None, clips_per_video=num_frames, mask_VF=mask))
-        beside = tokens.beside_BMD
-        return replace(
-            tokens,
-            x_CND=self.ln_pre(tokens.x_CND),
-            beside_BMD=None if beside is None else self.ln_pre(beside),
-        )
+        start = Tokens(x, None, clips_per_video=num_frames, beside=Beside(mask_VF=mask))
+        tokens = self.entrance(start)
+        prompts = tokens.beside.prompts_BMD
+        normed = replace(tokens, x_CND=self.ln_pre(tokens.x_CND))
+        return normed if prompts is None else normed.with_prompts(self.ln_pre(prompts))
 
     def _patches(self, frames: Tensor) -> Tensor:
         """(C, 3, H, W) -> (C, patches, D): where the stride is the kernel, a plain product."""

@@ -40,10 +40,11 @@ def data() -> None:
 
 @app.command()
 def scenes(
-    videos: Annotated[int, typer.Option(min=1, help="How many videos.")],
     out: Annotated[
         Path, typer.Option(help="Folder for videos and captions.jsonl.", readable=False)
     ],
+    count: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
+    former_count: Annotated[int | None, typer.Option("--videos", min=1, hidden=True)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same videos.")] = 0,
     part: Annotated[PartName, typer.Option(help="One frame tells, order tells.")] = PartName.both,
     split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,
@@ -58,9 +59,10 @@ def scenes(
     from tempme.cli.progress import counting
     from tempme.scenes.recording import CAPTIONS, write
 
-    with counting("drawing", videos) as count:
+    count = former_count or count  # --videos is a folder in every other verb
+    with counting("drawing", count) as counted_so_far:
         pairs = write(
-            videos,
+            count,
             out,
             seed=seed,
             part=part.value,
@@ -70,7 +72,7 @@ def scenes(
             codec=codec,
             scenes_per_video=scenes_per_video,
             overwrite=overwrite,
-            on_video=count,
+            on_video=counted_so_far,
         )
     files = {pair.video for pair in pairs}
     if json:

@@ -31,7 +31,7 @@ def evaluate(
     ties: Annotated[
         str, typer.Option(help="optimistic, pessimistic, mean, legacy (CLIP4Clip's).")
     ] = "optimistic",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or auto.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed or auto.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
     out: Annotated[

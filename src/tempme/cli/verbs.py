@@ -25,13 +25,14 @@ VERBS = (
     "systems",
     "data",
     "train",
+    "train diffrate-rates",
     "eval",
     "push",
     "demo",
 )
 
 # Verbs of two words: the module of each. The first alone is a verb with an argument of its own.
-OF_TWO_WORDS = {("train", "diffrate-rates"): "diffrate_rates"}
+OF_TWO_WORDS = {"train diffrate-rates": "diffrate_rates"}
 
 
 class Verbs(TyperGroup):
@@ -40,20 +41,19 @@ class Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """All verbs, whatever has been imported."""
         del ctx  # the verbs are the same everywhere
-        return [name for name in VERBS if _has_module(name)]
+        return [name for name in VERBS if name in OF_TWO_WORDS or _has_module(name)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a verb, or None."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        return _command(cmd_name, cmd_name)
+        return _command(OF_TWO_WORDS.get(cmd_name, cmd_name), cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first word, or the first two, name; and what follows them."""
-        words = (args[0], args[1] if len(args) > 1 else "")
-        if words in OF_TWO_WORDS:
-            name = " ".join(words)
-            return name, _command(OF_TWO_WORDS[words], name), args[2:]
+        name = " ".join(args[:2])
+        if name in OF_TWO_WORDS:
+            return name, self.get_command(ctx, name), args[2:]
         return super().resolve_command(ctx, args)
 
 

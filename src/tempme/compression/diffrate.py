@@ -25,6 +25,7 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.merging import Selection, fuse, keep
 from tempme.schedule import Dots, Step
@@ -88,7 +89,7 @@ FALLBACK_B32 = Rates(
 
 
 @dataclass(frozen=True)
-class DiffRate:
+class DiffRate(Compression):
     """Both rates of every block, as integers.
 
     A number above what is there does nothing. Both None take the fallback for ViT-B/32, scaled to
@@ -102,6 +103,7 @@ class DiffRate:
     merge: tuple[int, ...] | None = None
 
     drops_patches: ClassVar[bool] = True
+    of_class_token: ClassVar[str] = "the attention of the class token, which ranks the patches"
 
     def __post_init__(self) -> None:
         prune, merge = self.prune, self.merge
@@ -120,7 +122,7 @@ class DiffRate:
                 f"and a patch"
             )
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         rates = self._rates(tokens, depth)
         n, steps = tokens, []
@@ -130,13 +132,11 @@ class DiffRate:
             compared = n + (left - out) * (out - 1) if out < n else 0
             steps.append(
                 Step(
-                    frames,
-                    1,
-                    0,
-                    n - out,
-                    n,
-                    out,
+                    clips=frames,
+                    attended=n,
+                    intra=n - out,
                     pruned=n - left,
+                    protected=protected,
                     dots=Dots(tokens=frames * compared),
                 )
             )

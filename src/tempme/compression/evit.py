@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.merging import Selection, keep
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -64,7 +66,7 @@ def append(tokens: Tokens, kept: Tokens, left: Tensor, weight: Tensor) -> Tokens
 
 
 @dataclass(frozen=True)
-class EViT:
+class EViT(Compression):
     """Pruning by the attention of the class token.
 
     keep: share of the patches that stay, each time.
@@ -76,6 +78,8 @@ class EViT:
     at: tuple[int, ...] | None = None
     fuse: bool = True
 
+    of_class_token: ClassVar[str] = "the attention of the class token, which says what stays"
+
     def __post_init__(self) -> None:
         if not 0 < self.keep <= 1:
             raise BadSetting(f"evit.keep is {self.keep}; it is the share kept: above 0, up to 1")
@@ -85,16 +89,25 @@ class EViT:
         """Whether patches leave without a trace."""
         return not self.fuse
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         at = stages(depth, 4)[1:] if self.at is None else self.at
         check_blocks("evit.at", at, depth)
         n, steps = tokens, []
         for block in range(depth):
-            pruned = n - 1 - ceil(self.keep * (n - 1)) if block in at else 0
+            free = n - protected
+            pruned = free - ceil(self.keep * free) if block in at else 0
             out = n - pruned + (self.fuse and pruned > 0)
-            dots = Dots(tokens=frames * n if pruned else 0)
-            steps.append(Step(frames, 1, 0, n - out, n, out, pruned=pruned, dots=dots))
+            steps.append(
+                Step(
+                    clips=frames,
+                    attended=n,
+                    intra=n - out,
+                    pruned=pruned,
+                    protected=protected,
+                    dots=Dots(tokens=frames * n if pruned else 0),
+                )
+            )
             n = out
         return tuple(steps)
 

@@ -7,21 +7,19 @@ of ViT-B/16) in the paper's Table 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tempme.backbones.layers import Layer
+from tempme.compression.method import Compression
 from tempme.schedule import Step, schedule
 
 
 @dataclass(frozen=True)
-class Keep:
+class Keep(Compression):
     """Nothing merges."""
 
-    drops_patches: ClassVar[bool] = False
-
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
-        return schedule(tokens=tokens, frames=frames, depth=depth)
+        return schedule(tokens=tokens, frames=frames, depth=depth, protected=protected)
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """The layer itself."""

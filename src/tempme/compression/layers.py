@@ -6,19 +6,18 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from tempme.backbones.layers import Cues, Layer
+from tempme.backbones.layers import Around, Cues, Layer
 from tempme.merging import concatenate, merge
 from tempme.schedule import Step
 from tempme.tokens import Tokens
 
 
-class Compressed(Layer):
+class Compressed(Around[Layer]):
     """A layer around another one; a method says what `reduce` does at the seam."""
 
     def __init__(self, layer: Layer, step: Step, *, proportional: bool = True) -> None:
-        super().__init__()
-        self.layer, self.step, self.proportional = layer, step, proportional
-        self.sees_one_frame = layer.sees_one_frame and step.join == 1
+        super().__init__(layer, sees_one_frame=step.join == 1)
+        self.step, self.proportional = step, proportional
 
     def reduce(self, tokens: Tokens, cues: Cues) -> Tokens:
         """The tokens that go on to the MLP."""
@@ -31,13 +30,9 @@ class Compressed(Layer):
             seen = replace(seen, size_CN1=_sizes(tokens, seen.clips_per_video))
         return self.reduce(seen, cues), cues
 
-    def feed(self, tokens: Tokens) -> Tokens:
-        """The MLP of the layer inside."""
-        return self.layer.feed(tokens)
-
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """No token but the protected ones is needed any more, so none has to be reduced."""
-        return self.layer.finish(self._weighted(tokens))
+        return self.layer.finish_protected(self._weighted(tokens))
 
     def _weighted(self, tokens: Tokens) -> Tokens:
         return tokens if self.proportional else replace(tokens, size_CN1=None)

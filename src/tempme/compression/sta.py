@@ -24,6 +24,7 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.merging import keep
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -97,7 +98,7 @@ def _activation(x_VFND: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class STA:
+class STA(Compression):
     """Pruning along the frames; every second stage walks backward.
 
     r: patches of every frame that leave at each stage; at most half of them do.
@@ -115,20 +116,26 @@ class STA:
         if self.at is not None and len(self.at) != len(self.r):
             raise BadSetting(f"sta.at has {len(self.at)} blocks, sta.r {len(self.r)} numbers")
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         at = stages(depth, 3) if self.at is None else self.at
         check_blocks("sta.at", at, depth)
         wanted = dict(zip(at, self.r, strict=False))  # a shallow model has fewer stages
         n, steps = tokens, []
         for block in range(depth):
-            free = n - 1
+            free = n - protected
             after = min(wanted.get(block, 0), free // 2)
             walked = (free // 2) * (free - free // 2) + (frames - 1) * free * free
-            dots = Dots(keys=walked if after else 0)
-            backward = block in at and at.index(block) % 2 == 1
-            step = Step(frames, 1, 0, 0, n, n - after, after=after, backward=backward, dots=dots)
-            steps.append(step)
+            steps.append(
+                Step(
+                    clips=frames,
+                    attended=n,
+                    protected=protected,
+                    after=after,
+                    backward=block in at and at.index(block) % 2 == 1,
+                    dots=Dots(keys=walked if after else 0),
+                )
+            )
             n -= after
         return tuple(steps)
 

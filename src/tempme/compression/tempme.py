@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import ImgMe
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.merging import concatenate, join_clips, merge
 from tempme.schedule import Step, default_joins, schedule
@@ -41,9 +41,9 @@ class ClipMe(ImgMe):
         """Attention over the joined clips."""
         return super().attend(self.cross(tokens))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """The protected tokens after the join."""
-        return super().finish(self.cross(tokens))
+        return super().finish_protected(self.cross(tokens))
 
     def cross(self, tokens: Tokens) -> Tokens:
         """Join `step.join` clips; positions are added after matching, before averaging."""
@@ -62,7 +62,7 @@ class ClipMe(ImgMe):
 
 
 @dataclass(frozen=True)
-class TempMe:
+class TempMe(Compression):
     """The paper's compression; the defaults are those of ViT-B/32.
 
     r: tokens that ImgMe merges in every block before the first join.
@@ -87,8 +87,6 @@ class TempMe:
     always_place: bool = False
     apart: bool = False
 
-    drops_patches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.r < 0:
             raise BadSetting(f"tempme.r is {self.r}; tokens merged per block, so 0 or more")
@@ -99,7 +97,7 @@ class TempMe:
                     f"tempme.{name} is {value}; it is the share kept: above 0, up to 1"
                 )
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         joins = default_joins(frames, depth=depth) if self.joins is None else self.joins
         if self.apart:
@@ -108,6 +106,7 @@ class TempMe:
             tokens=tokens,
             frames=frames,
             depth=depth,
+            protected=protected,
             r=self.r,
             joins=joins,
             keep_cross=self.keep_cross,
@@ -116,8 +115,8 @@ class TempMe:
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
         """ClipMe where clips join or tokens merge before attention, ImgMe elsewhere."""
-        if step.join == 1 or step.joined_inside:
+        if step.joined_inside or (step.join == 1 and step.cross == 0):
             return ImgMe(layer, step, proportional=self.proportional)
-        learns = self.positions and (step.cross > 0 or self.always_place)
+        learns = self.positions and step.join > 1 and (step.cross > 0 or self.always_place)
         place = nn.Parameter(torch.zeros(step.clips * step.join, 1, width)) if learns else None
         return ClipMe(layer, step, proportional=self.proportional, place=place)

@@ -17,7 +17,6 @@ does both, frames merge first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch.nn.functional import normalize, one_hot
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import ImgMe
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.merging import Matching, Selection, fuse, merge, others
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -47,11 +47,11 @@ class FrameMe(ImgMe):
             tokens, keys = merge_frames(tokens, keys, self.step.merged_clips)
         return merge(tokens, self.step.intra, similar_by=keys)
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """Where frames merge, class tokens merge too: then the last block is run whole."""
         if self.step.merged_clips:
             return self(tokens).protected()
-        return super().finish(tokens)
+        return super().finish_protected(tokens)
 
 
 def merge_frames(tokens: Tokens, keys_CND: Tensor, r: int) -> tuple[Tokens, Tensor]:
@@ -113,7 +113,7 @@ def _frames(x_VND: Tensor, frames: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class TESTA:
+class TESTA(Compression):
     """Merging of patches and of frames; at most half of each find a partner.
 
     r: patches merged in every frame.
@@ -129,14 +129,12 @@ class TESTA:
     frames_at: tuple[int, ...] | None = None
     proportional: bool = False
 
-    drops_patches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         for name in ("r", "merge_frames"):
             if getattr(self, name) < 0:
                 raise BadSetting(f"testa.{name} is {getattr(self, name)}; it must be 0 or more")
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         at = range(depth) if self.at is None else self.at
         frames_at = stages(depth, 4)[1:] if self.frames_at is None else self.frames_at
@@ -144,11 +142,18 @@ class TESTA:
         check_blocks("testa.frames_at", frames_at, depth)
         n, clips, steps = tokens, frames, []
         for block in range(depth):
-            # The official code protects a token of the sequence it halves, whichever that is.
-            most = (clips - 1) // 2 if self.r else clips // 2
+            # The official code spares a class token in the sequence it halves, whichever that is.
+            spared = 1 if self.r and protected else 0
+            most = (clips - spared) // 2
             merged = min(self.merge_frames, most) if block in frames_at else 0
-            r = min(self.r, (n - 1) // 2) if block in at else 0
-            step = Step(clips, 1, 0, r, n, n - r, merged_clips=merged)
+            r = min(self.r, (n - protected) // 2) if block in at else 0
+            step = Step(
+                clips=clips,
+                attended=n,
+                intra=r,
+                protected=protected,
+                merged_clips=merged,
+            )
             steps.append(replace(step, dots=_dots(step)))
             n, clips = n - r, clips - merged
         return tuple(steps)

@@ -12,16 +12,16 @@ something are written. Code: LunarShen/TempMe e624930, whose blocks before the f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tempme.backbones.layers import Layer
 from tempme.compression.layers import ImgMe
+from tempme.compression.method import Compression
 from tempme.errors import BadSetting
 from tempme.schedule import Step, schedule
 
 
 @dataclass(frozen=True)
-class ToMe:
+class ToMe(Compression):
     """Merging inside frames.
 
     r: tokens that leave every frame in every block; at most half of the patches do.
@@ -31,15 +31,13 @@ class ToMe:
     r: int = 2
     proportional: bool = True
 
-    drops_patches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.r < 0:
             raise BadSetting(f"tome.r is {self.r}; tokens merged per block, so 0 or more")
 
-    def plan(self, *, tokens: int, frames: int, depth: int) -> tuple[Step, ...]:
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
-        return schedule(tokens=tokens, frames=frames, depth=depth, r=self.r)
+        return schedule(tokens=tokens, frames=frames, depth=depth, protected=protected, r=self.r)
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Merge after the attention of `layer`."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tempme.atomic import replacing
 from tempme.backbones.clip import Clip
-from tempme.backbones.layers import plain_name
+from tempme.backbones.layers import inner_state
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
@@ -141,7 +141,7 @@ def _saved_backbone(folder: Path) -> Untuned:
     """The backbone inside a saved retriever, before it was tuned and compressed."""
     saved = load_folder(folder)
     backbone = Clip(saved.backbone.config)
-    inner = {plain_name(name): value for name, value in saved.backbone.state_dict().items()}
+    inner = inner_state(saved.backbone)
     lacking = backbone.state_dict().keys() - inner.keys()
     if lacking:
         raise BadWeights(f"the backbone of {folder} was changed by its tuning: no {min(lacking)}")

@@ -1,4 +1,7 @@
-"""Which numbers to compute in, on which machine."""
+"""Which numbers to compute in, on which machine.
+
+fp32; bf16, everything but matching; bf16-mixed, products alone, over weights in fp32.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import torch
 
 from tempme.errors import UnknownName
 
-PRECISIONS = ("auto", "fp32", "bf16", "autocast")
+PRECISIONS = ("auto", "fp32", "bf16", "bf16-mixed")
 
 
 def resolve(precision: str, device: torch.device) -> str:
-    """One of fp32, bf16 (everything but matching) and autocast (products alone) for "auto"."""
+    """The precision itself, or for "auto" the faster of fp32 and bf16 on the device."""
     if precision not in PRECISIONS:
         raise UnknownName.among("precision", precision, PRECISIONS)
     if precision != "auto":
@@ -42,7 +45,7 @@ def dtype(precision: str) -> torch.dtype:
 
 
 def context(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Autocast where asked for."""
-    if precision == "autocast":
+    """Products in bf16 where precision is mixed."""
+    if precision == "bf16-mixed":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

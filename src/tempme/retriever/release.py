@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.layers import Block, Layer
 from tempme.compression import Compression
 from tempme.errors import BadWeights
 from tempme.retriever.parts import from_weights, untrained
@@ -58,7 +59,7 @@ def from_official(
 def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
     for (tower, block), (down, up) in parts.lora.items():
         layers = clip.vision.layers if tower == "visual" else clip.text.layers
-        qkv = _innermost(layers[block]).attn.qkv
+        qkv: Any = cast("Block", cast("Layer", layers[block]).inner()).attn.qkv
         qkv.down.weight.copy_(down)
         qkv.up.weight.copy_(up)
     for block, place in parts.positions.items():
@@ -71,12 +72,6 @@ def _take_learnt(clip: Clip, parts: OfficialParts, *, frames: int) -> None:
                 f"make {len(own)} there: give the frames and joins it was trained with"
             )
         own.copy_(place)
-
-
-def _innermost(layer: Any) -> Any:
-    while hasattr(layer, "layer"):
-        layer = layer.layer
-    return layer
 
 
 def _paper_backbone(config: ClipConfig) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tempme.retriever import precision as numbers
 from tempme.retriever.retriever import Retriever
-from tempme.tokens import Move
+from tempme.tokens import followed
 
 # Shape letters: V videos, F frames, P tokens of a video before any merge (F of them class tokens).
 
@@ -71,16 +71,10 @@ def trace(retriever: Retriever, frames: Tensor) -> Trace:
         for layer in vision.layers:
             known = len(tokens.moves)
             tokens = layer(tokens)
-            place = _followed(place, tokens.moves[known:])
+            place = followed(place, tokens.moves[known:])
             counts.append(tokens.clips_per_video * len(tokens))
             after.append(_within_videos(place.view(videos, patches), counts[-1]))
     return Trace(tuple(after), tuple(counts), frames.shape[1])
-
-
-def _followed(place: Tensor, moves: tuple[Move, ...]) -> Tensor:
-    for move in moves:
-        place = torch.where(place < 0, place, move.ends[place.clamp(min=0)])
-    return place
 
 
 def _within_videos(place_VP: Tensor, tokens: int) -> Tensor:

@@ -48,7 +48,12 @@ class System:
         """What every block does to the token count."""
         config = self.config
         return self.tuning.plan(
-            self.compression.plan(tokens=config.tokens, frames=self.frames, depth=config.layers)
+            self.compression.plan(
+                tokens=config.tokens,
+                frames=self.frames,
+                depth=config.layers,
+                protected=config.class_tokens,
+            )
         )
 
     def cost(self) -> Cost:

@@ -222,13 +222,14 @@ def _logger(name: str, folder: Path) -> Logger:
 
 
 def _precision(asked: str, accelerator: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    if asked == "fp16":
+    if asked == "fp16-mixed":
         if accelerator == "cpu":
             raise BadSetting(
-                "recipe.precision is 'fp16', which needs a GPU; on a CPU: bf16, fp32 or auto"
+                "recipe.precision is fp16-mixed, which needs a GPU; on a CPU take bf16-mixed, "
+                "fp32 or auto"
             )
         return "16-mixed"
-    is_half = asked == "bf16" or (asked == "auto" and has_bf16(accelerator))
+    is_half = asked == "bf16-mixed" or (asked == "auto" and has_bf16(accelerator))
     return "bf16-mixed" if is_half else "32-true"
 
 

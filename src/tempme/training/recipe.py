@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from tempme.errors import BadSetting
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16-mixed", "fp16-mixed")
+FORMER_NAMES = {"bf16": "bf16-mixed", "fp16": "fp16-mixed"}  # weights always stayed fp32
 OPTIMIZERS = ("adamw", "official")
 LOGGERS = ("csv", "tensorboard", "wandb")
 
@@ -20,11 +21,12 @@ class Recipe:
     batch: pairs that are compared with each other, over all processes.
     warmup is a share of the steps. decay_vectors: weight decay also for biases, norms and
     positions, as in the official code. optimizer: torch's AdamW, or the official code's.
-    precision: fp32, or bf16 or fp16 products ("auto": bf16 where the machine has instructions for
-    them); weights stay fp32. rates: other learning rates, for parameters whose name holds the key,
-    such as clip_position. paraphrase: weight of a second contrastive loss, between two captions
-    of each video, for texts that have to learn order. same_video_negatives: two captions of one
-    video in a batch count as negatives of each other, as in the published recipes.
+    precision: fp32, or products in half precision over weights in fp32, bf16-mixed or fp16-mixed
+    ("auto": bf16-mixed where the machine has instructions for it). rates: other learning rates,
+    for parameters whose name holds the key, such as clip_position. paraphrase: weight of a second
+    contrastive loss, between two captions of each video, for texts that have to learn order.
+    same_video_negatives: two captions of one video in a batch count as negatives of each other,
+    as in the published recipes.
 
     Less memory, the same gradients: micro_batch encodes so many pairs at a time and keeps the
     batch whole (GradCache, Gao et al., 2021); checkpoint_layers keeps only what enters a block.
@@ -57,6 +59,8 @@ class Recipe:
     loggers: tuple[str, ...] = ("csv", "tensorboard")
 
     def __post_init__(self) -> None:
+        precision = FORMER_NAMES.get(self.precision, self.precision)
+        object.__setattr__(self, "precision", precision)
         self._check_numbers()
         self._check_shares()
         for name, value, possible in (

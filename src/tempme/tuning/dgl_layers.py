@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Block, Cues, Foldable, Layer, QuickGELU, attention, size_bias
+from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU, attention, size_bias
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts
 
@@ -101,37 +100,35 @@ class FromSpace(Foldable):
         return Prompts(self())
 
 
-class GlobalLocal(Layer):
+class GlobalLocal(Around[Block]):
     """A block in which frames see prompts and their video, and the video sees all frames."""
 
-    sees_one_frame = False
-
     def __init__(self, layer: Block, local: nn.Module, born: Prompts | None) -> None:
-        super().__init__()
-        self.layer, self.local = layer, local
+        super().__init__(layer, sees_one_frame=False)
+        self.local = local
         self.born = born  # the video's tokens before the first tuned block
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """All tokens after attention; cues of the frames' tokens."""
         video = self._video(tokens)
         seen = _Seen(self.layer, tokens, self.local(), video)
-        x = tokens.x_CND + seen.by_frames()
-        return replace(tokens, x_CND=x, video_VGD=video + seen.by_videos()), seen.cues
+        return tokens.plus(seen.by_frames()).with_video(video + seen.by_videos()), seen.cues
 
     def feed(self, tokens: Tokens) -> Tokens:
         """All tokens after the MLP."""
-        assert tokens.video_VGD is not None
-        return replace(self.layer.feed(tokens), video_VGD=self._fed(tokens.video_VGD))
+        video = tokens.beside.video_VGD
+        assert video is not None
+        return self.layer.feed(tokens).with_video(self._fed(video))
 
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """The tokens of the videos: nobody asks for the frames' any more."""
         video = self._video(tokens)
         seen = _Seen(self.layer, tokens, self.local(), video)
-        return replace(tokens, video_VGD=self._fed(video + seen.by_videos())).protected()
+        return tokens.with_video(self._fed(video + seen.by_videos())).protected()
 
     def _video(self, tokens: Tokens) -> Tensor:
-        if tokens.video_VGD is not None:
-            return tokens.video_VGD
+        if tokens.beside.video_VGD is not None:
+            return tokens.beside.video_VGD
         assert self.born is not None
         return self.born().expand(tokens.num_videos, -1, -1)
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from tempme.backbones.layers import Block, Cues, Layer
+from tempme.backbones.layers import Around, Block, Cues, Layer
 from tempme.backbones.text import TextTower
 from tempme.backbones.vision import VisionTower
 from tempme.tokens import Tokens
@@ -46,12 +46,8 @@ class Prompts(nn.Module):
         return self.value
 
 
-class Preceded(Layer):
+class Preceded(Around[Layer]):
     """A layer, and what happens to tokens before its attention."""
-
-    def __init__(self, layer: Layer) -> None:
-        super().__init__()
-        self.layer = layer
 
     def before(self, tokens: Tokens) -> Tokens:
         """What the layer inside attends over."""
@@ -61,13 +57,9 @@ class Preceded(Layer):
         """Attention of the layer inside."""
         return self.layer.attend(self.before(tokens))
 
-    def feed(self, tokens: Tokens) -> Tokens:
-        """The MLP of the layer inside."""
-        return self.layer.feed(tokens)
-
-    def finish(self, tokens: Tokens) -> Tokens:
+    def finish_protected(self, tokens: Tokens) -> Tokens:
         """What is left of the layer inside when it is the last."""
-        return self.layer.finish(self.before(tokens))
+        return self.layer.finish_protected(self.before(tokens))
 
 
 class Prompted(Preceded):
@@ -81,7 +73,6 @@ class Prompted(Preceded):
     def __init__(self, layer: Layer, prompts: nn.Module) -> None:
         super().__init__(layer)
         self.prompts = prompts
-        self.sees_one_frame = layer.sees_one_frame
 
     def before(self, tokens: Tokens) -> Tokens:
         """The tokens with the prompts beside them."""

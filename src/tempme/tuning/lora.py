@@ -41,6 +41,10 @@ class LoRALinear(Foldable):
         updated = linear(x, self.base.weight) + update
         return updated + self.base.bias.to(updated.dtype)  # half where products are
 
+    def inner(self) -> nn.Linear:
+        """The projection without its update."""
+        return self.base
+
     @torch.no_grad()
     def fold(self) -> nn.Linear:
         """The same function as one linear layer: no cost at inference."""

@@ -32,6 +32,11 @@ class Tuning:
         return "never"
 
     @property
+    def of_class_token(self) -> str:
+        """What it reads off the class token of a frame, if anything; then every frame has one."""
+        return ""
+
+    @property
     def text_rows(self) -> int:
         """Rows of the text encoder's context that are not left for words."""
         return 0
@@ -47,6 +52,11 @@ class Tuning:
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """The plan of a compression around this tuning; BadSetting where they cannot meet."""
         name = type(self).__name__
+        if self.of_class_token and not plan[0].protected:
+            raise BadSetting(
+                f"{name} needs {self.of_class_token}, but frames of this backbone have no class "
+                f"token: choose a tuning that works without (lora, full)"
+            )
         if self.of_every_frame and any(step.merged_clips for step in plan):
             raise BadSetting(
                 f"{name} has {self.of_every_frame} for every frame of a video, but this "

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Block, Cues, Foldable, Layer, QuickGELU
+from tempme.backbones.layers import Around, Block, Foldable, Layer, QuickGELU
 from tempme.backbones.text import text_of
 from tempme.cost import Extra
 from tempme.errors import BadSetting
@@ -66,6 +66,10 @@ class TiedDown(Foldable):
     def forward(self, u: Tensor) -> Tensor:
         """(..., D) -> (..., M)."""
         return F.linear(u, self.weight(), self.base.bias)
+
+    def inner(self) -> nn.Module:
+        """The map without its factor."""
+        return self.base
 
     @torch.no_grad()
     def fold(self) -> nn.Linear:
@@ -115,8 +119,9 @@ class VideoAdapter(nn.Module):
             part.expand(-1, led, -1).unflatten(0, (tokens.num_videos, -1)).flatten(1, 2)
             for part in (z[:, :led], pooled)
         )
-        whole, classes, patches = self.met(classes, patches, tokens.mask_VF)
-        alpha = self.calibration(classes + patches, whole, tokens.mask_VF)
+        mask = tokens.beside.mask_VF
+        whole, classes, patches = self.met(classes, patches, mask)
+        alpha = self.calibration(classes + patches, whole, mask)
         led_out = (alpha * classes).view(len(z), led, -1)
         return self.up(torch.cat([led_out, z[:, led:]], dim=1))
 
@@ -159,17 +164,12 @@ class WordAdapter(nn.Module):
         return self.up(self.act(self.block(text_of(x)).x_CND))
 
 
-class Behind(Layer):
+class Behind(Around[Block]):
     """A block with an adapter behind its MLP."""
 
     def __init__(self, layer: Block, adapter: nn.Module, scale: float, *, of_video: bool) -> None:
-        super().__init__()
-        self.layer, self.adapter, self.scale = layer, adapter, scale
-        self.sees_one_frame = layer.sees_one_frame and not of_video
-
-    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
-        """Attention of the block inside."""
-        return self.layer.attend(tokens)
+        super().__init__(layer, sees_one_frame=not of_video)
+        self.adapter, self.scale = adapter, scale
 
     def feed(self, tokens: Tokens) -> Tokens:
         """The MLP, and what the adapter adds to it."""
@@ -195,6 +195,11 @@ class MVAdapter(DeepTuning):
     tie: Literal["in", "out"] = "in"
 
     of_every_frame: ClassVar[str] = "a learnt place and a scale of its own"
+
+    @property
+    def of_class_token(self) -> str:
+        """Class tokens of all frames meet in the bottlenecks."""
+        return "class tokens, in which frames meet"
 
     def __post_init__(self) -> None:
         if self.width < HEADS or self.width % HEADS:

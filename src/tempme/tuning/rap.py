@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Cues, Layer
+from tempme.backbones.layers import Around, Cues, Layer
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -111,16 +111,15 @@ class Warp(nn.Module):
         return read[..., 0, 0].mT.unflatten(1, (frames, -1)).flatten(0, 1).to(tokens.x_CND.dtype)
 
 
-class Modulated(Layer):
+class Modulated(Around[Layer]):
     """A layer with something before it and behind each of its halves."""
 
     def __init__(
         self, layer: Layer, halves: Sequence[nn.Module], *, before: nn.Module, alone: bool
     ) -> None:
-        super().__init__()
-        self.layer, self.before = layer, before
+        super().__init__(layer, sees_one_frame=alone)
+        self.before = before
         self.attended, self.fed = halves
-        self.sees_one_frame = alone
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Attention of the layer inside, with what comes before and behind."""
@@ -156,8 +155,14 @@ class RAP(DeepTuning):
         if self.warped < 0:
             raise BadSetting(f"rap.warped is {self.warped}; it must be 0 or more")
 
+    @property
+    def of_class_token(self) -> str:
+        """The patches that look elsewhere are those nearest to the class token."""
+        return "the class token, which says what patches look elsewhere" if self.warped else ""
+
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """Plans that keep every frame, and every patch in its place where patches look around."""
+        plan = super().plan(plan)
         if any(step.join > 1 or step.merged_clips for step in plan):
             raise BadSetting(
                 "rap scales and shifts every frame by numbers of its own, but this compression "

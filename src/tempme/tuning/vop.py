@@ -79,12 +79,18 @@ class VoP(DeepTuning):
         return "of every video" if self.contextual else "never"
 
     @property
+    def of_class_token(self) -> str:
+        """Contextual prompts are made from the class tokens."""
+        return "class tokens, of which contextual prompts are made" if self.contextual else ""
+
+    @property
     def text_rows(self) -> int:
         """Words move up behind the prompts."""
         return self.textual
 
     def plan(self, plan: tuple[Step, ...]) -> tuple[Step, ...]:
         """The given plan, or all frames joined in the last blocks."""
+        plan = super().plan(plan)
         if not self.joint:
             self._check_places(plan)
             return plan
@@ -199,7 +205,6 @@ def _of_whole_video(step: Step) -> Step:
         step,
         clips=1,
         attended=frames * step.attended,
-        tokens_out=frames * step.tokens_out,
         intra=frames * step.intra,
-        protected=frames,
+        protected=frames * step.protected,
     )

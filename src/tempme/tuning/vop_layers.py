@@ -81,7 +81,8 @@ class Context(nn.Module):
 class Framed(Preceded):
     """A layer whose attention sees prompts of the frames of a clip."""
 
-    sees_one_frame = False
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer, sees_one_frame=False)
 
     def of_frames(self, tokens: Tokens) -> Tensor:
         """(1 or V, F, M, D)."""
@@ -124,10 +125,8 @@ class Contextual(Framed):
 class Joint(Preceded):
     """A layer before which all frames of a video become one clip."""
 
-    sees_one_frame = False
-
     def __init__(self, layer: Layer, frames: int, width: int) -> None:
-        super().__init__(layer)
+        super().__init__(layer, sees_one_frame=False)
         self.frame_position = nn.Parameter(torch.zeros(frames, width))
 
     def before(self, tokens: Tokens) -> Tokens:

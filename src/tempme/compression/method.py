@@ -1,0 +1,52 @@
+"""What every compression answers; most answers have a default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tempme.backbones.layers import Layer
+from tempme.errors import BadSetting
+from tempme.schedule import Step
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Settings that shorten the token sequence of a video, and what a system has to know of them.
+
+    of_class_token: what it reads off the class token of a frame, if anything; then it meets no
+        backbone without class tokens.
+    """
+
+    of_class_token: ClassVar[str] = ""
+
+    @property
+    def drops_patches(self) -> bool:
+        """Whether patches are lost, rather than merged or fused."""
+        return False
+
+    def plan(self, *, tokens: int, frames: int, depth: int, protected: int = 1) -> tuple[Step, ...]:
+        """What every block does to the token count, before any tensor exists.
+
+        tokens: of a frame before the first block; the first `protected` of them, its class token
+            if it has one, stay. BadSetting where this compression cannot meet such frames.
+        """
+        if not 0 <= protected <= tokens:
+            raise BadSetting(
+                f"{protected} protected tokens of a frame's {tokens}: some of them, or none"
+            )
+        if self.of_class_token and not protected:
+            raise BadSetting(
+                f"{type(self).__name__} needs {self.of_class_token}, but frames of this backbone "
+                f"have no class token: choose a compression that works without (tempme, tome, sta, "
+                f"testa), or keep"
+            )
+        return self.steps(tokens=tokens, frames=frames, depth=depth, protected=protected)
+
+    def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
+        """A Step per block, for frames that it can meet: what `plan` answers."""
+        raise NotImplementedError
+
+    def wrap(self, layer: Layer, step: Step, width: int) -> Layer:
+        """The layer with its reduction around it."""
+        raise NotImplementedError
