@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-slow test-all test-lowest demo bench docs results tables model wheel
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench docs results tables model wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,11 @@ test-lowest: pyproject.toml constraints.txt  ## the tests, on the lowest version
 	$(PYTHON) tools/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[dev]'
 	.venv-lowest/bin/pytest -n auto --dist worksteal -W default -m 'not slow'  # old ones warn of their own
+
+mutants: setup  ## change lines of merging, schedule, retriever and index: which change does no test see? (hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
