@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tempme.errors import BadSetting
-from tempme.schedule import Step, default_joins, schedule, total_tokens
+from tempme.schedule import Step, check_blocks, default_joins, schedule, stages, total_tokens
 
 depths = st.integers(1, 24)
 
@@ -129,3 +129,20 @@ def test_plans_that_cannot_be(joins: dict[int, int], frames: int, says: str) -> 
 def test_no_frames_have_no_joins() -> None:
     with pytest.raises(BadSetting, match="frames is 0"):
         default_joins(0)
+
+
+@pytest.mark.parametrize(
+    ("depth", "parts", "begin"),
+    [(12, 4, (0, 3, 6, 9)), (12, 1, (0,)), (7, 3, (0, 2, 4)), (2, 4, (0, 1))],
+)
+def test_equal_parts_of_the_depth(depth: int, parts: int, begin: tuple[int, ...]) -> None:
+    assert stages(depth, parts) == begin
+
+
+def test_blocks_that_a_setting_lists_exist() -> None:
+    check_blocks("reduce_at", (0, 11), 12)
+    check_blocks("reduce_at", (), 12)
+    with pytest.raises(BadSetting, match=r"^reduce_at has block 12, but the blocks are 0 to 11$"):
+        check_blocks("reduce_at", (3, 12), 12)
+    with pytest.raises(BadSetting, match="block -1"):
+        check_blocks("reduce_at", (-1,), 12)
