@@ -146,3 +146,20 @@ def test_blocks_that_a_setting_lists_exist() -> None:
         check_blocks("reduce_at", (3, 12), 12)
     with pytest.raises(BadSetting, match="block -1"):
         check_blocks("reduce_at", (-1,), 12)
+
+
+def test_without_settings_nothing_leaves() -> None:
+    for joins in ({}, {1: 2, 2: 3}):
+        plan = schedule(tokens=50, frames=6, depth=4, joins=joins)
+        assert {(step.cross, step.intra) for step in plan} == {(0, 0)}
+        assert total_tokens(plan) == 300
+        assert all(type(step.clips) is int for step in plan)
+
+
+def test_a_refusal_names_the_joins_and_the_two_nearest_multiples() -> None:
+    with pytest.raises(BadSetting) as refused:
+        schedule(tokens=50, frames=23, depth=12, joins={8: 2, 9: 2, 10: 3})
+    assert str(refused.value) == (
+        "23 frames cannot be joined by 2-2-3: use a multiple of 12, such as 12 or 24, or other "
+        "joins (schedule.default_joins(23, depth=12) has a plan)"
+    )

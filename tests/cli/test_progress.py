@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tempme.cli.progress import counting
@@ -11,10 +13,15 @@ from tempme.cli.progress import counting
 def test_what_is_counted_is_shown_to_whoever_watches(
     is_live: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1" if is_live else "0")
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    if is_live:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
     with counting("films [/b]") as count:
         count(1, 4)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert ("films [/b]" in shown.err and "25%" in shown.err) == is_live
+    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.err)  # without colours
+    assert ("films [/b]" in seen and "25%" in seen) == is_live
     assert is_live or not shown.err.strip()
