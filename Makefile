@@ -4,7 +4,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench docs results tables model wheel
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model \
+        wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +52,10 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/fit.py
+
+soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
+	$(BIN)/python benchmarks/soak.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
 	PYTHONPATH=tools $(BIN)/python -m documents pages

@@ -25,7 +25,17 @@ import numpy as np
 
 import tempme
 from tempme.results.runs import environment, machine
-from tempme.video import Failure, Frames, VideoWindows, decode, load, load_windows, windows
+from tempme.video import (
+    Failure,
+    Frames,
+    Reading,
+    VideoWindows,
+    decode,
+    load,
+    load_windows,
+    windows,
+)
+from tempme.video.colour import BT2020, HLG, PQ, to_sdr
 from tempme.video.transforms import square, square_by_pillow
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +137,7 @@ def compare(path: Path, repeats: int) -> dict[str, Any]:
     """CPU seconds of the sequential loop and each mode's ratio to it: median, least, most."""
     jobs: dict[str, Callable[[], Any]] = {"sequential": lambda: sequential(path)}
     for mode in MODES:
-        jobs[mode] = lambda mode=mode: load_windows(path, sampling=mode)
+        jobs[mode] = lambda mode=mode: load_windows(path, Reading(sampling=mode))
     spent: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, job in jobs.items():
@@ -138,7 +148,7 @@ def compare(path: Path, repeats: int) -> dict[str, Any]:
     for mode in MODES:
         ratios = [a / b for a, b in zip(spent[mode], spent["sequential"], strict=True)]
         row[f"{mode}_ratio"] = [round(f(ratios), 3) for f in (statistics.median, min, max)]
-        row[f"{mode}_frames"] = _num_frames(load_windows(path, sampling=mode))
+        row[f"{mode}_frames"] = _num_frames(load_windows(path, Reading(sampling=mode)))
     return row
 
 
@@ -164,6 +174,23 @@ def scaler_error(clips: Sequence[Path]) -> dict[str, float]:
         "worst_99th_percentile": max(highs),
         "cpu_ratio_to_pillow": round(spent[0] / spent[1], 3),
     }
+
+
+def colour_cost(repeats: int) -> dict[str, float]:
+    """CPU milliseconds of a square of 224 from 16 bits of HDR, beside a whole one of 4K SDR."""
+    signal = np.random.default_rng(0).integers(0, 50_000, (224, 224, 3)).astype(np.uint16)
+    frame = next(pictures(3840, 2160, 1))
+    jobs: dict[str, Callable[[], Any]] = {
+        "pq": lambda: to_sdr(signal, PQ, BT2020),
+        "hlg": lambda: to_sdr(signal, HLG, BT2020),
+        "square_of_4k_sdr": lambda: square(frame, 224),
+    }
+    spent = {}
+    for name, job in jobs.items():
+        job()
+        times = [cpu_seconds(job) for _ in range(10 * repeats)]
+        spent[name] = round(1000 * statistics.median(times), 2)
+    return spent
 
 
 def few_of_many(path: Path, folder: Path, repeats: int) -> dict[str, Any]:
@@ -213,12 +240,12 @@ def drift(clips: Sequence[Path], encode: Encoder, *, size: int) -> dict[str, dic
     """
     cosines: dict[str, list[float]] = {"keyframes": [], "auto": []}
     for path in clips:
-        exact = load(path, size=size, sampling="exact")
+        exact = load(path, Reading(size=size, sampling="exact"))
         if not isinstance(exact, Frames):
             continue
         feature = encode(exact.pixels)
         for mode, values in cosines.items():
-            found = load(path, size=size, sampling=mode)
+            found = load(path, Reading(size=size, sampling=mode))
             if isinstance(found, Frames):
                 values.append(float(feature @ encode(found.pixels)))
     return {mode: _spread(values) for mode, values in cosines.items()}
@@ -252,7 +279,7 @@ def drift_of(clips: Sequence[Path], model: str) -> dict[str, dict[str, float]]:
 def real(clips: Sequence[Path]) -> Iterator[Path]:
     """Clips long enough to be worth timing."""
     for path in clips:
-        found = load_windows(path, sampling="keyframes", max_windows=1)
+        found = load_windows(path, Reading(sampling="keyframes"), max_windows=1)
         if isinstance(found, VideoWindows) and found.info.duration_seconds > 20:
             yield path
 
@@ -284,6 +311,7 @@ def main() -> None:
         report["fingerprint"] = tempme.load(asked.model).fingerprint
         report["cosine_to_exact"] = drift_of(clips, asked.model)
         write(report)
+    report["hdr_cpu_ms_a_square"] = colour_cost(asked.repeats)
     measure_drawn(report, asked.seconds, asked.repeats)
     if clips:
         report["scaler_error_levels"] = scaler_error(clips)

@@ -10,7 +10,7 @@ from tempme.datasets.pairs import Pair
 from tempme.drawing.contact_sheet import Row, contact_sheet
 from tempme.index import Hit, Index, Progress, Report, open_or_create
 from tempme.scenes import Scene, scenes, write_video
-from tempme.video import Failure, load
+from tempme.video import Failure, Reading, load
 
 CODECS = {"libx264": ".mp4", "libx265": ".mp4", "mpeg4": ".avi", "libvpx-vp9": ".webm"}
 NUM_SHORT, NUM_LONG, SCENES_IN_LONG = 24, 6, 4  # per part; long videos join several scenes
@@ -85,7 +85,7 @@ def draw_sheet(searches: Sequence[Search], path: Path) -> Path:
         hit = search.hits[0]
         step = (hit.end_seconds - hit.start_seconds) / 12
         times = [hit.start_seconds + (n + 0.5) * step for n in range(12)]
-        frames = load(Path(hit.path), seconds=times, size=THUMBNAIL, sampling="exact")
+        frames = load(Path(hit.path), Reading(size=THUMBNAIL, sampling="exact"), seconds=times)
         if isinstance(frames, Failure):
             continue
         place = f"{hit.start_seconds:.1f}-{hit.end_seconds:.1f} s"

@@ -155,6 +155,20 @@ def test_unknown_words_are_left_out_and_listed() -> None:
     assert Tokenizer().unknown(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        ("a dog, naïve café Über 10 µm ½ ♥ \N{DOG FACE}", []),
+        ("собака бежит", ["собака", "бежит"]),
+        ("a red собака", ["собака"]),
+        ("犬が走る", ["犬が走る"]),
+        ("كلب", ["كلب"]),
+    ],
+)
+def test_words_of_other_scripts_are_listed(text: str, foreign: list[str]) -> None:
+    assert Tokenizer().foreign(text) == foreign
+
+
 def test_saved_tokenizer_is_the_same_value(tmp_path: Path) -> None:
     for tokenizer in (Tokenizer(), Tokenizer.of_words(CAPTIONS, context=20)):
         tokenizer.save(tmp_path / "tokenizer.json")

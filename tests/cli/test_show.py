@@ -19,7 +19,7 @@ from tempme.drawing.comparison import read_model, sides
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
 from tempme.systems import table as zoo
-from tempme.video import load
+from tempme.video import Reading, load
 from terminals import Terminal
 
 SMALL = ClipConfig(image_size=32, patch=8, width=32, heads=2, text_width=32, text_heads=2, embed=16)
@@ -138,7 +138,7 @@ def test_the_document_of_a_picture_holds_the_assignment(
     plan = zoo.system("tempme").plan()
     assert ours["tokens"] == [600, *(step.clips_out * step.tokens_out for step in plan)]
     retriever = tempme.load("scenes-tiny")
-    sample = load(film, frames=12, size=112, sampling="exact")
+    sample = load(film, Reading(frames=12, size=112, sampling="exact"))
     way = tempme.trace(retriever, retriever.transform(sample.pixels)[None])
     assert ours["assignment"] == way.by_frame()[0].tolist()
     assert len(document["seconds"]) == len(ours["assignment"]) == 12

@@ -17,7 +17,7 @@ from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting
 from tempme.scenes import write
-from tempme.video import Frames
+from tempme.video import Frames, Reading
 
 FRAMES, SIZE = 3, 32
 GOOD = ("a", "b", "c", "d", "e")
@@ -110,7 +110,9 @@ def test_a_batch_shows_its_pairs(folder: Path) -> None:
     assert frames.dtype == np.uint8
     for clip, caption, other, number in zip(frames, captions, others, videos, strict=True):
         moment = split.moments[number]
-        read = read_moment(folder / f"{moment.video}.avi", moment, frames=FRAMES, size=SIZE)
+        read = read_moment(
+            folder / f"{moment.video}.avi", moment, Reading(frames=FRAMES, size=SIZE)
+        )
         assert isinstance(read, Frames)
         assert np.array_equal(clip, read.pixels)
         assert caption.split()[0] == other.split()[0] == moment.video
@@ -195,8 +197,8 @@ def test_augmentation_is_off_unless_asked_and_differs_between_captions(folder: P
 
 
 def test_a_video_is_read_once_for_all_its_rows(folder: Path) -> None:
-    moment = Moment("a")
-    plain, changed = (Reader(FRAMES, SIZE, 60.0, change) for change in (None, RandAugment()))
+    moment, reading = Moment("a"), Reading(frames=FRAMES, size=SIZE)
+    plain, changed = (Reader(reading, change) for change in (None, RandAugment()))
     job = Job(folder / "a.avi", moment, ("0", "1", "2"))
     assert np.shape(plain(job)) == (1, FRAMES, SIZE, SIZE, 3)
     assert np.shape(changed(job)) == (3, FRAMES, SIZE, SIZE, 3)

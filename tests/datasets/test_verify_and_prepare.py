@@ -13,7 +13,7 @@ from tempme.datasets.pairs import locate
 from tempme.datasets.prepare import Job, Recipe, prepare, reencode
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadSetting
-from tempme.video import Failure, Frames, VideoInfo, load, probe
+from tempme.video import Failure, Frames, Reading, VideoInfo, load, probe
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_verify_shortens_long_lists_for_a_person(videos: Path) -> None:
 
 
 def frames_of(path: Path, times: list[float]) -> Frames:
-    frames = load(path, seconds=times, size=32, sampling="exact")
+    frames = load(path, Reading(size=32, sampling="exact"), seconds=times)
     assert isinstance(frames, Frames)
     return frames
 

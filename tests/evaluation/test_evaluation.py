@@ -21,7 +21,7 @@ from tempme.evaluation.metrics import both_directions
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.systems.table import system
-from tempme.video import Frames
+from tempme.video import Frames, Reading
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,9 @@ def report(retriever: Retriever, folder: Path) -> Report:
 
 def features_by_hand(retriever: Retriever, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     rows = []
+    reading = Reading(frames=retriever.num_frames, size=retriever.image_size)
     for moment in split.moments:
-        read = read_moment(
-            Path(moment.video), moment, frames=retriever.num_frames, size=retriever.image_size
-        )
+        read = read_moment(Path(moment.video), moment, reading)
         assert isinstance(read, Frames)
         rows.append(retriever.encode_videos(retriever.transform(read.pixels[None])))
     return retriever.encode_texts(split.captions), torch.cat(rows)
@@ -164,7 +163,7 @@ def test_moments_are_read_where_they_are(folder: Path) -> None:
     path = next(iter(sorted(folder.glob("*.mp4"))))
 
     def seconds(start: float | None, end: float | None) -> tuple[float, ...]:
-        read = read_moment(path, Moment(str(path), start, end), frames=4, size=32)
+        read = read_moment(path, Moment(str(path), start, end), Reading(frames=4, size=32))
         assert isinstance(read, Frames)
         assert len(read.seconds) == 4
         return read.seconds
@@ -264,8 +263,8 @@ def test_the_self_test_finds_a_defect_of_reading(
     retriever: Retriever,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def read(path: Path, moment: Moment, *, frames: int, size: int) -> Frames:
-        answer = read_moment(path, moment, frames=frames, size=size)
+    def read(path: Path, moment: Moment, reading: Reading) -> Frames:
+        answer = read_moment(path, moment, reading)
         assert isinstance(answer, Frames)
         return replace(answer, pixels=damage(answer.pixels).copy())
 

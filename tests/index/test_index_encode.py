@@ -13,7 +13,7 @@ from index_material import ColourRetriever, new_index, write_films, write_video
 from tempme.errors import BadSetting
 from tempme.index import Counts, Index
 from tempme.index.building.encode import FRAMES_PER_CALL, encode_windows
-from tempme.video import VideoWindows, load_windows
+from tempme.video import Reading, VideoWindows, load_windows
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_features_are_those_of_every_window_alone(tmp_path: Path, films: Path) -
     index, model = new_index(tmp_path), ColourRetriever()
     index.add(films)
     path = films / "green blue.mp4"
-    video = load_windows(path, frames=model.num_frames, size=model.image_size)
+    video = load_windows(path, Reading(frames=model.num_frames, size=model.image_size))
     assert isinstance(video, VideoWindows)
     alone = [
         model.encode_windows(model.transform(video.pixels[w]), torch.arange(4)[None])

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from tempme.video import Frames, load
+from tempme.video import Frames, Reading, load
 
 SIDE = 64
 BITS = 8
@@ -89,6 +89,7 @@ def mux(out: Any, packets: Sequence[Any], shift_seconds: float) -> None:
 
 
 def frames_of(path: Path, **how: Any) -> Frames:
-    found = load(path, size=SIDE, **how)
+    seconds = how.pop("seconds", None)
+    found = load(path, Reading(size=SIDE, **how), seconds=seconds)
     assert isinstance(found, Frames), found
     return found

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import tempme
 from tempme.errors import BadSetting
-from tempme.processes.pool import Crash, Workers, each_in_processes
+from tempme.processes.pool import Crash, Limits, Workers, each_in_processes
 
 
 def square(number: int) -> int:
@@ -84,7 +85,7 @@ def test_a_victim_is_not_blamed(tmp_path: Path) -> None:
 
 
 def test_a_process_that_hangs_is_ended_and_replaced() -> None:
-    with Workers(sleep, workers=1, timeout_seconds=3.0) as crew:
+    with Workers(sleep, workers=1, limits=Limits(timeout_seconds=3.0)) as crew:
         before, hangs, after = (crew.submit(seconds) for seconds in (0, 600, 0))
         assert hangs.result() == Crash("timeout: its process hung for 3 s")
         assert before.result() != after.result()
@@ -158,7 +159,8 @@ crew.submit(600.0)
 def test_processes_end_with_their_parent(tmp_path: Path, end: str, status: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(end=end))
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    search = [Path(__file__).parent, Path(tempme.__file__).parents[1]]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
     done = subprocess.run(
         [sys.executable, str(script)],
         capture_output=True,

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tempme.video import Frames, VideoInfo, is_video, load, probe
+from tempme.video import Frames, Reading, VideoInfo, is_video, load, probe
 from tempme.video.transforms import square
 
 FOLDER = Path(__file__).parents[3] / "shared" / "videos"
@@ -30,8 +30,8 @@ def test_same_frames_as_a_sequential_decode(path: Path) -> None:
     assert isinstance(info, VideoInfo), info
     assert is_video(path)
     times = np.random.default_rng(0).uniform(0, info.duration_seconds, 6).tolist()
-    found = load(path, seconds=times, sampling="exact")
-    keys = load(path, seconds=times, sampling="keyframes")
+    found = load(path, Reading(sampling="exact"), seconds=times)
+    keys = load(path, Reading(sampling="keyframes"), seconds=times)
     assert isinstance(found, Frames)
     assert isinstance(keys, Frames)
     wanted = {*found.seconds, *keys.seconds}
@@ -57,7 +57,8 @@ def sequential(path: Path, wanted: set[float]) -> tuple[np.ndarray, dict[float, 
         for number, frame in zip(itertools.count(), frames_of(file, stream), strict=False):
             # AVI keeps no times; with reordered frames PyAV's are wrong, so frames are counted.
             time = number if file.format.name == "avi" else frame.pts
-            origin = time if origin is None else origin
+            start = round(file.start_time / 1e6 / stream.time_base)
+            origin = min(start, time) if origin is None else origin
             second = float((time - origin) * stream.time_base)
             seconds.append(second)
             if round(second, 4) in rounded:
@@ -72,7 +73,7 @@ def frames_of(file: av.container.InputContainer, stream: av.VideoStream):
 
 @pytest.mark.parametrize("path", CLIPS, ids=lambda p: p.name)
 def test_every_clip_opens(path: Path) -> None:
-    found = load(path, seconds=[0.0, 0.2], size=32, sampling="exact")
+    found = load(path, Reading(size=32, sampling="exact"), seconds=[0.0, 0.2])
     assert isinstance(found, Frames), found
     assert found.pixels.shape == (2, 32, 32, 3)
     assert found.seconds[0] >= 0

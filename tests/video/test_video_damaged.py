@@ -17,6 +17,7 @@ from drawn_videos import FPS, barcode, draw
 from tempme.video import (
     Failure,
     Frames,
+    Reading,
     VideoWindows,
     decode_many,
     is_video,
@@ -126,7 +127,7 @@ def test_nothing_escapes(broken: list[Path], capfd: pytest.CaptureFixture[str]) 
     outcomes: dict[type, int] = {}
     for path in broken:
         for read in (probe, load, load_windows):
-            found: Any = read(path, timeout_seconds=20)
+            found: Any = read(path, Reading(timeout_seconds=20))
             outcomes[type(found)] = outcomes.get(type(found), 0) + 1
             if isinstance(found, Failure):
                 assert found.path == path
@@ -142,7 +143,7 @@ def test_nothing_escapes(broken: list[Path], capfd: pytest.CaptureFixture[str]) 
 
 def test_workers_answer_for_every_file(broken: list[Path]) -> None:
     last = {}
-    for path, answer in decode_many(broken, workers=2, size=32, timeout_seconds=20):
+    for path, answer in decode_many(broken, Reading(size=32, timeout_seconds=20), workers=2):
         if isinstance(answer, Failure) or answer.is_last:
             assert path not in last
             last[path] = answer
@@ -157,11 +158,11 @@ def test_truncated_files_give_what_is_there(
     path = tmp_path / f"a.{kind}"
     content = sound[kind]
     path.write_bytes(content)
-    whole = load(path, frames=4, size=64)
+    whole = load(path, Reading(frames=4, size=64))
     assert isinstance(whole, Frames)
     assert whole.note == ""
     path.write_bytes(content[: len(content) * percent // 100 | 1])
-    found = load(path, frames=4, size=64)
+    found = load(path, Reading(frames=4, size=64))
     assert isinstance(found, Frames), found
     seconds = found.info.duration_seconds
     assert 1.0 < seconds <= 6.0
@@ -182,7 +183,7 @@ def test_a_stopped_recording_is_not_called_truncated(
         content[place : place + 8] = b"\1" + b"\xff" * 7
     path = tmp_path / f"a.{kind}"
     path.write_bytes(content)
-    found = load(path, frames=4, size=64)
+    found = load(path, Reading(frames=4, size=64))
     assert isinstance(found, Frames)
     assert found.note == ""
 
@@ -223,4 +224,4 @@ def test_renamed_videos_are_told_by_content(tmp_path: Path, sound: dict[str, byt
         path = tmp_path / f"{kind}.txt"
         path.write_bytes(data)
         assert is_video(path)
-        assert isinstance(load(path, frames=1), Frames)
+        assert isinstance(load(path, Reading(frames=1)), Frames)

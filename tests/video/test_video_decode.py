@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drawn_videos import FPS, GOP, NUM, SIDE, barcode, draw, frames_of, mux, number_of, numbers
-from tempme.video import Failure, Frames, load, load_uniform, uniform_indices
+from tempme.video import Failure, Frames, Reading, load, load_uniform, uniform_indices
 
 
 def test_variable_rate(tmp_path: Path) -> None:
@@ -50,10 +50,9 @@ def test_second_0_is_the_first_frame_shown(tmp_path: Path, file: str) -> None:
     assert found.info.duration_seconds == pytest.approx(2.0, abs=0.02)
 
 
-@pytest.mark.parametrize("file", ["a.mp4", "a.mkv", "a.gif"])
+@pytest.mark.parametrize("file", ["a.mp4", "a.mkv"])
 def test_one_frame(tmp_path: Path, file: str) -> None:
-    how = {"codec": "gif", "pixel_format": "rgb8"} if file == "a.gif" else {}
-    path = draw(tmp_path / file, frames=1, picture=lambda _: barcode(77), **how)
+    path = draw(tmp_path / file, frames=1, picture=lambda _: barcode(77))
     for sampling in ("exact", "keyframes", "auto"):
         found = frames_of(path, frames=12, sampling=sampling)
         assert numbers(found) == [77] * 12
@@ -124,12 +123,12 @@ def test_frames_come_in_the_order_asked(tmp_path: Path) -> None:
 
 def test_uniform_frames_by_number(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.mp4", frames=95, options={"bf": "2"})
-    found = load_uniform(path, frames=12, size=SIDE)
+    found = load_uniform(path, Reading(frames=12, size=SIDE))
     assert isinstance(found, Frames)
     assert numbers(found) == list(uniform_indices(95, FPS, frames=12))
 
 
 def test_time_limit(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.mp4")
-    failure = load(path, timeout_seconds=0.0)
-    assert failure == Failure(path, "timeout: nothing came for 0 s")
+    failure = load(path, Reading(timeout_seconds=1e-9))
+    assert failure == Failure(path, "timeout: nothing came for 1e-09 s")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drawn_videos import draw
-from tempme.video import Failure, VideoWindows, decode_many, iter_windows, load
+from tempme.video import Failure, Reading, VideoWindows, decode_many, iter_windows, load
 from tempme.video.containers import source
 
 WINDOWS: dict[str, Any] = {"frames": 4, "size": 64, "sampling": "exact", "piece_windows": 3}
@@ -47,13 +47,13 @@ def windows_of(pieces: list[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_whenever_the_time_is_up_the_windows_so_far_are_kept(video: Path, clock: Clock) -> None:
-    whole = list(iter_windows(video, **WINDOWS, timeout_seconds=FOREVER))
+    whole = list(iter_windows(video, Reading(**WINDOWS, timeout_seconds=FOREVER)))
     pixels, spans = windows_of(whole)
     assert len(spans) == 9
     kept = set()
-    for total in np.linspace(0, clock.seconds + 10, 30):
+    for total in np.linspace(0.5, clock.seconds + 10, 30):
         limits = {"timeout_seconds": FOREVER, "total_seconds": float(total)}
-        pieces = list(iter_windows(video, **WINDOWS, **limits))
+        pieces = list(iter_windows(video, Reading(**WINDOWS, **limits)))
         if isinstance(pieces[0], Failure):
             assert pieces == [Failure(video, f"timeout: not done after {total:g} s")]
             kept.add(0)
@@ -70,10 +70,12 @@ def test_whenever_the_time_is_up_the_windows_so_far_are_kept(video: Path, clock:
 
 
 def test_time_away_does_not_count(video: Path, clock: Clock) -> None:
-    whole = list(iter_windows(video, **WINDOWS, timeout_seconds=FOREVER))
+    whole = list(iter_windows(video, Reading(**WINDOWS, timeout_seconds=FOREVER)))
     needed = clock.seconds
     pieces = []
-    for piece in iter_windows(video, **WINDOWS, timeout_seconds=needed, total_seconds=needed):
+    for piece in iter_windows(
+        video, Reading(**WINDOWS, timeout_seconds=needed, total_seconds=needed)
+    ):
         clock.seconds += 10 * needed  # whoever takes the piece is slow
         pieces.append(piece)
     assert [piece.note for piece in pieces] == [""] * len(whole)
@@ -81,7 +83,7 @@ def test_time_away_does_not_count(video: Path, clock: Clock) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_single_window_needs_all_its_frames(video: Path) -> None:
-    found = load(video, timeout_seconds=FOREVER, total_seconds=20)
+    found = load(video, Reading(timeout_seconds=FOREVER, total_seconds=20))
     assert found == Failure(video, "timeout: not done after 20 s")
 
 
@@ -93,8 +95,8 @@ def test_a_large_file_by_the_true_clock(tmp_path: Path) -> None:
         picture=lambda number: np.full((720, 1280, 3), number, dtype=np.uint8),
         options={"preset": "ultrafast", "g": "10"},
     )
-    limits = {"total_seconds": 0.1, "every_seconds": 0.1, "workers": 1}
-    answers = [answer for _, answer in decode_many([path], **WINDOWS, **limits)]
+    reading = Reading(**WINDOWS, total_seconds=0.1, every_seconds=0.1)
+    answers = [answer for _, answer in decode_many([path], reading, workers=1)]
     *before, last = answers
     assert all(isinstance(answer, VideoWindows) for answer in before)
     if isinstance(last, Failure):

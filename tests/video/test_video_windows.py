@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from drawn_videos import SIDE, draw, number_of
-from tempme.video import VideoWindows, iter_windows, load_windows
+from tempme.video import Reading, VideoWindows, iter_windows, load_windows
 
 
 def test_windows_hold_each_frame_once(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.mp4", frames=250, options={"bf": "2", "g": "30"})
-    whole = load_windows(path, size=SIDE, sampling="exact")
+    whole = load_windows(path, Reading(size=SIDE, sampling="exact"))
     assert isinstance(whole, VideoWindows)
     assert whole.windows.shape == (4, 12)
     assert whole.spans.tolist() == [[0, 12], [6, 18], [12, 24], [13, 25]]
@@ -28,9 +28,11 @@ def test_windows_hold_each_frame_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("piece_windows", [1, 2, 3])
 def test_pieces_together_are_the_whole(tmp_path: Path, sampling: Any, piece_windows: int) -> None:
     path = draw(tmp_path / "a.mp4", frames=250, options={"bf": "2", "g": "20"})
-    whole = load_windows(path, size=SIDE, sampling=sampling)
+    whole = load_windows(path, Reading(size=SIDE, sampling=sampling))
     assert isinstance(whole, VideoWindows)
-    pieces = list(iter_windows(path, size=SIDE, sampling=sampling, piece_windows=piece_windows))
+    pieces = list(
+        iter_windows(path, Reading(size=SIDE, sampling=sampling, piece_windows=piece_windows))
+    )
     assert all(isinstance(piece, VideoWindows) for piece in pieces)
     assert [p.piece for p in pieces] == list(range(len(pieces)))
     assert [p.is_last for p in pieces] == [False] * (len(pieces) - 1) + [True]
@@ -43,6 +45,6 @@ def test_pieces_together_are_the_whole(tmp_path: Path, sampling: Any, piece_wind
 
 def test_max_windows_keeps_first_and_last(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.mp4", frames=250)
-    some = load_windows(path, size=SIDE, max_windows=2)
+    some = load_windows(path, Reading(size=SIDE), max_windows=2)
     assert isinstance(some, VideoWindows)
     assert some.spans.tolist() == [[0, 12], [13, 25]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tempme.cli.options import AsJson
+from tempme.cli.options import AsJson, WorkerMemory
 from tempme.cli.output import counted, print_json, print_line, say, shown_path, shown_time
 from tempme.errors import BadDataset
 
@@ -24,6 +24,7 @@ def prepare(
     size: Annotated[int, typer.Option(min=16, help="Pixels of the short side.")] = 224,
     crf: Annotated[int, typer.Option(min=0, max=51, help="Quality: 0 best, 51 worst.")] = 18,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core.")] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     as_json: AsJson = False,
 ) -> None:
     """Re-encode VIDEOS so that training reads them fast; run again to go on where it stopped."""
@@ -37,6 +38,7 @@ def prepare(
             out,
             recipe=Recipe(fps=fps, size=size, crf=crf),
             workers=workers,
+            worker_memory_mb=worker_memory_mb,
             on_file=count,
         )
     _show(done, out, as_json=as_json)

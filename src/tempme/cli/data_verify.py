@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tempme.cli.options import AsJson
+from tempme.cli.options import AsJson, WorkerMemory
 from tempme.cli.output import print_json, print_line
 from tempme.errors import BadDataset
 
@@ -33,11 +33,13 @@ def verify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that look into videos; one per core.")
     ] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     as_json: AsJson = False,
 ) -> None:
     """Say which videos of DATASET are missing, undecodable or duplicated, and how many remain."""
     names = _splits(dataset, split)
-    found = [_one(dataset, name, annotations, videos, workers) for name in names]
+    crew = {"workers": workers, "worker_memory_mb": worker_memory_mb}
+    found = [_one(dataset, name, annotations, videos, crew) for name in names]
     unread = [facts["error"] for facts in found if "error" in facts]
     if len(unread) == len(found):
         raise BadDataset(unread[0])
@@ -62,7 +64,7 @@ def _splits(dataset: str, wanted: list[str] | None) -> list[str]:
 
 
 def _one(
-    dataset: str, split: str, annotations: Path, folder: Path | None, workers: int | None
+    dataset: str, split: str, annotations: Path, folder: Path | None, crew: dict[str, Any]
 ) -> dict[str, Any]:
     """What is known of one split; a split whose files are absent says so and stops no other."""
     try:
@@ -77,14 +79,14 @@ def _one(
         lines = [f"{name}: {len(set(listed)):,} videos, {len(captions):,} captions"]
         lines += [f"  {repeated} captions repeat another's words"] if repeated else []
     else:
-        found = _verified(name, listed, captions, folder or annotations, workers)
+        found = _verified(name, listed, captions, folder or annotations, crew)
         facts |= found.as_dict()
         lines = list(found.lines())
     return facts | {"lines": [*lines, f"  no captions: {remark}"] if remark else lines}
 
 
 def _verified(
-    name: str, listed: list[Video], captions: tuple[str, ...], folder: Path, workers: int | None
+    name: str, listed: list[Video], captions: tuple[str, ...], folder: Path, crew: dict[str, Any]
 ) -> Verification:
     from tempme.cli.progress import counting
     from tempme.datasets.verify import verify as look
@@ -95,8 +97,8 @@ def _verified(
             listed,
             folder if folder.is_dir() else folder.parent,
             captions=captions,
-            workers=workers,
             on_probed=count,
+            **crew,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tempme.cli.options import AsJson
+from tempme.cli.options import AsJson, WorkerMemory
 from tempme.cli.output import print_json, print_line, say
 
 app = typer.Typer(add_completion=False)
@@ -34,6 +34,7 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed or auto.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    worker_memory_mb: WorkerMemory = 1024.0,
     out: Annotated[
         Path | None, typer.Option(help="Write the JSON document here too.", readable=False)
     ] = None,
@@ -56,6 +57,7 @@ def evaluate(
             videos=None if dataset == FOLDER else videos or annotations,
             batch=batch,
             workers=workers,
+            worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
             on_video=count,

@@ -69,9 +69,9 @@ def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
 
 def _read(video: Path, *, frames: int, size: int) -> Frames:
     from tempme.errors import BadVideo
-    from tempme.video import Failure, load
+    from tempme.video import Failure, Reading, load
 
-    read = load(video, frames=frames, size=size, sampling="exact")
+    read = load(video, Reading(frames=frames, size=size, sampling="exact"))
     if isinstance(read, Failure):
         raise BadVideo(f"{video}: {read.reason}; give --video another file")
     if read.note:

@@ -23,8 +23,9 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.order import Order
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
-from tempme.processes.pool import Crash, Workers
-from tempme.video import Failure
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.processes.pool import Crash, Limits, Workers
+from tempme.video import Failure, Reading
 from tempme.video.values import Pixels
 
 ON_BAD = ("skip", "fail")
@@ -60,21 +61,13 @@ class Job(NamedTuple):
 class Reader:
     """What a worker does with a moment."""
 
-    frames: int
-    size: int
-    timeout_seconds: float
+    reading: Reading
     augment: RandAugment | None
 
     def __call__(self, job: Job) -> Pixels | Failure:
         """(K, F, S, S, 3): a copy for every look; plain ones are all alike, so K is 1."""
         try:
-            answer = read_moment(
-                job.path,
-                job.moment,
-                frames=self.frames,
-                size=self.size,
-                timeout_seconds=self.timeout_seconds,
-            )
+            answer = read_moment(job.path, job.moment, self.reading)
         except TempmeError:
             raise
         except Exception as error:  # one file must not end a run of days
@@ -104,8 +97,8 @@ class ClipBatches:
     last. `videos` is the folder of the files, None where pairs hold their files. Videos that are
     missing take no part in the order. `workers` decode (None: one per core, divided among the
     processes of a run; 0: this process, which then dies with a decoder). `timeout_seconds` limits
-    the wait for each frame. `failed` says which videos could not be used, and why; with `on_bad`
-    "fail" the first of them raises `BadDataset`.
+    the wait for each frame, `worker_memory_mb` what a process may hold. `failed` says which
+    videos could not be used, and why; with `on_bad` "fail" the first of them raises `BadDataset`.
     """
 
     def __init__(
@@ -119,12 +112,13 @@ class ClipBatches:
         seed: int,
         augment: RandAugment | bool = False,
         workers: int | None = None,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_bad: str = "skip",
         timeout_seconds: float = 60.0,
     ) -> None:
-        for name, value in (("frames", frames), ("size", size), ("batch", batch)):
-            if value < 1:
-                raise BadSetting(f"{name} is {value}; it must be 1 or more")
+        reading = Reading(frames=frames, size=size, timeout_seconds=timeout_seconds)
+        if batch < 1:
+            raise BadSetting(f"batch is {batch}; it must be 1 or more")
         if on_bad not in ON_BAD:
             raise BadSetting(f"on_bad is {on_bad!r}; possible: {', '.join(ON_BAD)}")
         self.on_bad, self.failed = on_bad, dict[Video, str]()
@@ -136,7 +130,9 @@ class ClipBatches:
                 f" {batch}: make batch smaller"
             )
         change = RandAugment() if augment is True else augment or None
-        self._reader = Reader(frames, size, timeout_seconds, change)
+        self._reader = Reader(reading, change)
+        hang = HANGS * timeout_seconds
+        self._limits = Limits(timeout_seconds=hang, worker_memory_mb=worker_memory_mb)
         self._num_workers = workers
         self._crew: Workers[Job, Pixels | Failure] | None = None
         self._next: tuple[tuple[int, int, int], list[_Row]] | None = None
@@ -214,8 +210,7 @@ class ClipBatches:
         if self._crew is None:
             cores = max(1, (os.cpu_count() or 1) // world)
             count = cores if self._num_workers is None else self._num_workers
-            hang = HANGS * self._reader.timeout_seconds
-            self._crew = Workers(self._reader, workers=count, timeout_seconds=hang)
+            self._crew = Workers(self._reader, workers=count, limits=self._limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)
         rows = [
             _Row(number, chain((pairs[number],), self.order.substitutes(step, number)))
@@ -250,8 +245,8 @@ class ClipBatches:
 
     def _collect(self, step: int, rows: list[_Row]) -> Clips:
         """Wait for the rows, and replace what could not be read until all are there."""
-        reader, split = self._reader, self.order.split
-        frames = np.empty((len(rows), reader.frames, reader.size, reader.size, 3), np.uint8)
+        reading, split = self._reader.reading, self.order.split
+        frames = np.empty((len(rows), reading.frames, reading.size, reading.size, 3), np.uint8)
         waiting = list(enumerate(rows))
         while waiting:
             waiting = [(i, row) for i, row in waiting if not self._took(row, frames[i])]

@@ -5,47 +5,38 @@ No torch here: processes that decode start fast.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tempme.datasets.pairs import Moment
-from tempme.video import Failure, Frames, VideoInfo, load, load_uniform, probe
+from tempme.video import Failure, Frames, Reading, VideoInfo, load, load_uniform, probe
 from tempme.video.values import Pixels
 
 
-def read_moment(
-    path: Path, moment: Moment, *, frames: int, size: int, timeout_seconds: float = 60.0
-) -> Frames | Failure:
-    """`frames` frames of the moment; never a black or shorter clip, a `Failure` instead.
+def read_moment(path: Path, moment: Moment, reading: Reading) -> Frames | Failure:
+    """`reading.frames` frames of the moment; never a black or shorter clip, a `Failure` instead.
 
     Whole videos and moments in whole seconds are sampled as `tempme.video.uniform_indices` says.
     The published rule rounds other moments to whole seconds; they get evenly spread frames.
     """
     start, end = moment.start_seconds, moment.end_seconds
     if start is None and end is None:
-        return load_uniform(path, frames=frames, size=size, timeout_seconds=timeout_seconds)
+        return load_uniform(path, reading)
     if end is None:
-        info = probe(path, timeout_seconds=timeout_seconds)
+        info = probe(path, reading)
         if not isinstance(info, VideoInfo):
             return info
         end = info.duration_seconds
     start = start or 0.0
     if start.is_integer() and end.is_integer():
-        return load_uniform(
-            path, frames=frames, size=size, start=start, end=end, timeout_seconds=timeout_seconds
-        )
-    step = (end - start) / frames
-    times = [start + (number + 0.5) * step for number in range(frames)]
-    return load(
-        path,
-        seconds=times,
-        size=size,
-        sampling="exact",
-        timeout_seconds=timeout_seconds,
-    )
+        return load_uniform(path, reading, start=start, end=end)
+    step = (end - start) / reading.frames
+    times = [start + (number + 0.5) * step for number in range(reading.frames)]
+    return load(path, replace(reading, sampling="exact"), seconds=times)
 
 
-def read_pixels(job: tuple[int, Path, Moment], *, frames: int, size: int) -> Pixels | Failure:
+def read_pixels(job: tuple[int, Path, Moment], *, reading: Reading) -> Pixels | Failure:
     """`read_moment` of a numbered moment in a worker: only the pixels (F, S, S, 3) travel."""
     _, path, moment = job
-    answer = read_moment(path, moment, frames=frames, size=size)
+    answer = read_moment(path, moment, reading)
     return answer.pixels if isinstance(answer, Frames) else answer

@@ -22,7 +22,8 @@ import numpy as np
 
 from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
 from tempme.errors import BadDataset, BadSetting
-from tempme.processes.pool import Crash, each_in_processes
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
@@ -80,12 +81,14 @@ def prepare(
     *,
     recipe: Recipe | None = None,
     workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Preparation:
     """Re-encode every video below `videos` to the same place below `out`, as `.mp4`.
 
     Files that are there and newer than their source are left alone. `on_file(done, total)` is
-    called after each file. Raises if `out` was made by another recipe.
+    called after each file. A video that makes a process hold more than `worker_memory_mb` is left
+    out. Raises if `out` was made by another recipe.
     """
     recipe = recipe or Recipe()
     start = time.perf_counter()
@@ -94,7 +97,9 @@ def prepare(
     waiting = [job for job in jobs if not _is_ready(job)]
     failed: dict[Path, str] = {}
     task = partial(reencode, recipe=recipe)
-    for done, (job, answer) in enumerate(each_in_processes(task, waiting, workers=workers), 1):
+    limits = Limits(worker_memory_mb=worker_memory_mb)
+    answers = each_in_processes(task, waiting, workers=workers, limits=limits)
+    for done, (job, answer) in enumerate(answers, 1):
         if isinstance(answer, (Failure, Crash)):
             failed[job.source] = answer.reason
         if on_file is not None:

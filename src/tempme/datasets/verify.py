@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tempme.datasets.pairs import Video, locate
-from tempme.processes.pool import Crash, each_in_processes
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.video import Failure, VideoInfo, probe
 
 
@@ -93,17 +94,20 @@ def verify(
     *,
     captions: Sequence[str] = (),
     workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
     on_probed: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Look for every video below `folder` and decode one frame of each in worker processes.
 
+    A video that makes a process hold more than `worker_memory_mb` counts as undecodable.
     `on_probed(done, total)` is called after each video.
     """
+    limits = Limits(worker_memory_mb=worker_memory_mb)
     listed = Counter(videos)
     located = locate(listed, folder)
     infos: dict[Path, VideoInfo | str] = {}
     files = sorted(set(located.paths.values()))
-    for path, answer in each_in_processes(probe, files, workers=workers):
+    for path, answer in each_in_processes(probe, files, workers=workers, limits=limits):
         infos[path] = answer.reason if isinstance(answer, (Failure, Crash)) else answer
         if on_probed is not None:
             on_probed(len(infos), len(files))

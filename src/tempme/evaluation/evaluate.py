@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tempme.atomic import replacing
-from tempme.datasets.frames import read_pixels
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
+from tempme.evaluation.features import encode
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
     BothDirections,
@@ -27,14 +25,12 @@ from tempme.evaluation.metrics import (
     summarize,
 )
 from tempme.evaluation.ranks import Ties
-from tempme.processes.pool import Crash, each_in_processes
-from tempme.video import Failure
+from tempme.processes.limits import WORKER_MEMORY_MB
 
 if TYPE_CHECKING:
     from tempme.cost import Cost
     from tempme.retriever.retriever import Retriever
 
-TEXTS_AT_ONCE = 256
 # Scores that are held as one matrix (0.4 GB in fp32); beyond, ranks are counted block by block.
 MATRIX_SCORES = 100_000_000
 
@@ -51,17 +47,6 @@ class Scores:
     plain: BothDirections
     dual_softmax: BothDirections | None
     num_tied: int
-
-
-@dataclass(frozen=True)
-class Features:
-    """Unit features of a split (fp32), and what could not be read."""
-
-    split: Split
-    texts: NDArray[np.float32]
-    videos: NDArray[np.float32]
-    failed: dict[Video, str]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -125,6 +110,7 @@ def evaluate(
     videos: Path | None = None,
     batch: int = 16,
     workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "optimistic",
     on_video: Callable[[int, int], None] | None = None,
@@ -144,7 +130,13 @@ def evaluate(
             f"{f' below {videos}' if videos else ''}; `tempme data verify` says what is looked for"
         )
     features = encode(
-        frozen, split.only(paths), paths=paths, batch=batch, workers=workers, on_video=on_video
+        frozen,
+        split.only(paths),
+        paths=paths,
+        batch=batch,
+        workers=workers,
+        worker_memory_mb=worker_memory_mb,
+        on_video=on_video,
     )
     used = features.split
     return Report(
@@ -214,70 +206,6 @@ def _score_in_blocks(
         dual_softmax=None,
         num_tied=int(np.count_nonzero(best != worst)),
     )
-
-
-def encode(
-    retriever: Retriever,
-    split: Split,
-    *,
-    paths: Mapping[Video, Path],
-    batch: int = 16,
-    workers: int | None = None,
-    on_video: Callable[[int, int], None] | None = None,
-) -> Features:
-    """Features of every caption and moment; moments that cannot be read leave with their captions.
-
-    Videos are decoded in worker processes while the retriever encodes.
-    """
-    start = time.perf_counter()
-    jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
-    read = partial(read_pixels, frames=retriever.num_frames, size=retriever.image_size)
-    rows: dict[int, NDArray[np.float32]] = {}
-    failed: dict[Video, str] = {}
-    waiting: list[tuple[int, NDArray[np.uint8]]] = []
-    for done, (job, answer) in enumerate(each_in_processes(read, jobs, workers=workers), 1):
-        number, _, moment = job
-        if isinstance(answer, (Failure, Crash)):
-            failed[moment.video] = answer.reason
-        else:
-            waiting.append((number, answer))
-        if len(waiting) == batch or (waiting and done == len(jobs)):
-            rows |= _encode_videos(retriever, waiting)
-            waiting.clear()
-        if on_video is not None:
-            on_video(done, len(jobs))
-    if not rows:
-        video, reason = next(iter(failed.items()))
-        raise BadDataset(f"no video of {split.name} can be read; the first, {video}: {reason}")
-    kept = split.only([video for video in split.videos if video not in failed])
-    place = {moment: number for number, moment in enumerate(split.moments)}
-    return Features(
-        split=kept,
-        texts=encode_texts(retriever, kept.captions),
-        videos=np.stack([rows[place[moment]] for moment in kept.moments]),
-        failed=failed,
-        seconds=round(time.perf_counter() - start, 3),
-    )
-
-
-@torch.inference_mode()
-def encode_texts(retriever: Retriever, texts: Sequence[str]) -> NDArray[np.float32]:
-    """(T, D) unit features, some texts at a time."""
-    parts = [
-        retriever.encode_texts(texts[first : first + TEXTS_AT_ONCE]).float().cpu().numpy()
-        for first in range(0, len(texts), TEXTS_AT_ONCE)
-    ]
-    return np.concatenate(parts)
-
-
-@torch.inference_mode()
-def _encode_videos(
-    retriever: Retriever, waiting: Sequence[tuple[int, NDArray[np.uint8]]]
-) -> dict[int, NDArray[np.float32]]:
-    """Place of the moment -> feature (D,)."""
-    pixels = np.stack([frames for _, frames in waiting])
-    features = retriever.encode_videos(retriever.transform(pixels)).float().cpu().numpy()
-    return {number: row for (number, _), row in zip(waiting, features, strict=True)}
 
 
 def _paths(split: Split, folder: Path | None) -> tuple[dict[Video, Path], tuple[Video, ...]]:

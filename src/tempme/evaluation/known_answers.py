@@ -24,7 +24,7 @@ from tempme.datasets.pairs import Moment
 from tempme.errors import FailedSelfTest
 from tempme.evaluation.metrics import both_directions
 from tempme.scenes import Scene, clip, scenes, write_video
-from tempme.video import Failure
+from tempme.video import Failure, Reading
 
 if TYPE_CHECKING:
     from tempme.retriever.retriever import Retriever
@@ -174,7 +174,7 @@ def _written_and_read(material: Material) -> NDArray[np.uint8] | Failure:
             path = Path(folder) / f"{number}.mp4"
             # Frames at even distances from the first to the last: every one asked for is there.
             write_video(scene, path, size=size + size % 2, fps=12)
-            answer = read_moment(path, Moment(str(path)), frames=frames, size=size)
+            answer = read_moment(path, Moment(str(path)), Reading(frames=frames, size=size))
             if isinstance(answer, Failure):
                 return answer
             read.append(answer.pixels)

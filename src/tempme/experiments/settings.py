@@ -6,7 +6,7 @@
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = a published data set, or "folder": annotations, videos, train, validation,
-              test, augment, workers, on_bad ("skip" or "fail")
+              test, augment, workers, worker_memory_mb, on_bad ("skip" or "fail")
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
               weights are reported (the paper's own protocol is "test")
@@ -22,6 +22,7 @@ from typing import Any
 
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
+from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.settings import typed, values_of
 from tempme.systems.system import System
 from tempme.systems.table import system
@@ -85,6 +86,7 @@ class VideoData:
     test: str = "test"
     augment: bool = False
     workers: int | None = None
+    worker_memory_mb: float = WORKER_MEMORY_MB
     on_bad: str = "skip"
 
     def __post_init__(self) -> None:

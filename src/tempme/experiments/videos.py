@@ -38,6 +38,7 @@ class Videos:
             seed=seed,
             augment=self.data.augment,
             workers=self.data.workers,
+            worker_memory_mb=self.data.worker_memory_mb,
             on_bad=self.data.on_bad,
         )
         self.clips.append(clips)
@@ -89,7 +90,11 @@ class Videos:
 
     def _metrics(self, retriever: Retriever, split: str) -> dict[str, Any]:
         report = evaluate(
-            retriever, self.split(split), videos=self.folder, workers=self.data.workers
+            retriever,
+            self.split(split),
+            videos=self.folder,
+            workers=self.data.workers,
+            worker_memory_mb=self.data.worker_memory_mb,
         )
         plain = report.scores.plain
         return {

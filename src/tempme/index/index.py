@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting, BadVideo
 from tempme.index.building.encode import Encoder, encode_query, encode_windows
 from tempme.index.building.report import Progress, Report
-from tempme.index.folder import check_present, make_folder
-from tempme.index.header import NAME, Cutting, Header, Sampling, read_header
+from tempme.index.building.scan import given_paths
+from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
+from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     DEFAULT,
@@ -32,13 +32,15 @@ from tempme.index.search import (
     Request,
     Scan,
     check_queries,
+    folder_to_search,
     search_approximately,
 )
 from tempme.index.status import Status
+from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
-
-if TYPE_CHECKING:
-    from tempme.index.building.build import Order
+from tempme.index.upkeep import Repair, in_order, repaired
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
 # A query video is compared by at most this many windows, evenly spread.
 QUERY_WINDOWS = 64
@@ -64,6 +66,7 @@ class Index:
         """The index at `path`; with `retriever` given, it is used if it made the index."""
         folder = Path(path).expanduser()
         index = cls(folder, read_header(folder))
+        check_plain(folder)
         if retriever is not None:
             index._retriever = checked(retriever, index.header, folder)
         return index
@@ -78,11 +81,14 @@ class Index:
         every_seconds: float = 1.0,
         overlap: float = 0.5,
         sampling: Sampling = "auto",
+        fit: Fit = "squash",
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
-        it the model is saved into the index, which then needs nothing else.
+        it the model is saved into the index, which then needs nothing else. `fit` is what becomes
+        of frames that are no squares: `squash` finds what is at their edges, too, `crop` is what
+        models were trained with and looks at the centre alone.
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
@@ -91,12 +97,13 @@ class Index:
         with writing(folder):
             if (folder / NAME).exists():  # another run was quicker
                 return cls.open(folder, retriever=retriever)
+            remove_leftovers(folder)
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
                 frames=retriever.num_frames,
                 features=retriever.feature_size,
-                cutting=Cutting(every_seconds, overlap, sampling),
+                cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
         return cls(folder, header, retriever=retriever)
@@ -114,32 +121,42 @@ class Index:
         paths: Iterable[str | Path] | str | Path,
         *,
         prune: bool = False,
+        force: bool = False,
         retry_failed: bool = False,
+        pictures: bool = False,
+        exclude: Sequence[str] = (),
         workers: int | None = None,
         timeout_seconds: float = 120.0,
-        total_seconds: float = 3600.0,
+        total_seconds: float = TOTAL_SECONDS,
+        worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
 
-        prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
-        again. workers: processes that decode. timeout_seconds: for the next frame of a video.
-        total_seconds: for all of it; of a video that takes longer the part read by then is kept.
+        prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
+        not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
+        take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
+        processes that decode. timeout_seconds: for the next frame of a video. total_seconds: for
+        all of it; of a video that takes longer the part read by then is kept. worker_memory_mb:
+        what a decoding process may hold; a video that needs more fails. None: no limit, as always
+        on Windows.
         """
-        from tempme.index.building.build import Build, Order
+        from tempme.index.building.build import Build
+        from tempme.index.building.order import Order
 
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        if not given:
-            raise BadSetting("no paths given; name at least one file or folder")
-        order: Order = Order(
-            paths=tuple(Path(path).expanduser() for path in given),
+        order = Order(
+            paths=given_paths(paths),
             prune=prune,
+            force=force,
             retry_failed=retry_failed,
+            pictures=pictures,
+            exclude=tuple(exclude),
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
         )
-        with writing(self.path):
+        with in_order(self.path, self._store, self._fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -149,6 +166,15 @@ class Index:
                 on_progress=on_progress,
             )
             return build.run()
+
+    def check(self) -> Damage:
+        """What of the index is damaged, after a look at every row and every moment of it."""
+        return self._store.check()
+
+    def repair(self, *, workers: int | None = None) -> Repair:
+        """Take out what `check` finds, and embed it again where its file is there."""
+        again = partial(self.add, workers=workers)
+        return repaired(self.path, self._store, self._fingerprint, again)
 
     def search(
         self,
@@ -161,11 +187,14 @@ class Index:
     ) -> list[Hit]:
         """The k videos (or `moments`) that show `query` best, each by its best moment.
 
-        under: only videos in this folder. Fewer than k hits where the index holds fewer.
+        Files of equal content are one hit with several paths. moments: a video may come several
+        times, with moments that neither overlap nor touch. under: only videos in this folder.
+        Fewer than k hits where the index holds fewer.
         """
         if not query.strip():
             raise BadSetting("the query is empty; write what the video shows")
-        request = _request(k, min_score, moments, under)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         if not self.num_moments():
             return []
         return self._answer(encode_query(self.retriever, query), request)
@@ -180,8 +209,13 @@ class Index:
         under: str | Path | None = None,
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
-        request = _request(k, min_score, moments, under)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         return self._answer(self._features_of(Path(file).expanduser()), request)
+
+    def left_out(self) -> tuple[Path, ...]:
+        """The files whose moments are damaged or lost, so that no search finds them."""
+        return () if self._store.is_large() else self._whole_scan().gallery.left_out
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
@@ -195,6 +229,22 @@ class Index:
     def status(self) -> Status:
         """Counts, the model, and what failed."""
         return Status.of(self.path, self.header, self.videos())
+
+    def notes_on(self, query: str) -> tuple[str, ...]:
+        """What the model does not take in of a query, in words for a person; mostly nothing."""
+        unread = self.retriever.unread(query) if self.num_moments() else ""
+        return (unread,) if unread else ()
+
+    def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
+        """Remove the rows at and below `paths`, whose files may still exist; the paths removed.
+
+        The files are not touched, and `add` takes them in again unless they are excluded.
+        BadSetting for a path at and below which the index knows nothing; then nothing is removed.
+        """
+        from tempme.index.forgetting import forget
+
+        with writing(self.path):
+            return forget(self._store, given_paths(paths))
 
     def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
         check_queries(queries)
@@ -212,21 +262,14 @@ class Index:
     def _features_of(self, file: Path) -> NDArray[np.float32]:
         from tempme.video import Failure, is_video, load_windows, read_image
 
-        model, cutting = self.retriever, self.header.cutting
+        model = self.retriever
         if is_video(file):
-            video = load_windows(
-                file,
-                frames=model.num_frames,
-                every_seconds=cutting.every_seconds,
-                overlap=cutting.overlap,
-                size=model.image_size,
-                sampling=cutting.sampling,
-                max_windows=QUERY_WINDOWS,
-            )
+            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
+            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
             if isinstance(video, Failure):
                 raise BadVideo(f"{file}: {video.reason}")
             return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size)
+        picture = read_image(file, model.image_size, fit=self.header.cutting.fit)
         if isinstance(picture, Failure):
             raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
         # A picture is a video in which nothing moves.
@@ -234,14 +277,12 @@ class Index:
             model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
         )
 
+    def _fingerprint(self) -> str:
+        return self.retriever.fingerprint
+
     def _load(self) -> Encoder:
         source = self.header.source
         return load_model(str(self.path / source) if source == MODEL_FOLDER else source)
-
-
-def _request(k: int, min_score: float | None, moments: bool, under: str | Path | None) -> Request:
-    folder = None if under is None else Path(os.path.realpath(Path(under).expanduser()))
-    return Request(k=k, min_score=min_score, moments=moments, under=folder)
 
 
 def open_or_create(path: str | Path, model: str | None = None, **cutting: Any) -> Index:

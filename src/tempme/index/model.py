@@ -45,7 +45,7 @@ def save_model(retriever: Encoder, folder: Path) -> str:
 
 def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The retriever, if it is the one that made the index; else WrongModel names both."""
-    if retriever.fingerprint != header.fingerprint:
+    if not _made(retriever, header):
         raise WrongModel(
             f"the index {folder} was made by the model {header.fingerprint} ({header.source}), "
             f"this one is {retriever.fingerprint}: leave --model out, or make another index"
@@ -55,9 +55,15 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 
 def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
-    if retriever.fingerprint != header.fingerprint:
+    if not _made(retriever, header):
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
             f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"
         )
     return retriever
+
+
+def _made(retriever: Encoder, header: Header) -> bool:
+    """Whether the model made the index; an index of format 1 has another name for it."""
+    names = retriever.fingerprints
+    return header.fingerprint in (names if header.format == 1 else names[:1])

@@ -1,74 +1,66 @@
 """One function over many items in worker processes, some of which may die on the way.
 
 A damaged video can crash the decoder, which no `except` catches, or hang in it, which no clock of
-its own process ends. Each worker is a process with a thread here that hands it one item at a time:
-the item that killed it is known, a new process takes its place, and every other item still gets
-its answer. `worker` is the program of such a process.
+its own process ends. Each worker is a process with a thread here that hands it one item at a time
+(`keeper`): the item that killed it is known, a new process takes its place, and every other item
+still gets its answer. `program` is what runs in such a process. A task answers once
+(`each_in_processes`, `Workers`) or in pieces (`pieces_in_processes`); it is a function of a module
+that can be imported, or a `functools.partial` of one.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import signal
-import subprocess
-import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Event, Thread, Timer, current_thread
-from typing import IO, Any, Generic, TypeVar
+from threading import current_thread
+from typing import Any, Generic, TypeVar
 
 from tempme.errors import BadSetting
+from tempme.processes.deaths import Crash
+from tempme.processes.gate import Gate
+from tempme.processes.keeper import Keeper
+from tempme.processes.limits import Limits
+from tempme.processes.line import Line, Wanted
+from tempme.processes.messages import Beat, Start
+
+__all__ = ["Beat", "Crash", "Limits", "Workers", "each_in_processes", "pieces_in_processes"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Items handed out per process: enough to keep it busy, few enough that answers do not pile up.
+# Answers that may wait per process: enough to keep it busy while the caller is, few enough that
+# they do not pile up. A piece may be large: one waits, the next one is in the making.
 AHEAD = 3
-# A process may die of another's hunger (the system ends one when memory is short), so its item is
-# tried again before it is blamed.
-ATTEMPTS = 2
-# What a terminal sends (Ctrl-C) goes to the parent alone, which ends its workers.
-OWN_GROUP = 0 if os.name == "posix" else None
-PROGRAM = "from tempme.processes.program import serve; serve()"
-
-
-@dataclass(frozen=True)
-class Crash:
-    """The process that worked on an item died, or was ended because it hung."""
-
-    reason: str = "crashed the process that read it"
+END_SECONDS = 5.0
 
 
 class Workers(Generic[Item, Answer]):
-    """Processes that run `task` until they are closed; `task` is a module's function.
+    """Processes that run `task` until they are closed.
 
-    With `timeout_seconds`, a process that takes longer for an item is ended. `workers` 0 runs the
-    task in this process, when an item is submitted: nothing then survives a crash. Use it in a
-    `with`, or call `close`; processes also end when this is collected, and with this process.
+    `workers` 0 runs the task in this process, when an item is submitted: nothing then survives a
+    crash, and no limit holds. Use it in a `with`, or call `close`; processes also end when this is
+    collected, and with this process.
     """
 
     def __init__(
-        self,
-        task: Callable[[Item], Answer],
-        *,
-        workers: int,
-        timeout_seconds: float | None = None,
+        self, task: Callable[[Item], Answer], *, workers: int, limits: Limits | None = None
     ) -> None:
         if workers < 0:
             raise BadSetting(f"workers is {workers}; it counts processes: 0 (none) or more")
         self._task = task
-        self._line: _Line = SimpleQueue()
-        program = pickle.dumps(task, protocol=5)
-        self._crew = [_Worker(program, self._line, timeout_seconds) for _ in range(workers)]
-        self._end = weakref.finalize(self, _close, self._line, self._crew)
-        for worker in self._crew:
-            worker.start()
+        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._gate = Gate()
+        start, limits = _start(task, limits, is_in_pieces=False)
+        self._crew = [
+            Keeper(self._queue.get, start, limits=limits, gate=self._gate) for _ in range(workers)
+        ]
+        self._end = weakref.finalize(self, _close, self._queue, self._gate, self._crew)
+        for keeper in self._crew:
+            keeper.start()
 
     def __enter__(self) -> Workers[Item, Answer]:
         return self
@@ -86,7 +78,7 @@ class Workers(Generic[Item, Answer]):
         if not self._end.alive:
             raise RuntimeError("the workers are closed")
         if self._crew:
-            self._line.put((item, future))
+            self._queue.put(_Asked(item, future))
             return future
         try:
             future.set_result(self._task(item))
@@ -96,176 +88,104 @@ class Workers(Generic[Item, Answer]):
 
 
 def each_in_processes(
-    task: Callable[[Item], Answer], items: Sequence[Item], *, workers: int | None = None
+    task: Callable[[Item], Answer],
+    items: Sequence[Item],
+    *,
+    workers: int | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[tuple[Item, Answer | Crash]]:
-    """(item, answer) of every item, in the order of completion; `task` is a module's function.
+    """(item, answer) of every item, in the order of completion; raises what the task raises.
 
     Few answers exist at a time, so they may be large: a slow caller slows the processes down.
     `workers` None is one per core.
     """
+    count = min(_count(workers), max(1, len(items)))
+    start, limits = _start(task, limits, is_in_pieces=False)
+    return _run(start, items, count=count, limits=limits, room=AHEAD)
+
+
+def pieces_in_processes(
+    task: Callable[[Item, Beat], Iterator[Answer]],
+    items: Iterable[Item],
+    *,
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> Generator[tuple[Item, Answer | Crash]]:
+    """(item, piece) as they are ready, those of an item in order, others' between them.
+
+    A `Crash` ends its item and voids the pieces before it; otherwise the last piece has to say
+    that it is the last. At most one piece per worker waits to be taken while the next is made.
+    The task calls the `Beat` as often as it likes to say that it gets on. `items` is drawn from
+    by the pool's threads, one at a time, as workers become free, and may be endless. Closing the
+    iterator ends the processes.
+    """
+    start, limits = _start(task, limits, is_in_pieces=True)
+    return _run(start, items, count=_count(workers), limits=limits, room=1)
+
+
+def _count(workers: int | None) -> int:
     if workers is not None and workers < 1:
         raise BadSetting(f"workers is {workers}; it counts processes, so at least 1")
-    most = min(workers or os.cpu_count() or 1, max(1, len(items)))
-    coming = iter(items)
-    flying: dict[Future[Answer | Crash], Item] = {}
-    with Workers(task, workers=most) as crew:
-        while True:
-            for item in islice(coming, AHEAD * most - len(flying)):
-                flying[crew.submit(item)] = item
-            if not flying:
-                return
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                yield flying.pop(future), future.result()
+    return workers or os.cpu_count() or 1
 
 
-_Line = SimpleQueue[tuple[Any, Future[Any]] | None]
+def _start(
+    task: Callable[..., Any], limits: Limits | None, *, is_in_pieces: bool
+) -> tuple[Start, Limits]:
+    limits = limits or Limits()
+    return Start(task, is_in_pieces, limits.beat_seconds, limits.memory_bytes), limits
 
 
-def _close(line: _Line, crew: Sequence[_Worker]) -> None:
+def _run(
+    start: Start, items: Iterable[Any], *, count: int, limits: Limits, room: int
+) -> Generator[tuple[Any, Any]]:
+    line, gate = Line(items), Gate()
+    crew = [Keeper(line.open(room), start, limits=limits, gate=gate) for _ in range(count)]
+    try:
+        for keeper in crew:
+            keeper.start()
+        yield from line.answers(count)
+    finally:
+        line.close()
+        _end_all(gate, crew)
+
+
+class _Asked(Wanted):
+    """An item whose answer a future waits for."""
+
+    def __init__(self, item: Any, future: Future[Any]) -> None:
+        self.item, self.future = item, future
+
+    def begin(self) -> bool:
+        """Whether the future was not cancelled."""
+        return self.future.set_running_or_notify_cancel()
+
+    def put(self, answer: Any) -> None:
+        """Take the answer."""
+        self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Take what the task raised."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+def _close(queue: SimpleQueue[_Asked | None], gate: Gate, crew: Sequence[Keeper]) -> None:
     """What `Workers.close` says; knows nothing of the `Workers`, which may be gone."""
-    for worker in crew:
-        worker.stop.set()
     with suppress(Empty):
         while True:
-            waiting = line.get_nowait()
+            waiting = queue.get_nowait()
             if waiting is not None:
-                waiting[1].cancel()
-    for worker in crew:
-        line.put(None)
-        worker.kill()
-    for worker in crew:
-        if worker is not current_thread():  # in which the collector may run
-            worker.join(5.0)
+                waiting.future.cancel()
+    for _ in crew:
+        queue.put(None)
+    _end_all(gate, crew)
 
 
-class _Worker(Thread):
-    """The thread that looks after one process, and after its successors."""
-
-    def __init__(self, program: bytes, line: _Line, timeout_seconds: float | None) -> None:
-        super().__init__(daemon=True)
-        self.stop = Event()
-        self._program, self._line, self._timeout_seconds = program, line, timeout_seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._hung = Event()
-
-    def run(self) -> None:
-        """Take items until there are none left."""
-        while (waiting := self._line.get()) is not None:
-            item, future = waiting
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._answer(item))
-            except Exception as error:
-                self._bury()
-                future.set_exception(error)
-        self._bury()
-
-    def kill(self) -> None:
-        """End the process, if there is one."""
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def _answer(self, item: Any) -> Any:
-        body = pickle.dumps(item, protocol=5)
-        crash = Crash("was given up: the workers were closed")
-        for _ in range(ATTEMPTS):
-            if self.stop.is_set():
-                return crash
-            process = self._process or self._begin()
-            try:
-                return self._asked(process, body)
-            except (EOFError, OSError, pickle.UnpicklingError):
-                crash = self._epitaph()
-            if self._hung.is_set():
-                return crash
-        return crash
-
-    def _asked(self, process: subprocess.Popen[bytes], body: bytes) -> Any:
-        """One item there, one answer back."""
-        clock = Timer(self._timeout_seconds or 0.0, self._give_up, (process,))
-        clock.daemon = True
-        self._hung.clear()
-        if self._timeout_seconds is not None:
-            clock.start()
-        try:
-            _write(process, body)
-            return _received(process)
-        finally:
-            clock.cancel()
-
-    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
-        self._hung.set()
-        process.kill()
-
-    def _begin(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            process_group=OWN_GROUP,
-        )
-        self._process = process
-        try:
-            _write(process, self._program)
-            _received(process)
-        except (EOFError, OSError) as error:
-            if self.stop.is_set():
-                raise
-            raise RuntimeError("a worker process ended before it could start its work") from error
-        return process
-
-    def _epitaph(self) -> Crash:
-        """What the process died of."""
-        code = self._bury()
-        if self._hung.is_set():
-            return Crash(f"timeout: its process hung for {self._timeout_seconds:g} s")
-        return Crash(f"{Crash.reason} ({cause_of_end(code)})")
-
-    def _bury(self) -> int:
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        return bury(process, patience_seconds=0.0 if self.stop.is_set() else 1.0)
-
-
-def _write(process: subprocess.Popen[bytes], body: bytes) -> None:
-    pipe = pipe_of(process.stdin)
-    pipe.write(body)
-    pipe.flush()
-
-
-def _received(process: subprocess.Popen[bytes]) -> Any:
-    is_well, answer = pickle.load(pipe_of(process.stdout))
-    if is_well:
-        return answer
-    raise answer
-
-
-def pipe_of(pipe: IO[bytes] | None) -> IO[bytes]:
-    """A pipe of a process that was started with it; EOFError where there is none."""
-    if pipe is None:
-        raise EOFError
-    return pipe
-
-
-def bury(process: subprocess.Popen[bytes], *, patience_seconds: float) -> int:
-    """Wait for the end of a process, then end it; its exit code, once its pipes are closed too."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(patience_seconds)
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):
-            pipe_of(pipe).close()
-    return process.wait()
-
-
-def cause_of_end(code: int) -> str:
-    """An exit code in words: -11 -> "SIGSEGV", 3 -> "exit status 3"."""
-    if code >= 0:
-        return f"exit status {code}"
-    with suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"
+def _end_all(gate: Gate, crew: Sequence[Keeper]) -> None:
+    for keeper in crew:
+        keeper.end()
+    gate.give_up()
+    for keeper in crew:
+        if keeper.is_alive() and keeper is not current_thread():  # in which the collector may run
+            keeper.join(END_SECONDS)

@@ -28,7 +28,13 @@ from tempme.errors import BadDataset, TempmeError
 PACKAGES = ("torch", "lightning", "av", "numpy", "lancedb")
 MEASURED = ("training_seconds", "videos_per_second", "peak_memory_mb")
 # Where files are and how many processes read them does not change what is learnt.
-OF_THE_MACHINE = ("name", "data.annotations", "data.videos", "data.workers")
+OF_THE_MACHINE = (
+    "name",
+    "data.annotations",
+    "data.videos",
+    "data.workers",
+    "data.worker_memory_mb",
+)
 EQUAL = 1e-6  # relative: costs nearer than this are the same
 
 Run = Mapping[str, Any]

@@ -32,7 +32,7 @@ TASKS = {
 }
 SCORES = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "median_rank": "MdR", "mean_rank": "MnR"}
 # Paths of one machine say nothing to a reader, and may say too much.
-OF_THE_MACHINE = ("annotations", "videos", "workers")
+OF_THE_MACHINE = ("annotations", "videos", "workers", "worker_memory_mb")
 
 
 def read_result(result: Result) -> dict[str, Any]:

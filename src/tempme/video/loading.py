@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import update_wrapper
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -11,15 +12,16 @@ import av
 import numpy as np
 
 from tempme.errors import BadSetting
-from tempme.video.containers.source import TOTAL_SECONDS, Deadline, Source
-from tempme.video.containers.timeline import Timeline, read_timeline
+from tempme.video.containers.source import Deadline, Source
+from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.pieces import Job, describe
-from tempme.video.sampling import spread, uniform_indices, windows
+from tempme.video.sampling import every_at_most, spread, uniform_indices, windows
 from tempme.video.values import (
+    AS_USUAL,
     Failure,
     Frames,
-    Sampling,
+    Reading,
     Unreadable,
     VideoInfo,
     VideoWindows,
@@ -41,10 +43,17 @@ def _failing_softly(
         try:
             return read(Path(path), *args, **kwargs)
         except FILE_ERRORS as error:
-            return Failure(Path(path), reason_of(error))
+            return _failure(Path(path), error)
 
     update_wrapper(guarded, read)
     return guarded
+
+
+def _failure(path: Path, error: Exception) -> Failure:
+    # FFmpeg's errors are of these kinds, too, but it raises them for what it finds in a file.
+    is_of_machine = isinstance(error, OSError | MemoryError)
+    is_transient = is_of_machine and not isinstance(error, av.FFmpegError)
+    return Failure(path, reason_of(error), is_transient)
 
 
 def reason_of(error: Exception) -> str:
@@ -59,80 +68,63 @@ def reason_of(error: Exception) -> str:
 
 
 @_failing_softly
-def probe(path: Path, *, timeout_seconds: float = 60.0) -> VideoInfo:
+def probe(path: Path, reading: Reading = AS_USUAL) -> VideoInfo:
     """What the video is: decodes its first frame, so what is probed can be read."""
-    deadline = Deadline(timeout_seconds)
-    timeline = read_timeline(path, deadline)
-    with Source(path) as source:
+    deadline = Deadline(reading.timeout_seconds)
+    timeline = read_timeline(path, deadline, reading)
+    with Source(path, reading, stream=timeline.stream) as source:
         decoder = Decoder(source, timeline, deadline)
-        for _, frame in decoder.frames_at([timeline.origin]):
+        for _, frame in decoder.frames_at([timeline.shown[0]]):
             return describe(source, timeline, frame)
     raise Unreadable("no frame could be decoded")
 
 
 @_failing_softly
 def load(
-    path: Path,
-    *,
-    seconds: Sequence[float] | None = None,
-    frames: int = 12,
-    size: int = 224,
-    sampling: Sampling = "auto",
-    timeout_seconds: float = 60.0,
-    total_seconds: float = TOTAL_SECONDS,
-    threads: int = 1,
+    path: Path, reading: Reading = AS_USUAL, *, seconds: Sequence[float] | None = None
 ) -> Frames:
-    """The frames at the given times, or `frames` ones spread over the whole video.
+    """The frames at the given times, or `reading.frames` ones spread over the whole video.
 
     Always as many as asked for, in the order asked; `Frames.seconds` are the times of the frames
-    really used, from the first frame shown. `timeout_seconds` limits the wait for each frame,
-    `total_seconds` all of it.
+    really used, counted as a player does.
     """
-    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
-    timeline = read_timeline(path, deadline)
-    times = tuple(seconds) if seconds is not None else spread(0, timeline.duration_seconds, frames)
+    deadline = _deadline(reading)
+    timeline = read_timeline(path, deadline, reading)
+    first, end = timeline.start_seconds, timeline.duration_seconds
+    spread_out = spread(first, end, reading.frames)
+    times = spread_out if seconds is None else tuple(seconds)
     if not times:
         raise BadSetting("seconds is empty; name at least one time, or leave it out")
     window = Window(min(times), max(times), times)
-    return _one_window(path, window, timeline, deadline, size, sampling, threads)
+    return _one_window(Job(path, (window,), timeline, deadline, reading))
 
 
 @_failing_softly
 def load_uniform(
     path: Path,
+    reading: Reading = AS_USUAL,
     *,
-    frames: int = 12,
-    size: int = 224,
     framerate: int = 1,
     start: float | None = None,
     end: float | None = None,
-    timeout_seconds: float = 60.0,
-    total_seconds: float = TOTAL_SECONDS,
-    threads: int = 1,
 ) -> Frames:
-    """The frames that published benchmarks use, see `uniform_indices`; found by their times."""
-    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
-    timeline = read_timeline(path, deadline)
+    """The frames that published benchmarks use, see `uniform_indices`; found by their times.
+
+    They are exact, whatever the sampling of `reading`.
+    """
+    deadline = _deadline(reading)
+    timeline = read_timeline(path, deadline, reading)
     shown = timeline.shown
-    fps = len(shown) / timeline.duration_seconds
+    fps = len(shown) / (timeline.duration_seconds - timeline.start_seconds)
     picks = uniform_indices(
-        len(shown), fps, frames=frames, framerate=framerate, start=start, end=end
+        len(shown), fps, frames=reading.frames, framerate=framerate, start=start, end=end
     )
     times = tuple(timeline.seconds(shown[i]) for i in picks)
     window = Window(min(times), max(times), times)
-    return _one_window(path, window, timeline, deadline, size, "exact", threads)
+    return _one_window(Job(path, (window,), timeline, deadline, replace(reading, sampling="exact")))
 
 
-def _one_window(
-    path: Path,
-    window: Window,
-    timeline: Timeline,
-    deadline: Deadline,
-    size: int,
-    sampling: Sampling,
-    threads: int,
-) -> Frames:
-    job = Job(path, (window,), timeline, deadline, size, sampling, threads)
+def _one_window(job: Job) -> Frames:
     (piece,) = job.pieces(1)
     order = piece.windows[0]
     return Frames(piece.pixels[order], tuple(piece.seconds[order].tolist()), piece.info, piece.note)
@@ -140,62 +132,61 @@ def _one_window(
 
 @_failing_softly
 def load_windows(
-    path: Path,
-    *,
-    frames: int = 12,
-    every_seconds: float = 1.0,
-    overlap: float = 0.5,
-    size: int = 224,
-    sampling: Sampling = "auto",
-    timeout_seconds: float = 60.0,
-    total_seconds: float = TOTAL_SECONDS,
-    max_windows: int | None = None,
-    threads: int = 1,
+    path: Path, reading: Reading = AS_USUAL, *, max_windows: int | None = None
 ) -> VideoWindows:
     """All windows of a video at once, each distinct frame decoded and stored once.
 
     `max_windows` keeps at most so many, evenly spread. Memory grows with the video, about 150 KB
     a second at size 224: `iter_windows` and `decode_many` hand out long videos in pieces.
     """
-    deadline = Deadline(timeout_seconds, total_seconds=total_seconds)
-    timeline = read_timeline(path, deadline)
-    cut = windows(
-        timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
-    )
+    job = _all_windows(path, reading, _deadline(reading))
+    cut = job.windows
     if max_windows is not None and len(cut) > max_windows:
         cut = tuple(cut[int(i)] for i in np.linspace(0, len(cut) - 1, max(1, max_windows)))
-    job = Job(path, cut, timeline, deadline, size, sampling, threads)
-    (piece,) = job.pieces(len(cut))
+    (piece,) = replace(job, windows=cut).pieces(len(cut))
     return piece
 
 
 def iter_windows(
     path: Path | str,
+    reading: Reading = AS_USUAL,
     *,
-    frames: int = 12,
-    every_seconds: float = 1.0,
-    overlap: float = 0.5,
-    size: int = 224,
-    sampling: Sampling = "auto",
-    timeout_seconds: float = 60.0,
-    total_seconds: float = TOTAL_SECONDS,
-    piece_windows: int = 64,
-    threads: int = 1,
     progressed: Callable[[], None] = lambda: None,
 ) -> Iterator[VideoWindows | Failure]:
-    """The windows of a video in pieces of at most `piece_windows`.
+    """The windows of a video in pieces of at most `reading.piece_windows`.
 
-    A `Failure` ends the video and voids the pieces before it. `timeout_seconds` limits the wait
-    for each next frame; after `total_seconds`, not counting the time that the caller keeps a
-    piece, the windows so far are all and the note says so. `progressed` is called with every frame.
+    A `Failure` ends the video and voids the pieces before it. After `reading.total_seconds`, not
+    counting the time that the caller keeps a piece, or after `reading.elapsed_seconds`, counting
+    it, the windows so far are all and the note says so. `progressed` is called with every frame.
     """
     try:
-        deadline = Deadline(timeout_seconds, progressed, total_seconds)
-        timeline = read_timeline(Path(path), deadline)
-        cut = windows(
-            timeline.duration_seconds, frames=frames, every_seconds=every_seconds, overlap=overlap
-        )
-        job = Job(Path(path), cut, timeline, deadline, size, sampling, threads)
-        yield from job.pieces(piece_windows)
+        job = _all_windows(Path(path), reading, _deadline(reading, progressed))
+        yield from job.pieces(reading.piece_windows)
     except FILE_ERRORS as error:
-        yield Failure(Path(path), reason_of(error))
+        yield _failure(Path(path), error)
+
+
+def _deadline(reading: Reading, progressed: Callable[[], None] = lambda: None) -> Deadline:
+    return Deadline(
+        reading.timeout_seconds, progressed, reading.total_seconds, reading.elapsed_seconds
+    )
+
+
+def _all_windows(path: Path, reading: Reading, deadline: Deadline) -> Job:
+    """All that is shown, in windows; the note says if there would have been too many."""
+    timeline = read_timeline(path, deadline, reading)
+    first = timeline.start_seconds
+    length = timeline.duration_seconds - first
+    every = every_at_most(length, reading)
+    if every > reading.every_seconds:
+        many = f"more windows than max_windows = {reading.max_windows}"
+        note = f"{many}: a frame every {every:.3g} s instead of {reading.every_seconds:g} s"
+        timeline = replace(timeline, note="; ".join(filter(None, (timeline.note, note))))
+    cut = windows(
+        length,
+        frames=reading.frames,
+        every_seconds=every,
+        overlap=reading.overlap,
+        start_seconds=first,
+    )
+    return Job(path, cut, timeline, deadline, reading)

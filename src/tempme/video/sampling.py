@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tempme.errors import BadSetting
-from tempme.video.values import Window
+from tempme.video.values import Reading, Window
 
 
 def uniform_indices(
@@ -63,6 +63,7 @@ def windows(
     frames: int = 12,
     every_seconds: float = 1.0,
     overlap: float = 0.5,
+    start_seconds: float = 0.0,
 ) -> tuple[Window, ...]:
     """Cut a video into windows of `frames` times, `every_seconds` apart, that cover all of it.
 
@@ -70,9 +71,32 @@ def windows(
     looked at on a single grid, the middles of each `every_seconds`, so that windows share frames;
     a window starts every `frames * (1 - overlap)` grid steps (at least one), and the last one ends
     with the video and takes the last grid times. A rest that holds no grid time of its own
-    lengthens the window before it.
+    lengthens the window before it. `start_seconds` is when the first frame is shown: grid and
+    windows begin there, and `duration_seconds` is counted from it.
     """
     _check_windows(duration_seconds, frames, every_seconds, overlap)
+    cut = _from_zero(duration_seconds, frames, every_seconds, overlap)
+    return tuple(_later(window, start_seconds) for window in cut) if start_seconds else cut
+
+
+def every_at_most(duration_seconds: float, reading: Reading) -> float:
+    """How far apart frames are where no more than `max_windows` are made; as wished if they fit."""
+    step = max(1, round(reading.frames * (1 - reading.overlap)))
+    most = reading.frames + (reading.max_windows - 1) * step
+    return max(reading.every_seconds, duration_seconds / most)
+
+
+def _later(window: Window, seconds: float) -> Window:
+    return Window(
+        window.start_seconds + seconds,
+        window.end_seconds + seconds,
+        tuple(time + seconds for time in window.seconds),
+    )
+
+
+def _from_zero(
+    duration_seconds: float, frames: int, every_seconds: float, overlap: float
+) -> tuple[Window, ...]:
     span = frames * every_seconds
     if duration_seconds <= span:
         times = spread(0.0, duration_seconds, frames)
@@ -97,12 +121,7 @@ def _window(first: int, frames: int, every_seconds: float) -> Window:
 def _check_windows(duration: float, frames: int, every_seconds: float, overlap: float) -> None:
     if not (math.isfinite(duration) and duration >= 0):
         raise BadSetting(f"duration_seconds is {duration}; it must be finite and not negative")
-    if frames < 1:
-        raise BadSetting(f"frames is {frames}; a window needs at least 1")
-    if not (math.isfinite(every_seconds) and every_seconds > 0):
-        raise BadSetting(f"every_seconds is {every_seconds}; it must be positive")
-    if not 0 <= overlap < 1:
-        raise BadSetting(f"overlap is {overlap}; it is a share: at least 0 and below 1")
+    Reading(frames=frames, every_seconds=every_seconds, overlap=overlap)  # which checks them
 
 
 def nearest(ascending: Sequence[int], value: int) -> int:

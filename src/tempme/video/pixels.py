@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tempme.errors import BadVideo
 from tempme.video.loading import load
-from tempme.video.values import Failure, Pixels
+from tempme.video.values import Failure, Pixels, Reading
 
 
 def read_video(path: str | Path, *, frames: int = 12, size: int = 224) -> Pixels:
@@ -14,7 +14,7 @@ def read_video(path: str | Path, *, frames: int = 12, size: int = 224) -> Pixels
 
     BadVideo says why a file cannot be read.
     """
-    read = load(path, frames=frames, size=size, sampling="exact")
+    read = load(path, Reading(frames=frames, size=size, sampling="exact"))
     if isinstance(read, Failure):
         raise BadVideo(f"{path}: {read.reason}")
     return read.pixels

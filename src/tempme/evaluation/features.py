@@ -1,0 +1,106 @@
+"""Features of a split's captions and videos, which are decoded while the retriever encodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tempme.datasets.frames import read_pixels
+from tempme.datasets.pairs import Split, Video
+from tempme.errors import BadDataset
+from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.processes.pool import Crash, Limits, each_in_processes
+from tempme.video import Failure, Reading
+
+if TYPE_CHECKING:
+    from tempme.retriever.retriever import Retriever
+
+TEXTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Features:
+    """Unit features of a split (fp32), and what could not be read."""
+
+    split: Split
+    texts: NDArray[np.float32]
+    videos: NDArray[np.float32]
+    failed: dict[Video, str]
+    seconds: float
+
+
+def encode(
+    retriever: Retriever,
+    split: Split,
+    *,
+    paths: Mapping[Video, Path],
+    batch: int = 16,
+    workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
+    on_video: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Features of every caption and moment; moments that cannot be read leave with their captions.
+
+    Videos are decoded in worker processes while the retriever encodes; one that makes a process
+    hold more than `worker_memory_mb` cannot be read.
+    """
+    start = time.perf_counter()
+    jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
+    reading = Reading(frames=retriever.num_frames, size=retriever.image_size)
+    read = partial(read_pixels, reading=reading)
+    rows: dict[int, NDArray[np.float32]] = {}
+    failed: dict[Video, str] = {}
+    waiting: list[tuple[int, NDArray[np.uint8]]] = []
+    limits = Limits(worker_memory_mb=worker_memory_mb)
+    answers = each_in_processes(read, jobs, workers=workers, limits=limits)
+    for done, (job, answer) in enumerate(answers, 1):
+        number, _, moment = job
+        if isinstance(answer, (Failure, Crash)):
+            failed[moment.video] = answer.reason
+        else:
+            waiting.append((number, answer))
+        if len(waiting) == batch or (waiting and done == len(jobs)):
+            rows |= _encode_videos(retriever, waiting)
+            waiting.clear()
+        if on_video is not None:
+            on_video(done, len(jobs))
+    if not rows:
+        video, reason = next(iter(failed.items()))
+        raise BadDataset(f"no video of {split.name} can be read; the first, {video}: {reason}")
+    kept = split.only([video for video in split.videos if video not in failed])
+    place = {moment: number for number, moment in enumerate(split.moments)}
+    return Features(
+        split=kept,
+        texts=encode_texts(retriever, kept.captions),
+        videos=np.stack([rows[place[moment]] for moment in kept.moments]),
+        failed=failed,
+        seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+@torch.inference_mode()
+def encode_texts(retriever: Retriever, texts: Sequence[str]) -> NDArray[np.float32]:
+    """(T, D) unit features, some texts at a time."""
+    parts = [
+        retriever.encode_texts(texts[first : first + TEXTS_AT_ONCE]).float().cpu().numpy()
+        for first in range(0, len(texts), TEXTS_AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def _encode_videos(
+    retriever: Retriever, waiting: Sequence[tuple[int, NDArray[np.uint8]]]
+) -> dict[int, NDArray[np.float32]]:
+    """Place of the moment -> feature (D,)."""
+    pixels = np.stack([frames for _, frames in waiting])
+    features = retriever.encode_videos(retriever.transform(pixels)).float().cpu().numpy()
+    return {number: row for (number, _), row in zip(waiting, features, strict=True)}
