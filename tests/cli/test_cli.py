@@ -256,6 +256,7 @@ def test_a_second_run_waits_for_nobody(films: Path, index: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     (tmp_path / "films").mkdir()
     for i in range(40):
@@ -275,6 +276,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     assert 1 <= len(tempme.Index.open(folder).videos()) < 40
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error() -> None:
     run = shell("systems", "--json")
     assert run.stdout is not None

@@ -94,9 +94,8 @@ def test_an_unreadable_folder_is_reported(tmp_path_factory: pytest.TempPathFacto
     root = tmp_path_factory.mktemp("open")
     touch(root / "a.mp4")
     touch(root / "secret" / "b.mp4")
-    for folder in (root, *root.parents):
-        if folder.is_relative_to(tmp_path_factory.getbasetemp().parents[1]):
-            folder.chmod(0o755)
+    for folder in (*list(root.parents)[:3], root):  # one more where tests run side by side
+        folder.chmod(0o755)
     (root / "secret").chmod(0)
     was = os.geteuid()
     try:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from tempme.index.building.ahead import ahead
 from tempme.index.building.scan import File
 
-BLOCK_BYTES = 1 << 20
 DIGEST_LETTERS = 32
 # Times of files are as coarse as two seconds (FAT): a younger file may change without a trace.
 COARSEST_NS = 2 * 10**9
@@ -55,11 +54,8 @@ def digest_of(path: Path) -> str:
     middle fills up, which samples of it can miss; at 1.7 GB/s on one core (SHA instructions) that
     costs a few per cent of decoding the same file, and decoding finds it in the page cache.
     """
-    state = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            state.update(block)
-    return state.hexdigest()[:DIGEST_LETTERS]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LETTERS]
 
 
 def is_still(item: Identified) -> bool:
