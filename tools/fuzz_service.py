@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from tempme.index import open_or_create
+from tempme.index import Index
 from tempme.scenes import scenes, write_video
 from tempme.serving.running import server_of
 from tempme.serving.settings import ServeSettings
@@ -33,7 +33,7 @@ def main() -> int:
         videos.mkdir()
         for scene in scenes(VIDEOS, part="static", split="test", seed=1):
             write_video((scene,), videos / f"{scene.id}.mp4", size=64, fps=8, codec="libx264")
-        index = open_or_create(Path(folder) / "a.tempme", "scenes-tiny")
+        index = Index.open(Path(folder) / "a.tempme", retriever="scenes-tiny", create=True)
         index.add(videos)
         server = server_of(index, ServeSettings(port=0))
         threading.Thread(target=server.run, daemon=True).start()

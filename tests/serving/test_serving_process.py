@@ -18,7 +18,7 @@ import pytest
 
 from index_material import write_video
 from serving_material import wait_for
-from tempme.index import Index, open_or_create
+from tempme.index import Index
 
 PROGRAM = "from tempme.cli import main; main()"
 
@@ -58,7 +58,7 @@ def test_a_killed_service_loses_nothing_that_was_finished(tmp_path: Path) -> Non
         colours = ["red", "green", "blue", "yellow"][: 1 + number % 4]
         write_video(films / f"{number}.mp4", colours, seconds=2 + number)
     index = tmp_path / "a.tempme"
-    open_or_create(index, "scenes-tiny")
+    Index.open(index, retriever="scenes-tiny", create=True)
     with serving(index, "--root", str(films)) as (process, address):
         job = answer(address, "/v1/index", {})
         at = f"/v1/jobs/{job['id']}"
@@ -77,7 +77,7 @@ def test_a_killed_service_loses_nothing_that_was_finished(tmp_path: Path) -> Non
 def test_a_watched_folder_is_followed_by_the_command_line(tmp_path: Path) -> None:
     films, index = tmp_path / "films", tmp_path / "a.tempme"
     films.mkdir()
-    open_or_create(index, "scenes-tiny")
+    Index.open(index, retriever="scenes-tiny", create=True)
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "index", str(films), "-i", str(index), "--watch"],
         stdout=subprocess.DEVNULL,
@@ -102,7 +102,7 @@ def test_a_watched_folder_is_followed_by_the_command_line(tmp_path: Path) -> Non
 
 def test_a_service_starts_answers_and_ends(tmp_path: Path) -> None:
     index = tmp_path / "a.tempme"
-    open_or_create(index, "scenes-tiny")
+    Index.open(index, retriever="scenes-tiny", create=True)
     with serving(index) as (process, address):
         assert answer(address, "/v1/status")["num_videos"] == 0
         taken = subprocess.run(
@@ -138,7 +138,7 @@ def test_a_service_starts_answers_and_ends(tmp_path: Path) -> None:
 def test_a_service_that_cannot_start_says_why(
     tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    open_or_create(tmp_path / "a.tempme", "scenes-tiny")
+    Index.open(tmp_path / "a.tempme", retriever="scenes-tiny", create=True)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "serve", "--index", str(tmp_path / "a.tempme"), *words],
         capture_output=True,

@@ -57,7 +57,8 @@ def sequential(path: Path, wanted: set[float]) -> tuple[np.ndarray, dict[float, 
         for number, frame in zip(itertools.count(), frames_of(file, stream), strict=False):
             # AVI keeps no times; with reordered frames PyAV's are wrong, so frames are counted.
             time = number if file.format.name == "avi" else frame.pts
-            origin = time if origin is None else origin
+            start = round(file.start_time / 1e6 / stream.time_base)
+            origin = min(start, time) if origin is None else origin
             second = float((time - origin) * stream.time_base)
             seconds.append(second)
             if round(second, 4) in rounded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from drawn_videos import FPS, SIDE, draw, number_of
 from tempme.video import Frames, Reading, decode, load
 from tempme.video.containers import mp4_times as sample_table
-from tempme.video.containers import timeline
+from tempme.video.containers import packets
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import Timeline, read_timeline
 
@@ -57,7 +58,7 @@ SEEKING: dict[str, tuple[str, bool, dict[str, Any]]] = {
 READING: dict[str, tuple[str, dict[str, Any]]] = {
     "transport stream": ("a.ts", {"options": H264}),
     "gif": ("a.gif", {"codec": "gif", "pixel_format": "rgb8"}),
-    "avi": ("a.avi", {"codec": "mpeg4", "options": {"g": "8"}, "tick": timeline.Fraction(1, FPS)}),
+    "avi": ("a.avi", {"codec": "mpeg4", "options": {"g": "8"}, "tick": Fraction(1, FPS)}),
     "flash": ("a.flv", {"codec": "flv", "options": {"g": "8"}}),
 }
 
@@ -148,7 +149,7 @@ def test_others_are_read_on(
 
 def read_by_packets(path: Path, monkeypatch: pytest.MonkeyPatch) -> Timeline:
     with monkeypatch.context() as without:
-        without.setattr(timeline, "_from_index", lambda _: None)
+        without.setattr(packets, "_from_index", lambda _: None)
         return read_timeline(path, Deadline(60))
 
 
@@ -157,7 +158,7 @@ def test_the_index_tells_what_reading_tells(
     name: str, drawn: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Source(drawn[name]) as source:
-        assert (timeline._from_index(source) is not None) == SEEKING[name][1]
+        assert (packets._from_index(source) is not None) == SEEKING[name][1]
     found = read_timeline(drawn[name], Deadline(60))
     assert found == read_by_packets(drawn[name], monkeypatch)
     assert len(found.seek_to) == len(found.keys) > 3

@@ -6,11 +6,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-Status = Literal["ok", "failed", "interrupted"]
+Status = Literal["ok", "failed", "interrupted", "damaged"]
 Confidence = Literal["high", "medium", "low", "none"]
 """How sure it is that a hit shows what was asked for, see `tempme.index.confidence`."""
 
@@ -23,6 +24,8 @@ class Video:
     `status` "failed": the file cannot be read; "interrupted": reading it failed by no fault of the
     file (the system killed the process), so the next run tries again. `reason` says why; for an ok
     video it is a note ("truncated after 3.2 s").
+    A row is "damaged" where the index has lost it or its moments: it is read as one, never written.
+    `checksum` is that of its moments; empty where an older version wrote the row.
     """
 
     path: Path
@@ -36,6 +39,7 @@ class Video:
     num_moments: int = 0
     status: Status = "ok"
     reason: str = ""
+    checksum: str = ""
 
     @property
     def may_pass(self) -> bool:
@@ -43,7 +47,9 @@ class Video:
 
         Without a digest the file could not even be opened: a right, a disk, a network.
         """
-        return self.status == "interrupted" or (self.status == "failed" and not self.digest)
+        return self.status in ("interrupted", "damaged") or (
+            self.status == "failed" and not self.digest
+        )
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,13 @@ class Moments:
     spans: NDArray[np.float64]
     features: NDArray[np.float16]
 
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of the numbers in order of time: any one bit that changes, changes it."""
+        order = np.argsort(self.spans[:, 0], kind="stable")
+        state = crc32(np.ascontiguousarray(self.spans[order], "<f8").data)
+        return f"{crc32(np.ascontiguousarray(self.features[order], '<f2').data, state):08x}"
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -61,6 +74,8 @@ class Hit:
 
     `video_id` names the content, the same wherever the file lies; `confidence` says what the score
     is worth, "none" being that of a query which nothing matches.
+    `paths` are all files with this content, `path` the first of them. A picture is a moment without
+    length: it starts and ends at 0.
     """
 
     path: Path
@@ -68,6 +83,7 @@ class Hit:
     end_seconds: float
     score: float
     video_id: str
+    paths: tuple[Path, ...] = ()
     confidence: Confidence = "none"
 
     @property
@@ -85,6 +101,7 @@ class Hit:
             "confidence": self.confidence,
             "video_id": self.video_id,
             "moment_id": self.moment_id,
+            "paths": [str(path) for path in self.paths or (self.path,)],
         }
 
 
@@ -99,6 +116,7 @@ class Gallery:
 
     `contents` are the digests in ascending order; moment i belongs to `contents[owner[i]]`;
     `first[j]` is the first moment of content j; `paths[j]` are the files that have content j.
+    `left_out` are the files whose moments are damaged or lost, so that no search finds them.
     """
 
     contents: tuple[str, ...]
@@ -106,6 +124,7 @@ class Gallery:
     owner: NDArray[np.int64]
     spans: NDArray[np.float64]
     features: NDArray[np.float16]
+    left_out: tuple[Path, ...] = ()
 
     @property
     def first(self) -> NDArray[np.int64]:
@@ -124,6 +143,12 @@ class Gallery:
             spans=self.spans[start:stop],
             features=self.features[start:stop],
         )
+
+    def content(self, place: int) -> Moments:
+        """The moments of content `place`."""
+        begin, end = np.searchsorted(self.owner, (place, place + 1))
+        rows = slice(int(begin), int(end))
+        return Moments(self.contents[place], self.spans[rows], self.features[rows])
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
 from tempme.index.confidence import Judge, Kind, spread_over
-from tempme.index.moments import Confidence, Gallery, Hit
+from tempme.index.moments import Confidence, Gallery, Hit, Video
+from tempme.index.peaks import Peaks
 from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
@@ -22,6 +25,9 @@ from tempme.index.stores.store import Store
 EXACT_MOMENTS = 200_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
+MORE_CANDIDATES = 8
+# How many places are sorted at first per hit wanted: neighbouring moments are one hit.
+LOOKED_AT_PER_HIT = 32
 
 
 @dataclass(frozen=True)
@@ -102,11 +108,10 @@ class Scan:
         scores = self.scores(queries) if scores is None else scores
         single = scores.max(axis=0)
         if request.moments:
-            worth = self._admitted(single, request, self.gallery.owner)
-            return self._answer(worth, lambda place: place, request)
+            return self._moments(self._admitted(single, request, self.gallery.owner), request)
         best = np.maximum.reduceat(scores, self._bounds[:-1], axis=1).mean(axis=0)
         worth = self._admitted(best, request, np.arange(len(self.gallery.contents)))
-        return self._answer(worth, lambda place: self._best_row(single, place), request)
+        return self._videos(worth, single, request)
 
     def hits_of_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
         """The hits of several searches: one product for all of those that are a single row.
@@ -133,36 +138,51 @@ class Scan:
         start, stop = self._bounds[content : content + 2]
         return int(start + single[start:stop].argmax())
 
-    def _answer(
-        self, worth: NDArray[np.float32], row_of: Callable[[int], int], request: Request
+    def _videos(
+        self, worth: NDArray[np.float32], single: NDArray[np.float32], request: Request
     ) -> list[Hit]:
-        places = _best_places(worth, request.k)[: request.k]
-        if request.min_score is not None:
-            places = places[worth[places] >= request.min_score]
-        rows = [row_of(int(place)) for place in places]
-        levels = self._levels(worth[places], rows, request)
-        hits: list[Hit] = []
-        for row, score, level in zip(rows, worth[places].tolist(), levels, strict=True):
-            hits.extend(self._hits_of(row, score, level, request))
-        return hits[: request.k]
+        """A hit for each of the best contents, at the row that `single` finds best."""
+        contents = list(islice(_ranked(worth, request), request.k))
+        rows = [self._best_row(single, content) for content in contents]
+        spans = [(float(start), float(end)) for start, end in self.gallery.spans[rows]]
+        return self._answer(rows, spans, worth[contents], request)
+
+    def _moments(self, worth: NDArray[np.float32], request: Request) -> list[Hit]:
+        """A hit for each of the best moments that are distinct."""
+        peaks = Peaks(self.gallery, worth)
+        rows: list[int] = []
+        spans: list[tuple[float, float]] = []
+        for row in _ranked(worth, request):
+            if (span := peaks.take(row)) is not None:
+                rows.append(row)
+                spans.append(span)
+            if len(rows) == request.k:
+                break
+        return self._answer(rows, spans, worth[rows], request)
+
+    def _answer(
+        self,
+        rows: list[int],
+        spans: list[tuple[float, float]],
+        scores: NDArray[np.float32],
+        request: Request,
+    ) -> list[Hit]:
+        """One hit for the content of a row, however many files have it."""
+        hits = []
+        levels = self._levels(scores, rows, request)
+        for row, span, score, level in zip(rows, spans, scores.tolist(), levels, strict=True):
+            content = int(self.gallery.owner[row])
+            paths = tuple(path for path in self.gallery.paths[content] if request.admits(path))
+            hits.append(Hit(paths[0], *span, score, self.gallery.contents[content], paths, level))
+        return hits
 
     def _levels(
         self, scores: NDArray[np.float32], rows: list[int], request: Request
     ) -> list[Confidence]:
-        if request.judge is None:
+        if request.judge is None or not rows:
             return ["none"] * len(rows)
         units = self.features[rows] / self._norms[rows, None]
         return request.judge.levels(scores, units)
-
-    def _hits_of(self, row: int, score: float, level: Confidence, request: Request) -> list[Hit]:
-        """One hit for every path that has the content."""
-        content = int(self.gallery.owner[row])
-        start, end = (float(value) for value in self.gallery.spans[row])
-        return [
-            Hit(path, start, end, score, self.gallery.contents[content], level)
-            for path in self.gallery.paths[content]
-            if request.admits(path)
-        ]
 
 
 def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -175,16 +195,22 @@ def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 def search_approximately(store: Store, queries: NDArray[np.float32], request: Request) -> list[Hit]:
     """Candidates from the store's index, then exact scores of all moments of those videos.
 
-    A folder to stay under, or the files to stay among, is a filter, and filters are exact: their
-    moments are scanned.
+    Files to stay among are a filter, and filters are exact: their moments are scanned. Where the
+    nearest moments are those of few videos, more are asked for, in the end all.
     """
     if request.is_filtered:
         return Scan(store.gallery(_admitted_contents(store, request))).hits(queries, request)
-    wanted = request.k * CANDIDATES_PER_HIT
-    candidates: dict[str, None] = {}
-    for query in queries:
-        candidates.update(dict.fromkeys(store.nearest(query, wanted)))
-    return Scan(store.gallery(list(candidates))).hits(queries, request)
+    wanted, most = request.k * CANDIDATES_PER_HIT, store.num_moments()
+    while wanted < most:
+        candidates: dict[str, None] = {}
+        for query in queries:
+            candidates.update(dict.fromkeys(store.nearest(query, wanted)))
+        hits = Scan(store.gallery(list(candidates))).hits(queries, request)
+        is_all_above = request.min_score is not None and len(hits) < len(candidates)
+        if len(hits) == request.k or is_all_above:
+            return hits
+        wanted *= MORE_CANDIDATES
+    return Scan(store.gallery()).hits(queries, request)
 
 
 def sample(store: Store, whole: Gallery | None, *, most: int) -> Gallery:
@@ -205,5 +231,37 @@ def check_queries(queries: NDArray[np.float32]) -> None:
         )
 
 
+def folder_to_search(
+    under: str | Path | None, videos: Callable[[], Sequence[Video]]
+) -> Path | None:
+    """The real folder to stay under; BadSetting for one neither on this disk nor in the index.
+
+    What is not there may be a disk that is not mounted: what is known of it can be found.
+    """
+    if under is None:
+        return None
+    folder = Path(os.path.realpath(Path(under).expanduser()))
+    if folder.exists() or any(video.path.is_relative_to(folder) for video in videos()):
+        return folder
+    raise BadSetting(
+        f"no such folder: {folder}, and the index knows no video there; give --under a folder "
+        "that was indexed"
+    )
+
+
 def _admitted_contents(store: Store, request: Request) -> Sequence[str]:
     return sorted({video.digest for video in store.videos() if request.admits(video.path)})
+
+
+def _ranked(worth: NDArray[np.float32], request: Request) -> Iterator[int]:
+    """The places that count, from the best down; only as many are sorted as are asked for."""
+    seen, most = 0, LOOKED_AT_PER_HIT * request.k
+    while seen < len(worth):
+        places = _best_places(worth, most)
+        for place in places[seen:].tolist():
+            if request.min_score is not None and worth[place] < request.min_score:
+                return
+            yield place
+        if most >= len(worth):
+            return
+        seen, most = len(places), most * MORE_CANDIDATES

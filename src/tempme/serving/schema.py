@@ -111,13 +111,14 @@ class SearchAnswer(BaseModel):
 class VideoOut(BaseModel):
     """A file that the index knows. A failed one has a reason; one that is ok may have a note.
 
-    "interrupted" says that it could not be read by no fault of its own; the next run tries again.
+    "interrupted" says that it could not be read by no fault of its own, "damaged" that the index
+    has lost it; the next run tries both again.
     """
 
     path: str
     name: str
     video_id: str
-    status: Literal["ok", "failed", "interrupted"]
+    status: Literal["ok", "failed", "interrupted", "damaged"]
     reason: str
     duration_seconds: float
     width: int

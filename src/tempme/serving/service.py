@@ -98,7 +98,7 @@ class Service:
         scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)
         levels = self.index.judge(kind).levels(scores, rows)
         return [
-            moment_out(Hit(Path(), start, end, score, video_id, level))
+            moment_out(Hit(Path(), start, end, score, video_id, confidence=level))
             for (start, end), score, level in zip(
                 gallery.spans.tolist(), scores.tolist(), levels, strict=True
             )

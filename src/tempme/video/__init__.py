@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tempme.video.values import (
     TOTAL_SECONDS,
     Failure,
+    Fit,
     Frames,
     Reading,
     Sampling,
@@ -20,7 +21,8 @@ from tempme.video.values import (
 )
 
 if TYPE_CHECKING:
-    from tempme.video.identify import is_video, read_image
+    from tempme.video.identify import is_video
+    from tempme.video.images import read_image
     from tempme.video.loading import iter_windows, load, load_uniform, load_windows, probe
     from tempme.video.pixels import read_video
     from tempme.video.sampling import uniform_indices, windows
@@ -34,7 +36,7 @@ _HOME = {
     "load_uniform": "tempme.video.loading",
     "load_windows": "tempme.video.loading",
     "probe": "tempme.video.loading",
-    "read_image": "tempme.video.identify",
+    "read_image": "tempme.video.images",
     "read_video": "tempme.video.pixels",
     "uniform_indices": "tempme.video.sampling",
     "windows": "tempme.video.sampling",
@@ -43,6 +45,7 @@ _HOME = {
 __all__ = [
     "TOTAL_SECONDS",
     "Failure",
+    "Fit",
     "Frames",
     "Reading",
     "Sampling",

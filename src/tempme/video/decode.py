@@ -19,7 +19,8 @@ from typing import TypeAlias
 
 import av
 
-from tempme.video.containers.source import READING_ERRORS, Deadline, Source
+from tempme.video.containers.source import Deadline, Source
+from tempme.video.containers.streams import READING_ERRORS
 from tempme.video.containers.timeline import Timeline
 
 # Decoders that can be told, packet by packet, to skip a frame that no other leans on.
@@ -181,13 +182,26 @@ class Decoder:
         return known if known is not None else times[min(self._num_out, len(times)) - 1]
 
     def _demux(self) -> Iterator[av.Packet[av.VideoStream]]:
+        # Where the clock is not one line nothing is sought, so that packets count from the start.
+        clock, number = self._timeline.clock, 0
         try:
             for packet in self._source.container.demux(self._source.stream):
                 self._deadline.check()
                 if packet.size:
+                    if clock.shifts:
+                        move(packet, clock.shift_of(number, packet_time(packet)))
+                    number += 1
                     yield packet
         except READING_ERRORS:
             return
+
+
+def move(packet: av.Packet[av.VideoStream], ticks: int) -> None:
+    """Set a packet's times, as far as it has some, so much later."""
+    if packet.pts is not None:
+        packet.pts += ticks
+    if packet.dts is not None:
+        packet.dts += ticks
 
 
 def packet_time(packet: av.Packet[av.VideoStream]) -> int:

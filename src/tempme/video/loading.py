@@ -16,7 +16,7 @@ from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.pieces import Job, describe
-from tempme.video.sampling import spread, uniform_indices, windows
+from tempme.video.sampling import every_at_most, spread, uniform_indices, windows
 from tempme.video.values import (
     AS_USUAL,
     Failure,
@@ -71,10 +71,10 @@ def reason_of(error: Exception) -> str:
 def probe(path: Path, reading: Reading = AS_USUAL) -> VideoInfo:
     """What the video is: decodes its first frame, so what is probed can be read."""
     deadline = Deadline(reading.timeout_seconds)
-    timeline = read_timeline(path, deadline)
-    with Source(path) as source:
+    timeline = read_timeline(path, deadline, reading)
+    with Source(path, reading, stream=timeline.stream) as source:
         decoder = Decoder(source, timeline, deadline)
-        for _, frame in decoder.frames_at([timeline.origin]):
+        for _, frame in decoder.frames_at([timeline.shown[0]]):
             return describe(source, timeline, frame)
     raise Unreadable("no frame could be decoded")
 
@@ -86,11 +86,12 @@ def load(
     """The frames at the given times, or `reading.frames` ones spread over the whole video.
 
     Always as many as asked for, in the order asked; `Frames.seconds` are the times of the frames
-    really used, from the first frame shown.
+    really used, counted as a player does.
     """
     deadline = _deadline(reading)
-    timeline = read_timeline(path, deadline)
-    spread_out = spread(0, timeline.duration_seconds, reading.frames)
+    timeline = read_timeline(path, deadline, reading)
+    first, end = timeline.start_seconds, timeline.duration_seconds
+    spread_out = spread(first, end, reading.frames)
     times = spread_out if seconds is None else tuple(seconds)
     if not times:
         raise BadSetting("seconds is empty; name at least one time, or leave it out")
@@ -112,9 +113,9 @@ def load_uniform(
     They are exact, whatever the sampling of `reading`.
     """
     deadline = _deadline(reading)
-    timeline = read_timeline(path, deadline)
+    timeline = read_timeline(path, deadline, reading)
     shown = timeline.shown
-    fps = len(shown) / timeline.duration_seconds
+    fps = len(shown) / (timeline.duration_seconds - timeline.start_seconds)
     picks = uniform_indices(
         len(shown), fps, frames=reading.frames, framerate=framerate, start=start, end=end
     )
@@ -155,8 +156,8 @@ def iter_windows(
     """The windows of a video in pieces of at most `reading.piece_windows`.
 
     A `Failure` ends the video and voids the pieces before it. After `reading.total_seconds`, not
-    counting the time that the caller keeps a piece, the windows so far are all and the note says
-    so. `progressed` is called with every frame.
+    counting the time that the caller keeps a piece, or after `reading.elapsed_seconds`, counting
+    it, the windows so far are all and the note says so. `progressed` is called with every frame.
     """
     try:
         job = _all_windows(Path(path), reading, _deadline(reading, progressed))
@@ -166,15 +167,26 @@ def iter_windows(
 
 
 def _deadline(reading: Reading, progressed: Callable[[], None] = lambda: None) -> Deadline:
-    return Deadline(reading.timeout_seconds, progressed, reading.total_seconds)
+    return Deadline(
+        reading.timeout_seconds, progressed, reading.total_seconds, reading.elapsed_seconds
+    )
 
 
 def _all_windows(path: Path, reading: Reading, deadline: Deadline) -> Job:
-    timeline = read_timeline(path, deadline)
+    """All that is shown, in windows; the note says if there would have been too many."""
+    timeline = read_timeline(path, deadline, reading)
+    first = timeline.start_seconds
+    length = timeline.duration_seconds - first
+    every = every_at_most(length, reading)
+    if every > reading.every_seconds:
+        many = f"more windows than max_windows = {reading.max_windows}"
+        note = f"{many}: a frame every {every:.3g} s instead of {reading.every_seconds:g} s"
+        timeline = replace(timeline, note="; ".join(filter(None, (timeline.note, note))))
     cut = windows(
-        timeline.duration_seconds,
+        length,
         frames=reading.frames,
-        every_seconds=reading.every_seconds,
+        every_seconds=every,
         overlap=reading.overlap,
+        start_seconds=first,
     )
     return Job(path, cut, timeline, deadline, reading)

@@ -15,7 +15,7 @@ from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import Timeline
 from tempme.video.decode import Decoder
 from tempme.video.plan import plan_frames
-from tempme.video.transforms import display_matrix, is_transposed, square
+from tempme.video.transforms import UNTURNED, display_matrix, is_transposed, square
 from tempme.video.values import (
     OutOfTime,
     Pixels,
@@ -44,9 +44,9 @@ class Job:
         """
         plan = plan_frames(self.windows, self.timeline, self.reading.sampling)
         bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
-        with Source(self.path, threads=self.reading.threads) as source:
+        with Source(self.path, self.reading, stream=self.timeline.stream) as source:
             decoder = Decoder(source, self.timeline, self.deadline)
-            store = _Store(self.reading.size, source.pixel_aspect)
+            store = _Store(self.reading, source.pixel_aspect)
             answers = decoder.frames_at(plan.targets)
             for piece, (first, stop) in enumerate(pairwise(bounds)):
                 last_target = int(plan.windows[first:stop].max())
@@ -89,7 +89,7 @@ class Job:
         if late is None:
             return ""
         end = self.windows[num_windows - 1].end_seconds
-        return f"timeout after {self.deadline.total_seconds:g} s: used the first {end:.1f} s"
+        return f"timeout after {late.limit_seconds:g} s: used the first {end:.1f} s"
 
     def _piece(
         self, store: _Store, rows: NDArray[np.int64], part: slice, info: VideoInfo
@@ -113,19 +113,27 @@ class Job:
 class _Store:
     """Distinct frames as pixels, and which of them answers each time."""
 
-    def __init__(self, size: int, pixel_aspect: float) -> None:
+    def __init__(self, reading: Reading, pixel_aspect: float) -> None:
         self.info: VideoInfo | None = None
         self.of_target: list[int] = []
         self.times: list[int] = []
         self.pixels: dict[int, Pixels] = {}
-        self._size = size
+        self._reading = reading
         self._pixel_aspect = pixel_aspect
+        self._rotation: float | None = None
+        self._turn = UNTURNED
 
     def add(self, time: int, frame: av.VideoFrame) -> None:
         """The answer to the next time: a new picture, or the last one again."""
         if not self.times or self.times[-1] != time:
+            if frame.rotation != self._rotation:
+                self._rotation, self._turn = frame.rotation, display_matrix(frame)
             self.pixels[len(self.times)] = square(
-                frame, self._size, pixel_aspect=self._pixel_aspect
+                frame,
+                self._reading.size,
+                pixel_aspect=self._pixel_aspect,
+                fit=self._reading.fit,
+                turn=self._turn,
             )
             self.times.append(time)
         self.of_target.append(len(self.times) - 1)
@@ -161,6 +169,7 @@ def describe(source: Source, timeline: Timeline, frame: av.VideoFrame) -> VideoI
         num_keyframes=len(timeline.shown_keys),
         rotation_degrees=frame.rotation % 360,
         note=timeline.note,
+        start_seconds=timeline.start_seconds,
     )
 
 

@@ -63,6 +63,7 @@ def windows(
     frames: int = 12,
     every_seconds: float = 1.0,
     overlap: float = 0.5,
+    start_seconds: float = 0.0,
 ) -> tuple[Window, ...]:
     """Cut a video into windows of `frames` times, `every_seconds` apart, that cover all of it.
 
@@ -70,9 +71,32 @@ def windows(
     looked at on a single grid, the middles of each `every_seconds`, so that windows share frames;
     a window starts every `frames * (1 - overlap)` grid steps (at least one), and the last one ends
     with the video and takes the last grid times. A rest that holds no grid time of its own
-    lengthens the window before it.
+    lengthens the window before it. `start_seconds` is when the first frame is shown: grid and
+    windows begin there, and `duration_seconds` is counted from it.
     """
     _check_windows(duration_seconds, frames, every_seconds, overlap)
+    cut = _from_zero(duration_seconds, frames, every_seconds, overlap)
+    return tuple(_later(window, start_seconds) for window in cut) if start_seconds else cut
+
+
+def every_at_most(duration_seconds: float, reading: Reading) -> float:
+    """How far apart frames are where no more than `max_windows` are made; as wished if they fit."""
+    step = max(1, round(reading.frames * (1 - reading.overlap)))
+    most = reading.frames + (reading.max_windows - 1) * step
+    return max(reading.every_seconds, duration_seconds / most)
+
+
+def _later(window: Window, seconds: float) -> Window:
+    return Window(
+        window.start_seconds + seconds,
+        window.end_seconds + seconds,
+        tuple(time + seconds for time in window.seconds),
+    )
+
+
+def _from_zero(
+    duration_seconds: float, frames: int, every_seconds: float, overlap: float
+) -> tuple[Window, ...]:
     span = frames * every_seconds
     if duration_seconds <= span:
         times = spread(0.0, duration_seconds, frames)

@@ -16,8 +16,11 @@ from tempme.errors import BadSetting
 Pixels: TypeAlias = NDArray[np.uint8]
 Sampling: TypeAlias = Literal["exact", "keyframes", "auto"]
 SAMPLINGS: tuple[Sampling, ...] = ("exact", "keyframes", "auto")
+Fit: TypeAlias = Literal["crop", "squash", "pad"]
+FITS: tuple[Fit, ...] = ("crop", "squash", "pad")
 # Work on one file: enough for a film in full on a slow core.
 TOTAL_SECONDS = 3600.0
+COUNTS = ("frames", "size", "piece_windows", "threads", "max_pixels", "max_frames", "max_windows")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,14 @@ class Reading:
     the nearest keyframe, "auto" keyframes where they are near enough. timeout_seconds: the wait
     for each next frame, so that a slow file that goes on is not given up; total_seconds: all of
     the work on a file. piece_windows: the windows that are handed out together. threads: of the
-    decoder.
+    decoder. fit: what becomes of a frame that is no square; "crop" keeps its centre, "squash" all
+    of it out of shape, "pad" all of it between black bars.
+
+    The rest bounds what one file can cost; 1 GB of memory is enough for any with these. max_pixels:
+    of a frame (8192 x 4096: decoders hold several at once). max_frames: that a file may claim (a
+    day at 58 a second). max_windows: made of one video (33 hours as it is usually cut); a longer
+    one is looked at less often. elapsed_seconds: from the first look at a file to its last window,
+    with the time that whoever takes the windows needs to encode them.
     """
 
     frames: int = 12
@@ -42,11 +52,16 @@ class Reading:
     total_seconds: float = TOTAL_SECONDS
     piece_windows: int = 64
     threads: int = 1
+    fit: Fit = "crop"
+    max_pixels: int = 2**25
+    max_frames: int = 5_000_000
+    max_windows: int = 20_000
+    elapsed_seconds: float = 6 * 3600.0
 
     def __post_init__(self) -> None:
-        for name in ("frames", "size", "piece_windows", "threads"):
+        for name in COUNTS:
             _check_count(name, getattr(self, name))
-        for name in ("every_seconds", "timeout_seconds", "total_seconds"):
+        for name in ("every_seconds", "timeout_seconds", "total_seconds", "elapsed_seconds"):
             _check_seconds(name, getattr(self, name))
         if math.isinf(self.every_seconds):
             raise BadSetting(f"every_seconds is {self.every_seconds}; it must be finite")
@@ -55,6 +70,8 @@ class Reading:
         if self.sampling not in SAMPLINGS:
             allowed = ", ".join(SAMPLINGS)
             raise BadSetting(f"sampling is {self.sampling!r}; it is one of {allowed}")
+        if self.fit not in FITS:
+            raise BadSetting(f"fit is {self.fit!r}; it is one of {', '.join(FITS)}")
 
 
 def _check_count(name: str, value: int) -> None:
@@ -85,7 +102,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of its video, as shown: after rotation and with square pixels."""
+    """What a file says of its video, as shown: after rotation and with square pixels.
+
+    Seconds are a player's: 0 is where the earliest stream of the file starts, `start_seconds` when
+    the first frame is shown, `duration_seconds` when the last one ends.
+    """
 
     path: Path
     duration_seconds: float
@@ -98,6 +119,7 @@ class VideoInfo:
     num_keyframes: int
     rotation_degrees: int
     note: str = ""
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -145,3 +167,7 @@ class Unreadable(Exception):
 
 class OutOfTime(Unreadable):
     """The time for a whole file is up: what has come so far may be enough."""
+
+    def __init__(self, reason: str, limit_seconds: float) -> None:
+        super().__init__(reason)
+        self.limit_seconds = limit_seconds

@@ -6,18 +6,15 @@ box `ctts` (ISO/IEC 14496-12, 8.6.1.3), run-length coded, so that a whole film t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.video.containers.truncation import box_size
+from tempme.video.containers.boxes import inside, named, outermost
 
-# Damage, not a film: a day at 1000 frames a second, and an index of a gigabyte.
+# Damage, not a film: a day at 1000 frames a second.
 MOST_FRAMES = 10**8
-MOST_BYTES = 2**30
 NO_EDIT = -1
 
 
@@ -28,47 +25,14 @@ def offsets_of_showing(path: Path, track: int) -> NDArray[np.int64] | None:
     where an edit list does more than cut a start, and in files that are damaged.
     """
     with path.open("rb") as file:
-        movie = _movie(file, path.stat().st_size)
-    boxes = list(_boxes(movie))
-    if any(name == b"mvex" for name, _ in boxes):
+        movies = outermost(file, path.stat().st_size, wanted=(b"moov",))
+        _, movie = next(movies, (b"", memoryview(b"")))
+    if next(named(movie, b"mvex"), None) is not None:
         return None
-    for name, body in boxes:
-        if name == b"trak" and _track_number(_inside(body, b"tkhd")) == track:
+    for body in named(movie, b"trak"):
+        if _track_number(inside(body, b"tkhd")) == track:
             return _offsets(body)
     return None
-
-
-def _movie(file: IO[bytes], num_bytes: int) -> memoryview:
-    """What is in the box `moov`; empty if it is not there."""
-    place = 0
-    while place + 8 <= num_bytes:
-        file.seek(place)
-        head = file.read(16)
-        size = box_size(head)
-        if size is None:
-            break
-        if head[4:8] == b"moov":
-            file.seek(place + 8)
-            return memoryview(file.read(min(size - 8, MOST_BYTES)))
-        place += size
-    return memoryview(b"")
-
-
-def _boxes(body: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    place = 0
-    while place + 8 <= len(body):
-        size = box_size(bytes(body[place : place + 16]))
-        if size is None:
-            return
-        yield bytes(body[place + 4 : place + 8]), body[place + 8 : place + size]
-        place += size
-
-
-def _inside(body: memoryview, *names: bytes) -> memoryview:
-    """The box at a path of names; empty if it is not there."""
-    for wanted in names:
-        body = next((inner for name, inner in _boxes(body) if name == wanted), memoryview(b""))
-    return body
 
 
 def _track_number(header: memoryview) -> int:
@@ -77,10 +41,10 @@ def _track_number(header: memoryview) -> int:
 
 
 def _offsets(track: memoryview) -> NDArray[np.int64] | None:
-    table = _inside(track, b"mdia", b"minf", b"stbl")
-    steps, offsets = _runs(_inside(table, b"stts")), _runs(_inside(table, b"ctts"))
+    table = inside(track, b"mdia", b"minf", b"stbl")
+    steps, offsets = _runs(inside(table, b"stts")), _runs(inside(table, b"ctts"))
     num_frames = int(steps[:, 0].sum())
-    if not 0 < num_frames <= MOST_FRAMES or _num_edits(_inside(track, b"edts", b"elst")) > 1:
+    if not 0 < num_frames <= MOST_FRAMES or _num_edits(inside(track, b"edts", b"elst")) > 1:
         return None
     if not len(offsets):
         return np.zeros(num_frames, dtype=np.int64)

@@ -6,28 +6,45 @@ import math
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
 from av.stream import Discard
 
-from tempme.video.values import OutOfTime, Unreadable
+from tempme.video.containers.claims import check_claims, check_size
+from tempme.video.containers.streams import (
+    Choice,
+    choose,
+    codec_of,
+    needs_survey,
+    survey,
+    usable_streams,
+)
+from tempme.video.values import AS_USUAL, OutOfTime, Reading, Unreadable
 
 av.logging.set_level(None)
 
-# Containers that FFmpeg reads as video though a person would not call them one.
-NOT_VIDEO = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
+# Containers that FFmpeg reads as video though a person would not call them one: text, text drawn
+# as pictures, pictures and icons.
+NOT_VIDEO = frozenset(
+    {"adf", "ass", "bin", "brender_pix", "cdg", "fits", "ico", "idf", "image2", "lrc", "srt"}
+    | {"sup", "tty", "txd", "vobsub", "webvtt", "xbin"}
+)
 # Lists of other files: never opened, for they would be fetched, for minutes where that fails.
 PLAYLISTS = {"hls", "dash", "webm_dash_manifest", "concat", "concatf", "imf", "rtsp", "sdp", "rtp"}
 FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
+# Containers of pictures that may move; the same of the MP4 family by their brands.
+ANIMATIONS = frozenset({"apng", "gif", "jpegxl_anim"})
+BRANDS_OF_PICTURES = frozenset({b"avif", b"avis", b"crx ", b"heic", b"heim", b"heix", b"mif1"})
 OPEN_SECONDS = 30.0
-MOST_PIXELS = 2**27
-# What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
-READING_ERRORS = (av.FFmpegError, OSError, IndexError)
+# Containers in whose heads stands how long they are.
+STATING = frozenset({"asf", "avi", "flv", "matroska", "mov", "mxf", "nut"})
 
 
 @dataclass
@@ -35,18 +52,22 @@ class Deadline:
     """How long the next frame may take to come, and the whole file.
 
     `seconds` limits the wait for each frame, so that a slow file that goes on is not given up;
-    `total_seconds` ends one that goes on for ever. `progressed` is called with every frame.
+    `total_seconds` ends one that goes on for ever. `elapsed_seconds` counts what happens while a
+    deadline is paused as well. `progressed` is called with every frame.
     """
 
     seconds: float
     progressed: Callable[[], None] = lambda: None
     total_seconds: float = math.inf
+    elapsed_seconds: float = math.inf
     _end: float = field(init=False)
     _total_end: float = field(init=False)
+    _elapsed_end: float = field(init=False)
 
     def __post_init__(self) -> None:
         now = time.monotonic()
         self._end, self._total_end = now + self.seconds, now + self.total_seconds
+        self._elapsed_end = now + self.elapsed_seconds
 
     def restart(self) -> None:
         """Wait anew: something has been read."""
@@ -57,7 +78,10 @@ class Deadline:
         """Raise when the time is up."""
         now = time.monotonic()
         if now > self._total_end:
-            raise OutOfTime(f"timeout: not done after {self.total_seconds:g} s")
+            raise OutOfTime(f"timeout: not done after {self.total_seconds:g} s", self.total_seconds)
+        if now > self._elapsed_end:
+            elapsed = self.elapsed_seconds
+            raise OutOfTime(f"timeout: not done after {elapsed:g} s, encoding included", elapsed)
         if now > self._end:
             raise Unreadable(f"timeout: nothing came for {self.seconds:g} s")
 
@@ -71,31 +95,61 @@ class Deadline:
 
 
 class Source(AbstractContextManager["Source"]):
-    """An open container and its video stream; raises `Unreadable` with a reason."""
+    """An open container and its video stream; raises `Unreadable` with a reason.
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    `stream` is the number of the stream to read; without one the video is chosen, and `left_out`
+    names the others.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reading: Reading = AS_USUAL,
+        *,
+        stream: int | None = None,
+    ) -> None:
         check_file(path)
         self.path = path
-        self._threads = threads
+        self.num_bytes = path.stat().st_size
+        self.reading = reading
+        check_claims(path, reading)
+        self._choice = self._chosen() if stream is None else Choice(stream)
         self._begin()
+
+    @property
+    def left_out(self) -> str:
+        """What a note says of the video streams that are not read."""
+        return self._choice.note
 
     def reopen(self) -> None:
         """Begin again at the start of the file."""
         self.container.close()
         self._begin()
 
+    def _chosen(self) -> Choice:
+        with _open(self.path, self.reading) as container:
+            counted = survey(container) if needs_survey(container) else Counter()
+            return choose(container, counted)
+
     def _begin(self) -> None:
-        self.container = _open(self.path)
+        self.container = _open(self.path, self.reading)
         try:
-            self.stream = _video_stream(self.container)
+            self.stream = self._stream()
         except BaseException:
             self.container.close()
             raise
-        self.stream.codec_context.thread_count = self._threads
-        self.stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        # What the decoder finds may be larger than what the container says.
+        self.stream.codec_context.options = _held(self.reading)
+        self.stream.codec_context.thread_count = self.reading.threads
+        self.stream.codec_context.thread_type = "AUTO" if self.reading.threads > 1 else "NONE"
         for other in self.container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
+
+    def _stream(self) -> av.VideoStream:
+        stream = next(s for s in usable_streams(self.container) if s.index == self._choice.index)
+        check_size(stream.width, stream.height, self.reading)
+        return stream
 
     def __exit__(
         self,
@@ -114,6 +168,13 @@ class Source(AbstractContextManager["Source"]):
     def lists_every_frame(self) -> bool:
         """Whether the index of the container names each frame."""
         return "mov" in self.formats
+
+    @property
+    def is_of_pictures(self) -> bool:
+        """Whether a single frame in such a container is a picture and no video."""
+        with self.path.open("rb") as file:
+            brand = file.read(12)[8:12]
+        return bool(self.formats & ANIMATIONS) or brand in BRANDS_OF_PICTURES
 
     @property
     def pixel_aspect(self) -> float:
@@ -136,7 +197,27 @@ class Source(AbstractContextManager["Source"]):
     @property
     def codec_name(self) -> str:
         """The codec's common name, whichever decoder handles it."""
-        return str(self.stream.codec_context.codec.canonical_name)
+        return codec_of(self.stream)
+
+    @property
+    def start_ticks(self) -> int | None:
+        """When a player's second 0 is, in ticks of the video; None where nothing tells."""
+        start, base = self.container.start_time, self.stream.time_base
+        if start is None or base is None:
+            return None
+        return round(Fraction(start, av.time_base) / base)
+
+    @property
+    def stated_ticks(self) -> int | None:
+        """How long the container says that it is; None where it does not, or FFmpeg guessed."""
+        duration, base = self.container.duration, self.stream.time_base
+        if duration is None or base is None or not self.formats & STATING:
+            return None
+        # Where the head of a Matroska file says nothing, FFmpeg goes by the bit rate of its sound.
+        says_nothing = self.stream.duration is not None and "DURATION" not in self.stream.metadata
+        if "matroska" in self.formats and says_nothing:
+            return None
+        return round(Fraction(duration, av.time_base) / base)
 
 
 def check_file(path: Path) -> None:
@@ -161,23 +242,46 @@ def _strerror(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    # "file:" keeps a name such as "concat:a" a name.
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+def _held(reading: Reading) -> dict[str, str]:
+    """The decoder's own limit of pixels; what it rounds sizes up by is granted."""
+    return {"max_pixels": str(reading.max_pixels * 5 // 4)}
+
+
+def _open(path: Path, reading: Reading) -> av.container.InputContainer:
+    # By its descriptor a file has no name: what it is, is told by its content alone.
+    descriptor = _descriptor(path)
     try:
         container = av.open(
-            f"file:{path}",
-            container_options=options,
+            "fd:",
+            container_options={
+                "fd": str(descriptor),
+                "protocol_whitelist": "fd",
+                "format_whitelist": FORMATS,
+            },
+            options=_held(reading),
             metadata_errors="replace",
             timeout=OPEN_SECONDS,
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise Unreadable(_not_a_video(path)) from error
+    finally:
+        os.close(descriptor)
     names = container.format.name.split(",")
     if any(name in NOT_VIDEO or name.endswith("_pipe") for name in names):
         container.close()
         raise Unreadable(f"not a video ({container.format.long_name})")
     return container
+
+
+def _descriptor(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unreadable(f"cannot be opened: {_strerror(error)}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unreadable("not an ordinary file")
+    return descriptor
 
 
 def _not_a_video(path: Path) -> str:
@@ -188,22 +292,3 @@ def _not_a_video(path: Path) -> str:
     if b"ftyp" in head[:64] or b"moov" in head or b"mdat" in head:
         return "damaged: the part of the file that says where the frames are is missing"
     return "not a video, or damaged at its start"
-
-
-def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    pictures = [s for s in container.streams.video if not _is_cover(s)]
-    if not pictures:
-        audio = bool(container.streams.audio)
-        raise Unreadable("no video stream" + (": audio only" if audio else ""))
-    usable = [s for s in pictures if s.codec_context is not None]
-    if not usable:
-        raise Unreadable("no decoder for this kind of video")
-    stream = max(usable, key=lambda s: bool(s.disposition & av.stream.Disposition.default))
-    if stream.width * stream.height > MOST_PIXELS:
-        raise Unreadable(f"frames of {stream.width} x {stream.height} are too large")
-    return stream
-
-
-def _is_cover(stream: av.VideoStream) -> bool:
-    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    return bool(stream.disposition & cover)

@@ -1,0 +1,65 @@
+"""A picture file as the square that a frame would be; HEIC and AVIF are read as well."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tempme.video.containers.source import check_file
+from tempme.video.transforms import square_of_image
+from tempme.video.values import Failure, Fit, Pixels, Unreadable
+
+# 108 megapixels, as some phones take; what is held of one is 400 MB.
+MOST_PIXELS = 2**27
+TOO_LARGE = f"a picture too large to be read: at most {MOST_PIXELS} pixels"
+
+
+def read_image(path: Path | str, size: int, *, fit: Fit = "crop") -> Pixels | Failure:
+    """A picture as (S, S, 3), cut and resized as frames are; turned as it says itself."""
+    path = Path(path)
+    try:
+        check_file(path)
+        _know_heic()
+        with warnings.catch_warnings():
+            # Pillow warns of sizes that are allowed here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                _check_size(image)
+                # A JPEG can be read at an eighth of its size, and need not be held whole.
+                image.draft("RGB", (4 * size, 4 * size))
+                return square_of_image(_flat(ImageOps.exif_transpose(image)), size, fit=fit)
+    except Unreadable as error:
+        return Failure(path, str(error))
+    except Image.DecompressionBombError:
+        return Failure(path, TOO_LARGE)
+    except Exception as error:
+        return Failure(path, f"not a picture that can be read: {type(error).__name__}")
+
+
+@cache
+def _know_heic() -> None:
+    """Teach Pillow the pictures of phones; done when the first picture is read."""
+    from pi_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise Unreadable(TOO_LARGE)
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """RGB on white: as frames with transparent parts are shown."""
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        scaled = np.clip(np.asarray(image, dtype=np.float32) / 257, 0, 255)
+        return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    paper = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return Image.alpha_composite(paper, rgba).convert("RGB")
