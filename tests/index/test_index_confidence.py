@@ -92,7 +92,7 @@ def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
     index = new_index(tmp_path)
     index.add(write_films(tmp_path / "films"))
     hits = index.search("green blue yellow white", k=10, moments=True)
-    judge = index._judging.judge("text", num_moments=index.num_moments())
+    judge = index.judge("text")
     features = np.concatenate([index.moments_of(hit.video_id).features for hit in hits[:1]])
     best = judge.levels(np.float32([hits[0].score]), features[:1].astype(np.float32))
     assert hits[0].confidence == best[0]

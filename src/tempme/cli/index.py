@@ -93,7 +93,7 @@ def index(
     }
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
 
-    def add(paths: Sequence[Path], *, prune: bool) -> None:
+    def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
             report = opened.add(
                 paths,
@@ -117,7 +117,7 @@ def index(
         if watch:
             _watch(paths, add)
         else:
-            add(paths, prune=prune)
+            add(paths, prune=prune, force=force)
     except KeyboardInterrupt:
         raise Stopped(
             "stopped; what was finished is kept: run the same command again to go on"
@@ -129,10 +129,11 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
     from tempme.index.watching import follow
 
     say(f"watching {', '.join(map(shown_path, paths))}; stop with Ctrl-C")
-    for changed in follow([path.expanduser() for path in paths], stop=threading.Event()):
+    folders = [path.expanduser() for path in paths]
+    for number, changed in enumerate(follow(folders, stop=threading.Event())):
         while there := [path for path in changed if path.exists()]:
             try:
-                add(there, prune=True)
+                add(there, prune=True, force=number > 0)
                 break
             except IndexBusy as busy:
                 say(f"waiting: {busy}")

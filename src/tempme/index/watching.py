@@ -27,7 +27,9 @@ def follow(
 ) -> Iterator[tuple[Path, ...]]:
     """Files and folders to index again, with `prune`: first the roots, then what has changed.
 
-    Of what is gone, the folder in which it lay. Ends when `stop` is set.
+    Of what is gone, the folder in which it lay: the system told of each file that went, so that
+    `force` may be given from the second time on. What it tells of a root itself does not count,
+    for that is how a disk goes. Ends when `stop` is set.
     """
     for root in roots:
         if not root.is_dir():
@@ -52,7 +54,7 @@ class _Waiting:
 
     def note(self, paths: set[Path]) -> None:
         """These have changed."""
-        for path in paths:
+        for path in paths.difference(self._roots):
             self._states[path] = (_state(path), time.monotonic())
 
     def take(self) -> tuple[Path, ...]:

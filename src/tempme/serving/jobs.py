@@ -27,6 +27,7 @@ class JobOrder:
 
     paths: tuple[Path, ...]
     prune: bool = False
+    force: bool = False
     retry_failed: bool = False
 
 
@@ -96,6 +97,7 @@ class Job:
             report = index.add(
                 paths,
                 prune=order.prune,
+                force=order.force,
                 retry_failed=order.retry_failed,
                 on_progress=self._note,
             )

@@ -81,6 +81,7 @@ class HitOut(MomentOut):
     """One answer. With `group_by` video, `moments` are the best ones of it, the best first."""
 
     path: str
+    paths: list[str] = Field(description="All files with this content, `path` the first.")
     video_id: str
     name: str
     duration_seconds: float

@@ -59,8 +59,8 @@ class Service:
 
     def watch(self) -> None:
         """Index what changes below the roots, until the service ends; call it in a thread."""
-        for paths in follow(self.roots(), stop=self._stop):
-            self.jobs.start(JobOrder(paths, prune=True))
+        for number, paths in enumerate(follow(self.roots(), stop=self._stop)):
+            self.jobs.start(JobOrder(paths, prune=True, force=number > 0))
 
     @property
     def is_ready(self) -> bool:

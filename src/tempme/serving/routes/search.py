@@ -183,6 +183,7 @@ def _shown(
                 {
                     **hit.as_dict(),
                     "path": text_of(hit.path),
+                    "paths": [text_of(path) for path in hit.paths],
                     "name": text_of(Path(hit.path.name)),
                     "duration_seconds": round(video.duration_seconds, 3),
                     "width": video.width,
