@@ -160,9 +160,9 @@ class Index:
         process may hold; a video that needs more fails. None: no limit, as always on Windows.
         """
         from tempme.index.building.build import Build
-        from tempme.index.building.order import Order
+        from tempme.index.building.order import RunOrder
 
-        order = Order(
+        order = RunOrder(
             paths=given_paths(paths),
             prune=prune,
             force=force,
