@@ -72,6 +72,11 @@ class Foldable(Part):
         """The same function, without what only training needs."""
         raise NotImplementedError
 
+    def rows(self, x: Tensor, part: slice) -> Tensor:
+        """A part of what `forward` puts out; a linear map can leave out the rest."""
+        out: Tensor = self(x)[..., part]
+        return out
+
 
 def fold(module: nn.Module) -> nn.Module:
     """Replace every Foldable inside `module` by its cheaper form; returns the module."""
@@ -81,6 +86,13 @@ def fold(module: nn.Module) -> nn.Module:
         else:
             fold(child)
     return module
+
+
+def rows_of(linear: nn.Module, x: Tensor, part: slice) -> Tensor:
+    """A part of what `linear` puts out; the rest is not computed, where it is known how."""
+    if type(linear) is nn.Linear:  # what derives from it may compute something else
+        return F.linear(x, linear.weight[part], linear.bias[part])
+    return linear.rows(x, part) if isinstance(linear, Foldable) else linear(x)[..., part]
 
 
 class QuickGELU(nn.Module):
@@ -116,23 +128,30 @@ class Attention(nn.Module):
 
         Prompts beside them answer, too.
         """
-        q, k, v = self.project(x_CND)
+        q, k, v = self.project(x_CND, num_queries)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
-        asking = q if num_queries is None else q[:, :, :num_queries]
         bias = cues.bias
         if prompts_BMD is not None:
-            _, *more = self.project(prompts_BMD)
+            _, *more = self.project(prompts_BMD, 0)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
             bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
-        return self.gather(attention(asking, k, v, bias, causal=causal)), cues
+        return self.gather(attention(q, k, v, bias, causal=causal)), cues
 
-    def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each."""
+    def project(
+        self, x_CND: Tensor, num_queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each.
+
+        num_queries: make queries of so many first tokens alone.
+        """
         # Cut along the last axis: gradients are then put together in the order they lie in.
-        q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.qkv(x_CND).chunk(3, dim=-1)
-        )
+        if num_queries is None:
+            parts = self.qkv(x_CND).chunk(3, dim=-1)
+        else:
+            width = x_CND.shape[-1]
+            asking = rows_of(self.qkv, x_CND[:, :num_queries], slice(width))
+            parts = asking, *rows_of(self.qkv, x_CND, slice(width, None)).chunk(2, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         return q, k, v
 
     def gather(self, y_CHNd: Tensor) -> Tensor:

@@ -65,6 +65,15 @@ class Tuning:
             )
         return plan
 
+    def read(self, plan: tuple[Step, ...]) -> int | None:
+        """Tokens of a clip that are read after the last block, which serves no others.
+
+        None where its layers, or those around them, run the last block whole
+        (`Layer.finish_protected`); then it costs as much.
+        """
+        last = plan[-1]
+        return None if last.merged_clips or not last.protected else last.protected
+
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:  # noqa: ARG002
         """Raise BadSetting where texts and prompts are longer than the text encoder reads."""
         if self.text_rows and words + self.text_rows > config.context:

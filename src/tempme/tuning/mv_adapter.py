@@ -253,6 +253,10 @@ class MVAdapter(DeepTuning):
         clip.text.layers = wrapped(blocks_of(clip.text), text)
         return clip
 
+    def read(self, plan: tuple[Step, ...]) -> int | None:
+        """The last adapter pools the patches behind their MLP: all of them are read."""
+        return super().read(plan) if self.vision_from == len(plan) else None
+
     def _down(self, width: int, factors: list[Factor], from_end: int) -> nn.Module:
         base = nn.Linear(width, self.width)
         nn.init.kaiming_uniform_(base.weight, a=math.sqrt(5))

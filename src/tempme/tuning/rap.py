@@ -176,6 +176,10 @@ class RAP(DeepTuning):
             )
         return plan
 
+    def read(self, plan: tuple[Step, ...]) -> int | None:
+        """Modulated layers run whole."""
+        return super().read(plan) if self.vision_from == len(plan) else None
+
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
         """As many patches as are chosen have to be there."""
         super().check(frames=frames, words=words, config=config)
