@@ -4,7 +4,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench docs results tables model wheel
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model \
+        wheel
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,11 +26,24 @@ fix: setup  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup  ## the tests, less the slow ones
-	$(BIN)/pytest -m 'not slow'
+test: setup  ## the tests, less the slow ones and most of every product of cases
+	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
 
-test-all: setup  ## every test
-	$(BIN)/pytest
+test-slow: setup  ## what `make test` leaves out
+	$(BIN)/pytest -n auto --dist worksteal -m slow
+
+test-all: test test-slow  ## every test
+
+test-lowest: pyproject.toml constraints.txt  ## the tests, on the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tools/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[dev]'
+	.venv-lowest/bin/pytest -n auto --dist worksteal -W default -m 'not slow'  # old ones warn of their own
+
+mutants: setup  ## change lines of merging, schedule, retriever and index: which change does no test see? (hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
@@ -39,6 +53,9 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
+
+soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
+	$(BIN)/python benchmarks/soak.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
 	PYTHONPATH=tools $(BIN)/python -m documents pages

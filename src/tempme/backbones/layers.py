@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tempme.backbones.attention import attention, hiding, size_bias
 from tempme.tokens import Tokens, spread
 
 L = TypeVar("L", bound="Layer")
@@ -123,14 +124,15 @@ class Attention(nn.Module):
         num_queries: int | None = None,
         causal: bool = False,
         prompts_BMD: Tensor | None = None,
+        hidden_CN: Tensor | None = None,
     ) -> tuple[Tensor, Cues]:
         """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
 
-        Prompts beside them answer, too.
+        Prompts beside them answer, too; hidden tokens do not.
         """
         q, k, v = self.project(x_CND, num_queries)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
-        bias = cues.bias
+        bias = cues.bias if hidden_CN is None else hiding(hidden_CN, cues.bias, q.dtype)
         if prompts_BMD is not None:
             _, *more = self.project(prompts_BMD, 0)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
@@ -157,42 +159,6 @@ class Attention(nn.Module):
     def gather(self, y_CHNd: Tensor) -> Tensor:
         """The heads' answers (C, H, N, D / H) -> (C, N, D)."""
         return self.out(y_CHNd.transpose(1, 2).flatten(2))
-
-
-def size_bias(size_CN1: Tensor, dtype: torch.dtype) -> Tensor:
-    """(C, N, 1) -> (C, 1, 1, N): what lets a token answer as often as the patches it holds."""
-    return size_CN1.log().mT[:, None].to(dtype)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool) -> Tensor:
-    """(C, H, N, D / H) queries, as many or more keys and values -> (C, H, N, D / H).
-
-    `causal`: keys that are more than the queries stand after the first word, which alone does not
-    see them.
-
-    Spelled out where that is better than the fused kernel: for gradients on a CPU it takes half
-    the time (96 frames, bf16), and over words in fp32 it is nearer to the reference (logits
-    8e-6 rather than 1.1e-5 apart).
-    """
-    if not causal and not (q.requires_grad and q.device.type == "cpu"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    if causal:
-        scores = scores + _later(scores)
-    if bias is not None:
-        scores = scores + bias
-    return scores.softmax(dim=-1).to(v.dtype) @ v
-
-
-def _later(scores: Tensor) -> Tensor:
-    """(words, keys) of minus infinity where a word must not look, else 0."""
-    words, keys = scores.shape[-2:]
-    more = keys - words
-    hidden = torch.full((words, keys), float("-inf"), device=scores.device, dtype=scores.dtype)
-    hidden = hidden.triu(1 + more)
-    if more:
-        hidden[0, :more] = float("-inf")
-    return hidden
 
 
 class Layer(Part):

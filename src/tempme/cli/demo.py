@@ -69,7 +69,8 @@ def _cleared(out: Path) -> tuple[Path, Path]:
 
 def _show(search: Search) -> None:
     place = "not among them" if search.rank is None else f"number {search.rank}"
-    print_line(f'\n"{search.query}"  ({search.kind}; the right video is {place})')
+    print_line()
+    print_line(f'"{search.query}"  ({search.kind}; the right video is {place})')
     rows = [
         (
             f"{hit.score:.3f}",

@@ -41,10 +41,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Test MODEL on DATASET: text to video and back, on the videos that are there."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     import tempme
+    from tempme.cli.progress import counting
     from tempme.datasets.table import FOLDER, open_split
     from tempme.evaluation.evaluate import evaluate as evaluate_split
     from tempme.evaluation.ranks import checked_ties
@@ -52,9 +50,7 @@ def evaluate(
     policy = checked_ties(ties)
     pairs = open_split(dataset, split, annotations=annotations, part=part)
     retriever = tempme.load(model)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(pairs.name)
+    with counting(pairs.name) as count:
         report = evaluate_split(
             retriever,
             pairs,
@@ -64,7 +60,7 @@ def evaluate(
             worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
-            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+            on_video=count,
         )
     if as_json:
         print_json(report.as_dict())

@@ -6,7 +6,6 @@ A folder holds `system.toml` (the system, and where the rest of the weights come
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from torch import Tensor
 
 from tempme.atomic import replacing
 from tempme.backbones.clip import Clip
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.layers import inner_state
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
-    DEFAULT_MODEL,
     SYSTEM,
     TOKENIZER,
     WEIGHTS,
@@ -36,6 +35,7 @@ from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_we
 from tempme.settings import typed
 from tempme.systems.system import System
 from tempme.systems.table import system
+from tempme.untrusted import check_regular, read_toml
 from tempme.weights.fit import misfit
 from tempme.weights.read import read_published, read_weights
 
@@ -118,7 +118,8 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
 def load_folder(folder: Path) -> Parts:
     """The parts that `save` wrote."""
     try:
-        table = tomllib.loads((folder / SYSTEM).read_text("utf-8"))
+        table = read_toml(folder / SYSTEM, follow=True)
+        check_regular(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason

@@ -17,7 +17,11 @@ def gather(features: Tensor) -> Tensor:
         return features
     from torch.distributed.nn.functional import all_gather
 
-    return torch.cat(all_gather(features))
+    parts = all_gather(features)
+    for part in parts:
+        if part.requires_grad:  # its backward sends memory as it lies, whatever the strides say
+            part.register_hook(Tensor.contiguous)
+    return torch.cat(parts)
 
 
 @torch.no_grad()

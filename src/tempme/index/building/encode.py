@@ -42,6 +42,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one that an index of format 1 has for it; empty for none."""
+        ...
+
+    @property
     def origin(self) -> str:
         """Where the weights come from, for a person."""
         ...
