@@ -50,12 +50,11 @@ def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Co
     """The cost of one video under `plan`; LoRA is folded, texts are not counted."""
     frames = plan[0].clips * plan[0].join
     patches = _patches(config)
-    products = sum(_run(step, config) for step in plan) + _projection(plan[-1], config)
+    products = sum(_run(step, config) for step in plan) + _projection(plan, config)
     matching = sum(_matching(step, config) for step in plan)
     counted = min(frames, FRAMES_IN_PAPER_PATCHES)
     longer = with_tokens(plan, extra.paper_prompts, first=extra.prompts_from)
-    paper = sum(_block(step, config) for step in longer)
-    paper += _projection(replace(plan[-1], read=None), config)
+    paper = sum(_block(step, config) for step in longer) + _projection(plan, config)
     elementwise = _elementwise(longer, config, frames)
     return Cost(
         gmacs=(frames * patches + products + matching + extra.products) / 1e9,
@@ -84,10 +83,10 @@ def _patches(config: ClipConfig) -> int:
 
 
 def _run(step: Step, config: ClipConfig) -> int:
-    """A block as it runs: keys and values of all tokens, all else of those that are read."""
+    """A block as it runs: keys and values of all tokens, all else of those it serves."""
     d, attended, asking = config.width, step.attended, step.asking
     products = 2 * attended * d * d + 2 * asking * d * d + 2 * asking * attended * d
-    return step.clips * products + step.clips_out * step.served * 8 * d * d
+    return step.clips * products + step.clips_out * step.through_mlp * 8 * d * d
 
 
 def _block(step: Step, config: ClipConfig) -> int:
@@ -97,18 +96,17 @@ def _block(step: Step, config: ClipConfig) -> int:
     return attention + step.clips_out * step.fed * 8 * d * d
 
 
-def _projection(last: Step, config: ClipConfig) -> int:
-    tokens = last.protected if last.read is None else last.read
-    return last.clips_out * tokens * config.width * config.embed
+def _projection(plan: Sequence[Step], config: ClipConfig) -> int:
+    return plan[-1].clips_out * plan[-1].protected * config.width * config.embed
 
 
 def _matching(step: Step, config: ClipConfig) -> int:
     """Similarities of set A to set B: of whole tokens across clips, of one head's keys inside.
 
-    A method that decides otherwise says in `step.dots` what it compares. Where few tokens are read
-    after the block, nothing is decided behind its attention.
+    A method that decides otherwise says in `step.dots` what it compares. Where a block
+    serves some tokens alone, nothing is decided behind its attention.
     """
-    key, is_whole = config.width // config.heads, step.read is None
+    key, is_whole = config.width // config.heads, step.serves is None
     if step.dots is not None:
         dots = step.dots
         return is_whole * (dots.tokens * config.width + dots.keys * key + dots.scalars)

@@ -36,7 +36,7 @@ class Step:
     merged_clips: int = 0  # clips that merge into others between attention and the MLP
     joined_inside: bool = False  # whether a tuning's layer joins, so that nothing around it does
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
-    read: int | None = None  # tokens of a clip that are read after the block; None: all of them
+    serves: int | None = None  # tokens of a clip that the last block serves; None: all, as others do
 
     @property
     def fed(self) -> int:
@@ -46,12 +46,12 @@ class Step:
     @property
     def asking(self) -> int:
         """Tokens of a clip whose queries are made; keys and values are made of all `attended`."""
-        return self.attended if self.read is None else self.read
+        return self.attended if self.serves is None else self.serves
 
     @property
-    def served(self) -> int:
-        """Tokens of a clip that go through the MLP: of those fed, the ones that are read."""
-        return self.fed if self.read is None else self.read
+    def through_mlp(self) -> int:
+        """Tokens of a clip that the MLP is run for; where few are served, none leaves before."""
+        return self.fed if self.serves is None else self.serves
 
     @property
     def tokens_out(self) -> int:

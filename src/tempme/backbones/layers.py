@@ -92,7 +92,7 @@ def fold(module: nn.Module) -> nn.Module:
 def rows_of(linear: nn.Module, x: Tensor, part: slice) -> Tensor:
     """A part of what `linear` puts out; the rest is not computed, where it is known how."""
     if type(linear) is nn.Linear:  # what derives from it may compute something else
-        return F.linear(x, linear.weight[part], linear.bias[part])
+        return F.linear(x, linear.weight[part], None if linear.bias is None else linear.bias[part])
     return linear.rows(x, part) if isinstance(linear, Foldable) else linear(x)[..., part]
 
 

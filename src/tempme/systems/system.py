@@ -55,7 +55,7 @@ class System:
                 protected=config.class_tokens,
             )
         )
-        return (*plan[:-1], replace(plan[-1], read=self.tuning.read(plan)))
+        return (*plan[:-1], replace(plan[-1], serves=self.tuning.serves(plan)))
 
     def cost(self) -> Cost:
         """Multiply-adds of one video."""

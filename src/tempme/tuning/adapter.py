@@ -75,6 +75,6 @@ class Adapter(DeepTuning):
         """Two thin products for every token that an MLP sees."""
         tuned, each = plan[self.vision_from :], 2 * config.width * self.width
         return Extra(
-            products=sum(step.clips_out * step.served * each for step in tuned),
+            products=sum(step.clips_out * step.through_mlp * each for step in tuned),
             paper=sum(step.clips_out * step.fed * each for step in tuned),
         )

@@ -80,8 +80,8 @@ class DGL(DeepTuning):
                 f"{config.layers - 1} or less"
             )
 
-    def read(self, plan: tuple[Step, ...]) -> int | None:  # noqa: ARG002
-        """The feature is made of the video's own tokens: of those of the frames, none is read."""
+    def serves(self, plan: tuple[Step, ...]) -> int | None:  # noqa: ARG002
+        """The feature is made of the video's own tokens: no token of a frame is served."""
         return 0
 
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
@@ -118,7 +118,8 @@ class DGL(DeepTuning):
         """Prompts beside the frames, and the tokens of the video through every block."""
         frames = plan[0].clips * plan[0].join
         d, m, g = config.width, self.local_prompts, self.global_prompts
-        products, paper = g * d * config.embed, 0  # the video's tokens are projected, no others
+        led = plan[-1].clips_out * plan[-1].protected
+        products, paper = (g - led) * d * config.embed, 0  # projected: the video's tokens alone
         for step in plan[self.vision_from :]:
             all_tokens = g + step.clips * (step.attended + m)
             own = 10 * g * d * d + 2 * g * all_tokens * d

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.backbones.config import ClipConfig
 from tempme.backbones.attention import attention, size_bias
+from tempme.backbones.config import ClipConfig
 from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts

@@ -65,11 +65,11 @@ class Tuning:
             )
         return plan
 
-    def read(self, plan: tuple[Step, ...]) -> int | None:
-        """Tokens of a clip that are read after the last block, which serves no others.
+    def serves(self, plan: tuple[Step, ...]) -> int | None:
+        """Tokens of a clip that the last block serves (`Layer.finish`); None: as any other block.
 
-        None where its layers, or those around them, run the last block whole
-        (`Layer.finish_protected`); then it costs as much.
+        Those that are read after it: the protected ones. A tuning whose layers do not leave out
+        the others answers `attended` of the last step.
         """
         last = plan[-1]
         return None if last.merged_clips or not last.protected else last.protected
