@@ -36,7 +36,9 @@ class Step:
     merged_clips: int = 0  # clips that merge into others between attention and the MLP
     joined_inside: bool = False  # whether a tuning's layer joins, so that nothing around it does
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
-    serves: int | None = None  # tokens of a clip that the last block serves; None: all, as others do
+    serves: int | None = (
+        None  # tokens of a clip that the last block serves; None: all, as others do
+    )
 
     @property
     def fed(self) -> int:
