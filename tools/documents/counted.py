@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tempme.evaluation.timing import Job
+from tempme.evaluation.timing import TimedJob
 from tempme.experiments.settings import SystemSettings
 from tempme.results.runs import Run
 from tempme.settings import typed
@@ -50,8 +50,8 @@ def _run_now(run: Run) -> Run:
 
 
 def _row_now(row: Mapping[str, Any]) -> dict[str, Any]:
-    job = Job(**{key: row[key] for key in OF_THE_JOB if key in row})
-    dense = Job(DENSE, **{key: row[key] for key in OF_THE_JOB[1:-1] if key in row})
+    job = TimedJob(**{key: row[key] for key in OF_THE_JOB if key in row})
+    dense = TimedJob(DENSE, **{key: row[key] for key in OF_THE_JOB[1:-1] if key in row})
     due = dense.gmacs / job.gmacs
     return {
         **row,

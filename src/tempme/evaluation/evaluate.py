@@ -50,7 +50,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """What was evaluated, how well, at which cost, and what was left out."""
 
     split: str
@@ -114,7 +114,7 @@ def evaluate(
     precision: str = "fp32",
     ties: Ties = "optimistic",
     on_video: Callable[[int, int], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
@@ -139,7 +139,7 @@ def evaluate(
         on_video=on_video,
     )
     used = features.split
-    return Report(
+    return EvaluationReport(
         split=split.name,
         system=retriever.system.name,
         fingerprint=retriever.fingerprint,

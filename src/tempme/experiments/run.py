@@ -16,7 +16,7 @@ from tempme.errors import BadSetting
 from tempme.evaluation import timing as benchmark
 from tempme.experiments.scenes import Scenes, vocabulary
 from tempme.experiments.settings import Experiment, SceneData
-from tempme.experiments.videos import Videos
+from tempme.experiments.videos import ExperimentVideos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
 from tempme.retriever.checkpoint import build
@@ -99,7 +99,7 @@ def open_world(experiment: Experiment) -> World:
     data = experiment.data
     if isinstance(data, SceneData):
         return Scenes(data, experiment.evaluation.gallery)
-    return Videos(data)
+    return ExperimentVideos(data)
 
 
 def note(experiment: Experiment, seed: int, folder: Path) -> None:

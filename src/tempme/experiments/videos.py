@@ -21,7 +21,7 @@ TEST = "test"
 
 
 @dataclass
-class Videos:
+class ExperimentVideos:
     """The videos of an experiment."""
 
     data: VideoData

@@ -167,9 +167,9 @@ class Index:
         on Windows.
         """
         from tempme.index.building.build import Build
-        from tempme.index.building.order import Order
+        from tempme.index.building.order import RunOrder
 
-        order = Order(
+        order = RunOrder(
             paths=given_paths(paths),
             prune=prune,
             force=force,
