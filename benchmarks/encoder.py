@@ -34,7 +34,7 @@ NOTES = {
     "macs_ratio": "multiply-adds of `lora` by those of the system: the speed-up if all cost alike",
     "share_of_ratio": f"speed_up / macs_ratio; {GOAL} or more is the goal of compressions",
     "share_of_peak": "multiply-adds done per second / those of plain matrix products in the same "
-    "precision; the last block, which asks for class tokens alone, counts as if it were whole",
+    "precision",
     "peak_mb": "what a process of its own holds at most, of which before_mb before it encodes",
     "below_the_goal": "vop-c and vop-fc make prompts by a recurrent layer, which reads all of its "
     "weights for one frame of each video at a time: it waits for memory, in batches less. "
