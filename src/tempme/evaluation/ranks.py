@@ -4,15 +4,24 @@ Rows are queries, columns what is searched, larger is better. The rank of a quer
 number of wrong items with a strictly better score than its best right item. What an equal score
 does is a named policy (duplicated captions make exact ties in MSR-VTT):
 
-    optimistic    nothing: rank = 1 + number strictly better
+    expected      equal ones come in random order: recall is its mean over all orders, the rank is
+                  the middle one. A model that gives one answer to all is as good as chance. Default
+    optimistic    equal ones come last: rank = 1 + number strictly better. A model that gives one
+                  answer to all is perfect: what `(scores > right).sum()` in evaluation code counts
     pessimistic   equal ones come first
-    mean          half of the equal ones come first
-    legacy        CLIP4Clip's count: a query enters once per equal score, at every such place
+    mean          half of the equal ones come first, in recall too: Collaborative Experts (its
+                  "averaging") and Frozen in Time, whose metrics are the same code
+    legacy        a query enters once per equal score, at every such place: CLIP4Clip, and TempMe,
+                  DGL and what else computes metrics by its code, on sets of one caption a video
+
+Without exact ties all of them are one. Code that sorts (CLIP4Clip's on several captions a video)
+leaves the order of equal ones to the sort: no policy reproduces it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
@@ -20,11 +29,11 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 
-Ties: TypeAlias = Literal["optimistic", "pessimistic", "mean", "legacy"]
+Ties: TypeAlias = Literal["expected", "optimistic", "pessimistic", "mean", "legacy"]
 Targets: TypeAlias = Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer[Any]]
 Array: TypeAlias = NDArray[Any]
 
-QUERIES_AT_ONCE = 512
+QUERIES_AT_ONCE, BLOCK = 512, 16_384
 
 
 @runtime_checkable
@@ -44,10 +53,45 @@ class TensorLike(Protocol):
 Matrix: TypeAlias = Array | TensorLike
 
 
+@dataclass(frozen=True)
+class Places:
+    """How many wrong items are better than, and equal to, the best right item of each query."""
+
+    better: NDArray[np.intp]
+    equal: NDArray[np.intp]
+
+    @property
+    def num_tied(self) -> int:
+        """Queries whose right item has the score of a wrong one."""
+        return int(np.count_nonzero(self.equal))
+
+    def ranks(self, ties: Ties = "expected") -> NDArray[np.float64]:
+        """From 1; with `legacy`, one entry per equal score, so maybe more than queries."""
+        if checked_ties(ties) == "legacy":
+            entries = self.equal + 1
+            first, starts = np.repeat(self.better, entries), np.cumsum(entries) - entries
+            return (1 + first + np.arange(len(first)) - np.repeat(starts, entries)).astype(float)
+        shares = {"expected": 0.5, "optimistic": 0.0, "mean": 0.5, "pessimistic": 1.0}
+        return 1 + self.better + shares[ties] * self.equal
+
+    def recall(self, k: int, ties: Ties = "expected") -> float:
+        """Queries (%) whose right item is among the first `k`."""
+        if ties != "expected":
+            ranks = self.ranks(ties)
+            return float(100 * np.count_nonzero(ranks <= k) / ranks.size)
+        shares = np.clip((k - self.better) / (self.equal + 1), 0, 1)
+        return float(100 * shares.sum() / shares.size)
+
+
 def ranks(
-    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "optimistic"
+    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "expected"
 ) -> NDArray[np.float64]:
     """The rank of each query, from 1; with `legacy`, one entry per equal score, so maybe more."""
+    return places(matrix, targets).ranks(ties)
+
+
+def places(matrix: Matrix, targets: Targets | None = None) -> Places:
+    """How many items are before and beside the right one of each query."""
     scores = checked_matrix(matrix)
     owner, item = flat_targets(targets, *scores.shape)
     right = scores[owner, item]
@@ -55,7 +99,7 @@ def ranks(
     better = np.count_nonzero(scores > best[:, None], axis=1)
     equal = np.count_nonzero(scores == best[:, None], axis=1)
     equal -= np.bincount(owner, right == best[owner], len(scores)).astype(np.intp)
-    return _with_ties(better, equal, ties)
+    return Places(better, equal)
 
 
 def ranks_in_blocks(
@@ -63,10 +107,17 @@ def ranks_in_blocks(
     gallery: Matrix,
     targets: Targets | None = None,
     *,
-    block: int = 16_384,
-    ties: Ties = "optimistic",
+    block: int = BLOCK,
+    ties: Ties = "expected",
 ) -> NDArray[np.float64]:
-    """`ranks(queries @ gallery.T, targets)` of (N, D) and (M, D) features, without the matrix.
+    """`ranks(queries @ gallery.T, targets)`, as `places_in_blocks`."""
+    return places_in_blocks(queries, gallery, targets, block=block).ranks(ties)
+
+
+def places_in_blocks(
+    queries: Matrix, gallery: Matrix, targets: Targets | None = None, *, block: int = BLOCK
+) -> Places:
+    """`places(queries @ gallery.T, targets)` of (N, D) and (M, D) features, without the matrix.
 
     At most 512 x `block` scores and `block` gallery rows in fp32 exist at a time, so a gallery of
     millions may be a memory map. The right items are scored by the very products that the others
@@ -79,14 +130,57 @@ def ranks_in_blocks(
     for chosen in _chunks_by_target(owner, item, len(queries)):
         rows = _features(queries, chosen)
         mine = np.isin(owner, chosen)
-        places = np.searchsorted(chosen, owner[mine])
-        right = _right_scores(rows, gallery, places, item[mine], block)
-        best = _best_of(right, places, len(chosen))
+        own = np.searchsorted(chosen, owner[mine])
+        right = _right_scores(rows, gallery, own, item[mine], block)
+        best = _best_of(right, own, len(chosen))
         for _, scores in _score_blocks(rows, gallery, range(0, len(gallery), block), block):
             better[chosen] += np.count_nonzero(scores > best[:, None], axis=1)
             equal[chosen] += np.count_nonzero(scores == best[:, None], axis=1)
-        equal[chosen] -= np.bincount(places, right == best[places], len(chosen)).astype(np.intp)
-    return _with_ties(better, equal, ties)
+        equal[chosen] -= np.bincount(own, right == best[own], len(chosen)).astype(np.intp)
+    return Places(better, equal)
+
+
+def places_of_sets(
+    queries: Matrix, items: Matrix, sets: Sequence[Sequence[int]], *, block: int = BLOCK
+) -> Places:
+    """Places of each query's own set of items; the score of a set is that of its best item.
+
+    queries (N, D), items (M, D) features; sets[i]: the items, one or more, that are right for query
+    i. What is searched are the sets: from video to text, the captions of each video. At most as
+    many scores as 512 x `block` exist at a time, and the scores of 512 queries or fewer with all
+    sets.
+    """
+    _check_features(queries, items, block)
+    num = len(sets)
+    if num != len(queries) or not num or not all(map(len, sets)):
+        raise BadSetting(f"{len(queries)} queries but {num} sets: one each, of an item or more")
+    better, equal = np.zeros(num, np.intp), np.zeros(num, np.intp)
+    groups = list(_sets_in_blocks(sets, block))
+    at_once = max(1, min(QUERIES_AT_ONCE, QUERIES_AT_ONCE * BLOCK // num))
+    for first in range(0, num, at_once):
+        chosen = np.arange(first, min(first + at_once, num))
+        rows = _features(queries, chosen)
+        scores = np.empty((len(chosen), num), rows.dtype)
+        for own, members, starts in groups:
+            with_items = rows @ _features(items, members).astype(rows.dtype, copy=False).T
+            scores[:, own] = np.maximum.reduceat(with_items, starts, axis=1)
+        found = places(scores, chosen)
+        better[chosen], equal[chosen] = found.better, found.equal
+    return Places(better, equal)
+
+
+def _sets_in_blocks(
+    sets: Sequence[Sequence[int]], block: int
+) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.intp]]]:
+    """(which sets, their items, where each set starts among them), about `block` items at a time."""
+    sizes = np.fromiter(map(len, sets), np.intp, len(sets))
+    first = 0
+    while first < len(sets):
+        ends = np.cumsum(sizes[first:])
+        last = first + max(1, int(np.searchsorted(ends, block, side="right")))
+        members = np.concatenate([np.asarray(one, np.intp) for one in sets[first:last]])
+        yield slice(first, last), members, np.cumsum(sizes[first:last]) - sizes[first:last]
+        first = last
 
 
 def checked_ties(ties: str) -> Ties:
@@ -161,18 +255,6 @@ def _as_array(values: Any) -> Array:
             raise BadSetting(f"the scores are no matrix: {error}") from error
     tensor = values.detach().cpu()
     return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
-
-
-def _with_ties(
-    better: NDArray[np.intp], equal: NDArray[np.intp], ties: Ties
-) -> NDArray[np.float64]:
-    """Ranks from the numbers of better and of equal wrong items."""
-    if checked_ties(ties) == "legacy":
-        first = np.repeat(better, equal + 1)
-        starts = np.repeat(np.cumsum(equal + 1) - (equal + 1), equal + 1)
-        return (1 + first + np.arange(len(first)) - starts).astype(np.float64)
-    share = {"optimistic": 0.0, "mean": 0.5, "pessimistic": 1.0}[ties]
-    return 1 + better + share * equal
 
 
 def _best_of(right: Array, owner: NDArray[np.intp], num_queries: int) -> Array:
