@@ -1,0 +1,15 @@
+"""The bar of a run: its steps. There are no epochs to count where a run has one stream of batches."""
+
+from __future__ import annotations
+
+from lightning.pytorch.callbacks import RichProgressBar
+
+
+class Steps(RichProgressBar):
+    """Lightning's bar, which speaks of steps; its numbers are asked of the device now and then."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__(refresh_rate=every)
+
+    def _get_train_description(self, current_epoch: int) -> str:  # noqa: ARG002
+        return "Step"
