@@ -59,9 +59,10 @@ class Retriever(nn.Module):
         """Load, tune, compress: an untrained retriever of the system.
 
         weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
-        dict, a saved or shipped retriever (whose backbone is taken, without what was tuned around
-        it), or None for random ones. activation: overrules the table of known tags. tokenizer: for
-        random weights with few words. seed: makes what starts at random repeatable.
+        dict, a saved or shipped retriever of which only the backbone has learnt, or None for random
+        ones; of the system's sizes, but positions are interpolated to its image size. activation:
+        overrules what they say. tokenizer: for random weights with few words. seed: makes what
+        starts at random repeatable.
         """
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
@@ -72,17 +73,22 @@ class Retriever(nn.Module):
 
     @classmethod
     def load(
-        cls, source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip"
+        cls,
+        source: str | Path = DEFAULT_MODEL,
+        *,
+        system_name: str = "clip4clip",
+        activation: str | None = None,
     ) -> Retriever:
         """A retriever from whatever a person has.
 
         source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
         weights know no system: they get `system_name`, untrained, which is training-free for
-        compressions without parameters (tome). BadWeights where they cannot be read, NoNetwork
-        where they cannot be fetched.
+        compressions without parameters (tome). activation: overrules what they say. BadWeights where
+        they cannot be read, NoNetwork where they cannot be fetched.
         """
-        return cls(checkpoint.load(source, system_name=system_name)).eval()
+        given = {"system_name": system_name, "activation": activation}
+        return cls(checkpoint.load(source, **given)).eval()
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> Retriever:
