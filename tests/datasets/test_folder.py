@@ -150,7 +150,7 @@ def test_ids_and_copies_elsewhere(folder: Path, tmp_path: Path) -> None:
     there = [pair.video for pair in load_folder(folder / "captions.jsonl", videos=copies)]
     assert there == [copies / "sub/cat.mp4", copies / "dog.avi.mp4", copies / "sub/bird.mp4"]
     (copies / "dog.mp4").touch()
-    with pytest.raises(BadDataset, match="'dog' is the name of 2 files .* write its path"):
+    with pytest.raises(BadDataset, match=r"'dog' is the name of 2 files .* write its path"):
         load_folder(folder, videos=copies)
     with pytest.raises(BadDataset, match="is no folder"):
         load_folder(folder, videos=tmp_path / "nowhere")

@@ -205,7 +205,7 @@ def test_a_run_on_scenes_says_all_of_itself(tmp_path: Path) -> None:
     assert (again.data, again.recipe) == (experiment.data, experiment.recipe)
     assert (again.system.backbone, again.system.max_words) == ("scenes-tiny", 32)
     assert result["backbone"] == "scenes-tiny"
-    with pytest.raises(BadSetting, match="run of other settings .seed is 1 there, 2 here"):
+    with pytest.raises(BadSetting, match=r"run of other settings .seed is 1 there, 2 here"):
         run(experiment, seed=2, folder=tmp_path / "run")
     data = json.loads((tmp_path / "run" / "data.json").read_text())
     assert data == result["data"]

@@ -1,4 +1,4 @@
-"""What a run keeps: of a bad end, of a finished one, of another; and what it is told to go on from."""
+"""What a run keeps, of a bad end and of another run; and what it goes on from."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_a_test_split_of_which_nothing_can_be_read(films: Path, tmp_path: Path) 
     shutil.copytree(films, broken)
     for name in sorted((broken / "videos").glob("*.mp4"))[4:6]:
         name.write_bytes(b"no video" * 99)
-    with pytest.raises(BadDataset, match="no video of .*test can be read"):
+    with pytest.raises(BadDataset, match=r"no video of .*test can be read"):
         run(experiment(broken), seed=0, folder=tmp_path / "run", show_progress=False)
     for name in sorted((broken / "videos").glob("*.mp4"))[4:6]:
         name.unlink()
-    with pytest.raises(BadDataset, match="none of the 2 videos of .* .test. is there"):
+    with pytest.raises(BadDataset, match=r"none of the 2 videos of .* .test. is there"):
         run(experiment(broken), seed=0, folder=tmp_path / "run", show_progress=False)
 
 
@@ -94,7 +94,7 @@ def test_a_bad_end_loses_nothing(films: Path, tmp_path: Path) -> None:
             for name in sorted((there / "videos").glob("*.mp4"))[4:6]:
                 name.unlink()
 
-    with pytest.raises(BadDataset, match="none of the 2 videos .* .what was learnt is in"):
+    with pytest.raises(BadDataset, match=r"none of the 2 videos .* .what was learnt is in"):
         run(experiment(there), seed=0, folder=folder, show_progress=False, tell=vanish)
     assert lines == [
         "train (mine.csv/train): 4 captions of 4 videos are used, 1 of 5 videos are left out: "

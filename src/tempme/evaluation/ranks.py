@@ -172,7 +172,7 @@ def places_of_sets(
 def _sets_in_blocks(
     sets: Sequence[Sequence[int]], block: int
 ) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.intp]]]:
-    """(which sets, their items, where each set starts among them), about `block` items at a time."""
+    """(which sets, their items, where each set starts among them), some `block` items at a time."""
     sizes = np.fromiter(map(len, sets), np.intp, len(sets))
     first = 0
     while first < len(sets):

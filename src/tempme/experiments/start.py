@@ -1,4 +1,4 @@
-"""What a run begins with: a fresh system on weights, a retriever that is trained on, a checkpoint."""
+"""What a run begins with: a fresh system on weights, or a saved retriever; and its checkpoints."""
 
 from __future__ import annotations
 

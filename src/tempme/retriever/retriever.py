@@ -84,11 +84,11 @@ class Retriever(nn.Module):
         source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
         weights know no system: they get `system_name`, untrained, which is training-free for
-        compressions without parameters (tome). activation: overrules what they say. BadWeights where
+        compressions without parameters (tome). activation overrules what they say. BadWeights where
         they cannot be read, NoNetwork where they cannot be fetched.
         """
-        given = {"system_name": system_name, "activation": activation}
-        return cls(checkpoint.load(source, **given)).eval()
+        parts = checkpoint.load(source, system_name=system_name, activation=activation)
+        return cls(parts).eval()
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> Retriever:

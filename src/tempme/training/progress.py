@@ -1,4 +1,4 @@
-"""The bar of a run: its steps. There are no epochs to count where a run has one stream of batches."""
+"""The bar of a run: its steps. There are no epochs to count in one stream of batches."""
 
 from __future__ import annotations
 

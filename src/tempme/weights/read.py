@@ -19,10 +19,12 @@ from torch import Tensor
 from tempme.backbones.config import ClipConfig
 from tempme.errors import BadSetting, BadWeights
 from tempme.weights import published as hub
+from tempme.weights.clip4clip import is_wrapped
 from tempme.weights.configs import Statement, statement_beside
-from tempme.weights.files import Contents, read_contents, tensors_of, weights_file
+from tempme.weights.files import FOLDER_FILES, Contents, read_contents, tensors_of, weights_file
 from tempme.weights.layouts import OPENAI_SCALARS, Layout, to_openai
 from tempme.weights.sizes import check_complete, infer_config, resize_positions
+from tempme.weights.words import check_words
 
 ACTIVATIONS = ("quick_gelu", "gelu")
 _ASSUMED = "assumed"
@@ -68,8 +70,8 @@ def read_weights(
 ) -> Weights:
     """Weights from a file, a folder, a hub id `owner/name`, or a state dict.
 
-    activation overrules what the weights say; `otherwise` is taken where nothing says. Positions
-    are resized (bicubic) only where `image_size` asks for it, which is logged. BadWeights says what a
+    activation overrules what the weights say, `otherwise` is taken where nothing says. Positions
+    are resized (bicubic) where `image_size` asks for it, which is logged. BadWeights says what a
     file lacks or is instead; NoNetwork, what can be given where the hub is out of reach.
     """
     if activation not in (None, *ACTIVATIONS):
@@ -114,6 +116,8 @@ def _weights(
     origin = str(path) if path else "the given state dict"
     state, layout = to_openai(contents.tensors, origin)
     stated = statement_beside(path, layout) if path else Statement()
+    if path and path.name in FOLDER_FILES:  # else the folder may be that of another model
+        check_words(path.parent)
     chosen, source = _activation(activation, stated, contents, path, layout)
     config = infer_config(state, origin, activation=chosen, stated=stated.sizes)
     check_complete(state, config, origin)
@@ -146,6 +150,8 @@ def _activation(
     for pattern, known, source in _KNOWN_FILES:
         if path and re.search(pattern, path.name):
             return known, source
+    if is_wrapped(contents.tensors) and layout == "openai":
+        return "quick_gelu", "CLIP4Clip trains OpenAI's CLIP"
     if otherwise:
         return otherwise, "that of the system: nothing beside the weights says"
     family = "transformers" if layout == "transformers" else "open_clip"
