@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import tracemalloc
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -24,7 +24,8 @@ from tempme.evaluation.metrics import (
     summarize,
     video_queries,
 )
-from tempme.evaluation.ranks import places, places_of_sets
+from tempme.evaluation.ranks import places
+from tempme.evaluation.sets import places_of_sets
 
 HERE = Path(__file__).parents[1]
 GOLDEN = json.loads((HERE / "golden/fn_metrics.json").read_text())

@@ -27,6 +27,7 @@ VERBS = (
     "train",
     "train diffrate-rates",
     "eval",
+    "compare",
     "push",
     "demo",
 )

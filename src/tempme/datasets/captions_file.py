@@ -84,7 +84,7 @@ def _jsonl_rows(source: Path) -> Iterator[Row]:
         if not isinstance(row, dict):
             raise bad(source, line, "is not a JSON object", _EXAMPLE)
         ours = _our_names(row)
-        yield line, {ours.get(name, name): value for name, value in row.items()}
+        yield line, _renamed(row, ours)
 
 
 def _csv_rows(source: Path) -> Iterator[Row]:
@@ -99,9 +99,13 @@ def _csv_rows(source: Path) -> Iterator[Row]:
                 separator = {"\t": "tabs", ",": "commas"}.get(reader.reader.dialect.delimiter)
                 remedy = f"quote {separator or 'what holds the separator'}"
                 raise bad(source, reader.line_num, "has too many fields", remedy)
-            yield reader.line_num, {ours.get(name, name): value for name, value in row.items()}
+            yield reader.line_num, _renamed(row, ours)
     except csv.Error as error:
         raise bad(source, reader.line_num, f"is not CSV ({error})", "quote the text") from error
+
+
+def _renamed(row: Mapping[Any, Any], ours: Mapping[str, str]) -> dict[str, Any]:
+    return {ours.get(str(name), str(name)): value for name, value in row.items()}
 
 
 def _reader(text: str, separator: str) -> csv.DictReader[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
-from tempme.evaluation.features import encode
+from tempme.evaluation.features import Features, encode
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
     BothDirections,
@@ -23,7 +23,8 @@ from tempme.evaluation.metrics import (
     metrics_of,
     video_queries,
 )
-from tempme.evaluation.ranks import Ties, places, places_in_blocks, places_of_sets
+from tempme.evaluation.ranks import Ties, places, places_in_blocks
+from tempme.evaluation.sets import places_of_sets
 from tempme.processes.limits import WORKER_MEMORY_MB
 
 if TYPE_CHECKING:
@@ -124,7 +125,33 @@ def evaluate(
     ties: Ties = "expected",
     on_video: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`.
+    """The report of `examine`."""
+    return examine(
+        retriever,
+        split,
+        videos=videos,
+        batch=batch,
+        workers=workers,
+        worker_memory_mb=worker_memory_mb,
+        precision=precision,
+        ties=ties,
+        on_video=on_video,
+    )[0]
+
+
+def examine(
+    retriever: Retriever,
+    split: Split,
+    *,
+    videos: Path | None = None,
+    batch: int = 16,
+    workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
+    precision: str = "fp32",
+    ties: Ties = "expected",
+    on_video: Callable[[int, int], None] | None = None,
+) -> tuple[Report, Features]:
+    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report.
@@ -148,7 +175,7 @@ def evaluate(
         on_video=on_video,
     )
     used = features.split
-    return Report(
+    report = Report(
         split=split.name,
         system=retriever.system.name,
         fingerprint=retriever.fingerprint,
@@ -166,6 +193,7 @@ def evaluate(
         seconds=round(time.perf_counter() - start, 3),
         self_test=passed,
     )
+    return report, features
 
 
 def score(

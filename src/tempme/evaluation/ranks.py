@@ -123,12 +123,12 @@ def places_in_blocks(
     millions may be a memory map. The right items are scored by the very products that the others
     are compared in: a lone dot product would differ in its last bit and turn ties into losses.
     """
-    _check_features(queries, gallery, block)
+    check_features(queries, gallery, block)
     owner, item = flat_targets(targets, len(queries), len(gallery))
     better = np.zeros(len(queries), np.intp)
     equal = np.zeros(len(queries), np.intp)
     for chosen in _chunks_by_target(owner, item, len(queries)):
-        rows = _features(queries, chosen)
+        rows = feature_rows(queries, chosen)
         mine = np.isin(owner, chosen)
         own = np.searchsorted(chosen, owner[mine])
         right = _right_scores(rows, gallery, own, item[mine], block)
@@ -138,49 +138,6 @@ def places_in_blocks(
             equal[chosen] += np.count_nonzero(scores == best[:, None], axis=1)
         equal[chosen] -= np.bincount(own, right == best[own], len(chosen)).astype(np.intp)
     return Places(better, equal)
-
-
-def places_of_sets(
-    queries: Matrix, items: Matrix, sets: Sequence[Sequence[int]], *, block: int = BLOCK
-) -> Places:
-    """Places of each query's own set of items; the score of a set is that of its best item.
-
-    queries (N, D), items (M, D) features; sets[i]: the items, one or more, that are right for query
-    i. What is searched are the sets: from video to text, the captions of each video. At most as
-    many scores as 512 x `block` exist at a time, and the scores of 512 queries or fewer with all
-    sets.
-    """
-    _check_features(queries, items, block)
-    num = len(sets)
-    if num != len(queries) or not num or not all(map(len, sets)):
-        raise BadSetting(f"{len(queries)} queries but {num} sets: one each, of an item or more")
-    better, equal = np.zeros(num, np.intp), np.zeros(num, np.intp)
-    groups = list(_sets_in_blocks(sets, block))
-    at_once = max(1, min(QUERIES_AT_ONCE, QUERIES_AT_ONCE * BLOCK // num))
-    for first in range(0, num, at_once):
-        chosen = np.arange(first, min(first + at_once, num))
-        rows = _features(queries, chosen)
-        scores = np.empty((len(chosen), num), rows.dtype)
-        for own, members, starts in groups:
-            with_items = rows @ _features(items, members).astype(rows.dtype, copy=False).T
-            scores[:, own] = np.maximum.reduceat(with_items, starts, axis=1)
-        found = places(scores, chosen)
-        better[chosen], equal[chosen] = found.better, found.equal
-    return Places(better, equal)
-
-
-def _sets_in_blocks(
-    sets: Sequence[Sequence[int]], block: int
-) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.intp]]]:
-    """(which sets, their items, where each set starts among them), some `block` items at a time."""
-    sizes = np.fromiter(map(len, sets), np.intp, len(sets))
-    first = 0
-    while first < len(sets):
-        ends = np.cumsum(sizes[first:])
-        last = first + max(1, int(np.searchsorted(ends, block, side="right")))
-        members = np.concatenate([np.asarray(one, np.intp) for one in sets[first:last]])
-        yield slice(first, last), members, np.cumsum(sizes[first:last]) - sizes[first:last]
-        first = last
 
 
 def checked_ties(ties: str) -> Ties:
@@ -290,11 +247,11 @@ def _score_blocks(
 ) -> Iterator[tuple[int, Array]]:
     """(start, scores) of the rows with `block` items from each start on."""
     for start in starts:
-        items = _features(gallery, slice(start, min(start + block, len(gallery))))
+        items = feature_rows(gallery, slice(start, min(start + block, len(gallery))))
         yield start, rows @ items.astype(rows.dtype, copy=False).T
 
 
-def _features(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
+def feature_rows(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
     """Some rows, in fp32 at least, checked to be finite."""
     rows = _as_array(features[chosen])
     rows = rows.astype(np.result_type(rows.dtype, np.float32), copy=False)
@@ -303,7 +260,8 @@ def _features(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
     return rows
 
 
-def _check_features(queries: Matrix, gallery: Matrix, block: int) -> None:
+def check_features(queries: Matrix, gallery: Matrix, block: int) -> None:
+    """BadSetting unless both are features of one model, and a block holds some."""
     shapes = [tuple(np.shape(queries[:1])), tuple(np.shape(gallery[:1]))]
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise BadSetting(

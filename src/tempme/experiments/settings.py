@@ -74,7 +74,7 @@ class SystemSettings:
         row = system(
             self.name,
             backbone=self.backbone or backbone or FROM_SCRATCH,
-            frames=self.frames or FRAMES,
+            frames=self.frames or _frames_of(self.name),
             max_words=self.max_words,
         )
         tuning = values_of(type(row.tuning), self.tuning, "system.tuning")
@@ -201,6 +201,10 @@ def _as_long_as_its_data(read: Experiment) -> Experiment:
         return read
     frames, words = made.frames or known.frames, made.max_words or known.max_words
     return replace(read, system=replace(made, frames=frames, max_words=words))
+
+
+def _frames_of(name: str) -> int:
+    return SYSTEMS[name].frames if _has_lengths_of_its_own(name) else FRAMES
 
 
 def _has_lengths_of_its_own(name: str) -> bool:

@@ -34,6 +34,7 @@ from tempme.retriever.names import (
     Tagged,
     is_tag,
     look_up,
+    unknown,
 )
 from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_weights, untrained
 from tempme.settings import typed
@@ -140,6 +141,8 @@ def _check_sizes(made: System, untuned: Untuned) -> None:
 
 def _plain(source: str | Path, activation: str | None) -> PublishedWeights:
     """Weights that come without a system; what is assumed of them is said."""
+    if not_there := unknown(source):
+        raise BadWeights(not_there)
     read = read_weights(source, activation=activation)
     if read.activation_is_assumed:
         logging.getLogger("tempme").warning("%s", read.summary)

@@ -59,10 +59,9 @@ class Retriever(nn.Module):
         """Load, tune, compress: an untrained retriever of the system.
 
         weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
-        dict, a saved or shipped retriever of which only the backbone has learnt, or None for random
-        ones; of the system's sizes, but positions are interpolated to its image size. activation:
-        overrules what they say. tokenizer: for random weights with few words. seed: makes what
-        starts at random repeatable.
+        dict, a saved or shipped retriever of which only the backbone has learnt, or None; of the
+        system's sizes, but positions are interpolated to its image size. activation: overrules what
+        they say. tokenizer: for random weights. seed: makes what starts at random repeatable.
         """
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
@@ -83,9 +82,8 @@ class Retriever(nn.Module):
 
         source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
-        weights know no system: they get `system_name`, untrained, which is training-free for
-        compressions without parameters (tome). activation overrules what they say. BadWeights where
-        they cannot be read, NoNetwork where they cannot be fetched.
+        weights know no system: they get `system_name`, untrained (which costs nothing where nothing
+        learns: tome). activation overrules what they say. BadWeights, NoNetwork: they are not read.
         """
         parts = checkpoint.load(source, system_name=system_name, activation=activation)
         return cls(parts).eval()
@@ -287,9 +285,14 @@ class Retriever(nn.Module):
         return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
 
 
-def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
+def load(
+    source: str | Path = DEFAULT_MODEL,
+    *,
+    system_name: str = "clip4clip",
+    activation: str | None = None,
+) -> Retriever:
     """`Retriever.load`: a retriever from whatever a person has."""
-    return Retriever.load(source, system_name=system_name)
+    return Retriever.load(source, system_name=system_name, activation=activation)
 
 
 @cache

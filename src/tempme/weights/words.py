@@ -37,7 +37,7 @@ def check_words(folder: Path) -> None:
 
 
 def check_count(vocab: int, origin: object) -> None:
-    """BadWeights where an encoder knows more pieces than CLIP has: they are of another tokenizer."""
+    """BadWeights where an encoder knows more pieces than CLIP has: another tokenizer made them."""
     if vocab > VOCAB:
         raise BadWeights(
             f"{origin} has a text encoder of {vocab:,} word pieces, which another tokenizer than "

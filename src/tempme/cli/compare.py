@@ -1,0 +1,35 @@
+"""`tempme compare`: runs -> one table, seeds together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tempme.cli.options import AsJson
+from tempme.cli.output import print_json, print_line
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders or results of `tempme train`, or folders of them."),
+    ],
+    form: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
+    as_json: AsJson = False,
+) -> None:
+    """Put RUNS side by side: cost, accuracy, time; mean and spread where seeds are several."""
+    from tempme.errors import UnknownName
+    from tempme.results.compare import FORMATS, compared, read
+
+    if form not in FORMATS:
+        raise UnknownName.among("format", form, FORMATS)
+    found = compared(read(runs))
+    if as_json:
+        print_json(found)
+    else:
+        print_line(FORMATS[form](found))

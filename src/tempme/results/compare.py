@@ -1,0 +1,113 @@
+"""Anyone's runs side by side: found by folder or file, seeds together, as a table or numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tempme.errors import BadDataset
+from tempme.results.accuracy import Summary, every_column, measured_on
+from tempme.results.markdown import table, without_empty
+from tempme.results.runs import Run, is_alike, read_run, summarize
+
+RESULT = "result.json"
+
+
+def read(paths: Sequence[Path]) -> dict[str, list[Run]]:
+    """The runs that paths name, those of one experiment and its settings together, by name.
+
+    A path is a result (JSON), the folder of a run, or a folder with some of either below it.
+    Experiments of one name but other settings get a number. BadDataset where a path holds none.
+    """
+    found: list[tuple[str, list[Run]]] = []
+    for file in dict.fromkeys(file for path in paths for file in _files(path)):
+        run = read_run(file)
+        for name, runs in found:
+            same = name == run["experiment"] and is_alike(runs[0], run)
+            if same and run["seed"] not in [other["seed"] for other in runs]:
+                runs.append(run)
+                break
+        else:
+            found.append((run["experiment"], [run]))
+    return _named(found)
+
+
+def compared(groups: Mapping[str, Sequence[Run]]) -> dict[str, Summary]:
+    """Name -> summary over seeds, in the order that was given."""
+    return {name: summarize(runs) for name, runs in groups.items()}
+
+
+def as_markdown(found: Mapping[str, Summary]) -> str:
+    """A table of cost, accuracy and time, and where it was measured."""
+    columns = every_column(found)
+    rows = [[name, *(cell(one) for _, cell in columns)] for name, one in found.items()]
+    head = ["experiment", *(name for name, _ in columns)]
+    return f"{table(*without_empty(head, rows))}\n\n{measured_on(found)}"
+
+
+def as_csv(found: Mapping[str, Summary]) -> str:
+    """A row for each experiment: mean and spread of every number."""
+    rows = [dict(_cells(name, one)) for name, one in found.items()]
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, head, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    if (path / RESULT).is_file():
+        yield path / RESULT
+        return
+    below = sorted([*path.rglob(RESULT), *path.rglob("seed-*.json")]) if path.is_dir() else []
+    if not below:
+        raise BadDataset(
+            f"{path} holds no result: give folders that `tempme train --out` wrote and that have "
+            f"ended, or files of `tempme train --result`"
+        )
+    yield from below
+
+
+def _named(found: Sequence[tuple[str, list[Run]]]) -> dict[str, list[Run]]:
+    made: dict[str, list[Run]] = {}
+    for name, runs in found:
+        number = 1
+        while (own := name if number == 1 else f"{name} ({number})") in made:
+            number += 1
+        made[own] = runs
+    return made
+
+
+def _cells(name: str, one: Summary) -> Iterator[tuple[str, Any]]:
+    yield "experiment", name
+    yield "system", one["settings"]["system"]["name"]
+    yield "seeds", " ".join(map(str, one["seeds"]))
+    yield from one["cost"].items()
+    for key in ("metrics", "training_seconds", "videos_per_second", "peak_memory_mb"):
+        yield from _numbers(one.get(key), "" if key == "metrics" else key)
+
+
+def _numbers(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        return
+    if value.keys() >= {"mean", "spread"}:
+        yield name, value["mean"]
+        yield f"{name}.spread", value["spread"]
+        return
+    for key, item in value.items():
+        yield from _numbers(item, f"{name}.{key}" if name else str(key))
+
+
+FORMATS = {
+    "markdown": as_markdown,
+    "csv": as_csv,
+    "json": lambda found: json.dumps(found, indent=2, ensure_ascii=False),
+}
