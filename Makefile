@@ -4,7 +4,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all demo bench docs results tables model wheel
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model \
+        wheel serve fuzz screenshot
 
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,11 +26,24 @@ fix: setup  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup  ## the tests, less the slow ones
-	$(BIN)/pytest -m 'not slow'
+test: setup  ## the tests, less the slow ones and most of every product of cases
+	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
 
-test-all: setup  ## every test
-	$(BIN)/pytest
+test-slow: setup  ## what `make test` leaves out
+	$(BIN)/pytest -n auto --dist worksteal -m slow
+
+test-all: test test-slow  ## every test
+
+test-lowest: pyproject.toml constraints.txt  ## the tests, on the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tools/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[dev]'
+	.venv-lowest/bin/pytest -n auto --dist worksteal -W default -m 'not slow'  # old ones warn of their own
+
+mutants: setup  ## change lines of merging, schedule, retriever and index: which change does no test see? (hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
@@ -40,8 +54,22 @@ bench: setup  ## measure the encoder, overlapping windows and the decoder on thi
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
 
-docs: setup  ## docstrings and help texts -> docs/methods.md, docs/cli.md, docs/python.md
+soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
+	$(BIN)/python benchmarks/soak.py
+
+docs: setup  ## docstrings and help texts -> docs/methods.md, cli.md, python.md, http.md
 	PYTHONPATH=tools $(BIN)/python -m documents pages
+
+serve: setup  ## the page on the index of `make demo`
+	$(BIN)/tempme serve --index demo/demo.tempme
+
+# At least 10,000 requests by default; fewer: make fuzz CASES=10
+CASES ?= 700
+fuzz: setup  ## draw requests from the OpenAPI document; the service has to answer them all
+	$(BIN)/python tools/fuzz_service.py --cases $(CASES)
+
+screenshot: setup  ## README's picture of the page, from the index of `make demo`
+	$(BIN)/python tools/screenshot.py
 
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import zlib
 from typing import Any
 
 import pytest
@@ -15,6 +16,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts what runs in the background deaf to Ctrl-C, and so would be the commands we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the cases of a test marked `one_in(n)` all but each n-th, drawn by name, are slow."""
+    for item in items:
+        sampled = item.get_closest_marker("one_in")
+        if (
+            sampled
+            and hasattr(item, "callspec")
+            and zlib.crc32(item.nodeid.encode()) % sampled.args[0]
+        ):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tempme.errors import BadSetting
-from tempme.schedule import Step, default_joins, schedule, total_tokens
+from tempme.schedule import Step, check_blocks, default_joins, schedule, stages, total_tokens
 
 depths = st.integers(1, 24)
 
@@ -129,3 +129,37 @@ def test_plans_that_cannot_be(joins: dict[int, int], frames: int, says: str) -> 
 def test_no_frames_have_no_joins() -> None:
     with pytest.raises(BadSetting, match="frames is 0"):
         default_joins(0)
+
+
+@pytest.mark.parametrize(
+    ("depth", "parts", "begin"),
+    [(12, 4, (0, 3, 6, 9)), (12, 1, (0,)), (7, 3, (0, 2, 4)), (2, 4, (0, 1))],
+)
+def test_equal_parts_of_the_depth(depth: int, parts: int, begin: tuple[int, ...]) -> None:
+    assert stages(depth, parts) == begin
+
+
+def test_blocks_that_a_setting_lists_exist() -> None:
+    check_blocks("reduce_at", (0, 11), 12)
+    check_blocks("reduce_at", (), 12)
+    with pytest.raises(BadSetting, match=r"^reduce_at has block 12, but the blocks are 0 to 11$"):
+        check_blocks("reduce_at", (3, 12), 12)
+    with pytest.raises(BadSetting, match="block -1"):
+        check_blocks("reduce_at", (-1,), 12)
+
+
+def test_without_settings_nothing_leaves() -> None:
+    for joins in ({}, {1: 2, 2: 3}):
+        plan = schedule(tokens=50, frames=6, depth=4, joins=joins)
+        assert {(step.cross, step.intra) for step in plan} == {(0, 0)}
+        assert total_tokens(plan) == 300
+        assert all(type(step.clips) is int for step in plan)
+
+
+def test_a_refusal_names_the_joins_and_the_two_nearest_multiples() -> None:
+    with pytest.raises(BadSetting) as refused:
+        schedule(tokens=50, frames=23, depth=12, joins={8: 2, 9: 2, 10: 3})
+    assert str(refused.value) == (
+        "23 frames cannot be joined by 2-2-3: use a multiple of 12, such as 12 or 24, or other "
+        "joins (schedule.default_joins(23, depth=12) has a plan)"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tempme.datasets.pairs import Pair
 from tempme.drawing.contact_sheet import Row, contact_sheet
-from tempme.index import Hit, Index, Progress, Report, open_or_create
+from tempme.index import Hit, Index, Progress, Report
 from tempme.scenes import Scene, scenes, write_video
 from tempme.video import Failure, Reading, load
 
@@ -61,7 +61,7 @@ def make_videos(folder: Path, on_video: Callable[[int, int], None]) -> list[tupl
 
 def build_index(videos: Path, index: Path, on_progress: Callable[[Progress], None]) -> Report:
     """Index the folder with the shipped model."""
-    opened = open_or_create(index, "scenes-tiny", every_seconds=EVERY_SECONDS)
+    opened = Index.open(index, retriever="scenes-tiny", create=True, every_seconds=EVERY_SECONDS)
     return opened.add(videos, on_progress=on_progress)
 
 

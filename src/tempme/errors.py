@@ -7,7 +7,8 @@ TempmeError
 |-- BadVideo              a video that cannot be read
 |-- BadDataset            annotations or captions that cannot be used
 |-- BadIndex              a folder that is no index, or is damaged
-|   `-- WrongModel        an index made by another model
+|   |-- WrongModel        an index made by another model
+|   `-- IndexBusy         an index that another run is writing to
 |-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
 |-- NoNetwork             something has to be fetched or pushed, and cannot be
 |-- HubRefused            a hub that does not take what is pushed: no token, or no right to write
@@ -59,6 +60,10 @@ class BadIndex(TempmeError):
 
 class WrongModel(BadIndex):
     """An index made by another model."""
+
+
+class IndexBusy(BadIndex):
+    """An index that another run is writing to: one at a time."""
 
 
 class FailedSelfTest(TempmeError):

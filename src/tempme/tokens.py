@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 # Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width,
-# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video.
+# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video,
+# W tokens that words watch.
 
 
 class Move(Protocol):
@@ -36,7 +37,21 @@ class Beside(NamedTuple):
     mask_VF: Tensor | None = None
 
 
-NOTHING_BESIDE = Beside()
+class Watched(NamedTuple):
+    """What words that look at a video see beside themselves (UMT).
+
+    hidden_CN: True for words that only fill a row up; nobody sees them.
+    x_BWD: tokens of videos, which the words look at: of one for all, or of one for as many
+        neighbouring texts each.
+    bias_BW: added to how much they look at each token; minus infinity hides it.
+    """
+
+    hidden_CN: Tensor | None = None
+    x_BWD: Tensor | None = None
+    bias_BW: Tensor | None = None
+
+
+NOTHING_BESIDE, NOTHING_WATCHED = Beside(), Watched()
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class Tokens:
     frame_slots_VF: Tensor | None = None  # the clip that holds each frame, once whole frames merged
     causal: bool = False  # each token sees itself and those before it: words
     beside: Beside = NOTHING_BESIDE  # what tunings add
+    watched: Watched = NOTHING_WATCHED  # what words look at
 
     def __len__(self) -> int:
         return self.x_CND.shape[1]
@@ -143,8 +159,12 @@ class Tokens:
         return held[:left].view(-1, len(self), 1)
 
     def rows(self, index: Tensor, *, clips_per_video: int) -> Tokens:
-        """The clips at `index` (integer tensor, any order, repeats allowed), as new videos."""
+        """The clips at `index` (integer tensor, any order, repeats allowed), as new videos.
+
+        What their words look at is left behind.
+        """
         size = None if self.size_CN1 is None else self.size_CN1[index]
+        hidden = self.watched.hidden_CN
         return replace(
             self,
             x_CND=self.x_CND[index],
@@ -152,6 +172,7 @@ class Tokens:
             clips_per_video=clips_per_video,
             moves=(),
             frame_slots_VF=None,
+            watched=Watched(None if hidden is None else hidden[index]),
         )
 
 

@@ -97,7 +97,8 @@ def test_a_search_answers_in_json(run: Terminal, index: Path, films: Path) -> No
     assert done.document["query"] == "a red film"
     hits = done.document["hits"]
     assert len(hits) == 2
-    assert list(hits[0]) == ["path", "start_seconds", "end_seconds", "score", "video_id"]
+    keys = "path start_seconds end_seconds score confidence video_id moment_id paths"
+    assert list(hits[0]) == keys.split()
     assert Path(hits[0]["path"]).parent == films
     expected = tempme.Index.open(index).search("a red film", k=2)
     assert hits == [hit.as_dict() for hit in expected]
@@ -106,7 +107,7 @@ def test_a_search_answers_in_json(run: Terminal, index: Path, films: Path) -> No
 def test_a_search_answers_in_lines(run: Terminal, index: Path) -> None:
     done = run("search", "a red film", "--index", index)
     lines = done.out.splitlines()
-    assert lines[0].split() == ["score", "from", "to", "path"]
+    assert lines[0].split() == ["score", "confidence", "from", "to", "path"]
     assert len(lines) == 4
     assert "3 hits: the index holds no more that fit" in done.err
     assert done.err.count("model: ") == 1
@@ -124,9 +125,15 @@ def test_a_search_says_what_the_model_does_not_read(
     part = run("search", "a red hippopotamus and a blue unicycle", "--index", folder, "--json")
     (line,) = [line for line in part.err.splitlines() if line.startswith("warning: ")]
     assert line.endswith("leaves out words it does not know: hippopotamus, unicycle")
+    assert part.document["notes"] == [line.removeprefix("warning: ")]
+    assert known.document["notes"] == []
     assert len(part.document["hits"]) == 3
     none = run("search", "hippopotamus", "--index", folder)
     assert "warning: the model knows none of these words" in none.err
+    assert (
+        "knows none of these words"
+        in (run("search", "собака бежит", "--index", folder, "--json").document["notes"][0])
+    )
     long = run("search", "a red circle " * 30, "--index", folder)
     assert "warning: the text is longer than the model reads" in long.err
 
@@ -249,6 +256,7 @@ def test_a_second_run_waits_for_nobody(films: Path, index: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     (tmp_path / "films").mkdir()
     for i in range(40):
@@ -268,6 +276,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, model: Path) -> None:
     assert 1 <= len(tempme.Index.open(folder).videos()) < 40
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error() -> None:
     run = shell("systems", "--json")
     assert run.stdout is not None

@@ -17,7 +17,8 @@ from tempme.cli.verbs import OF_TWO_WORDS, VERBS
 
 
 def commands() -> Iterator[Callable[..., Any]]:
-    for name in (*VERBS, *OF_TWO_WORDS.values()):
+    for verb in VERBS:
+        name = OF_TWO_WORDS.get(verb, verb)
         for command in importlib.import_module(f"tempme.cli.{name}").app.registered_commands:
             yield command.callback
 

@@ -98,11 +98,13 @@ atexit.register(lambda: print("ending", flush=True) or time.sleep(300))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_not_heard_in_the_background() -> None:
     code, out, err = interrupted(start("systems", "--json", before=IGNORED))
     assert (code, out[0], err) == (0, "{", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_once_all_is_said() -> None:
     run = start("systems", "--json", before=SLOW_TO_END)
     assert run.stdout is not None

@@ -160,6 +160,7 @@ def test_a_saved_model_is_drawn_as_it_was_trained(
 
 
 @pytest.mark.parametrize("name", ["clip4clip", "evit", "sta", "diffrate", "testa", "vop-f", "dgl"])
+@pytest.mark.one_in(3)
 def test_systems_of_all_kinds_are_drawn(
     show: Terminal, film: Path, trained: Path, tmp_path: Path, name: str
 ) -> None:

@@ -219,6 +219,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         run(experiment, seed=0, folder=tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_weights_chosen_on_the_test_set_are_called_so(tmp_path: Path) -> None:
     experiment = Experiment.read(saved(tmp_path, SCENES), ["evaluation.select=test"])
     _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)
@@ -226,6 +227,7 @@ def test_weights_chosen_on_the_test_set_are_called_so(tmp_path: Path) -> None:
     assert result["selection"]["label"] == "weights chosen on the test set, as in the paper"
 
 
+@pytest.mark.slow
 def test_a_run_on_a_folder_of_videos(tmp_path: Path, folder: Path) -> None:
     experiment = Experiment.read(saved(tmp_path, on_folder(folder)))
     _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)

@@ -9,7 +9,7 @@ import av
 import pytest
 import torch
 
-from tempme.index import Counts, Index, open_or_create
+from tempme.index import Counts, Index
 
 FOLDER = Path(__file__).parents[3] / "shared" / "videos"
 SUFFIXES = {".mp4", ".avi", ".mkv", ".gif"}
@@ -73,13 +73,13 @@ def find_copies(index: Index, folder: Path) -> dict[str, int]:
 
 
 def test_the_shipped_model(clips: Path, tmp_path: Path) -> None:
-    index = open_or_create(tmp_path / "a.tempme", "scenes-tiny")
+    index = Index.open(tmp_path / "a.tempme", retriever="scenes-tiny", create=True)
     assert index.add(clips).videos == Counts(indexed=len(GALLERY))
     assert set(find_copies(index, tmp_path).values()) == {1}
 
 
 def test_a_model_from_transformers(clips: Path, tmp_path: Path) -> None:
     model = save_untrained_clip(tmp_path / "clip")
-    index = open_or_create(tmp_path / "a.tempme", str(model))
+    index = Index.open(tmp_path / "a.tempme", retriever=str(model), create=True)
     assert index.add(clips).videos == Counts(indexed=len(GALLERY))
     assert set(find_copies(index, tmp_path).values()) == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,71 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         Index.create(tmp_path / "a.tempme", ColourRetriever(), overlap=1)
     with pytest.raises(BadSetting, match="no paths given"):
         new_index(tmp_path).add([])
+
+
+def test_an_index_of_a_newer_format_says_what_to_do(tmp_path: Path) -> None:
+    path = new_index(tmp_path).path / "index.json"
+    newer = json.loads(path.read_text()) | {"format": 3, "written_by": "tempme 9.1\x1b[2J", "x": 1}
+    path.write_text(json.dumps(newer))
+    with pytest.raises(BadIndex) as caught:
+        Index.open(path.parent)
+    said = str(caught.value)
+    assert "has format 3, written by tempme 9.1[2J; this is tempme " in said
+    assert "upgrade it (`pip install --upgrade tempme`), or make another index" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "[" * 100_000, "null", '{"format": "2"}', '{"format": 2}', '{"format": true}'],
+)
+def test_a_damaged_header_is_one_line(tmp_path: Path, content: str) -> None:
+    path = new_index(tmp_path).path / "index.json"
+    path.write_text(content)
+    with pytest.raises(BadIndex, match=r"index\.json: .*; restore that file from a copy, or del"):
+        Index.open(path.parent)
+
+
+@pytest.mark.parametrize(("name", "value"), [("features", 10**9), ("frames", 0)])
+def test_sizes_of_a_header_are_checked(tmp_path: Path, name: str, value: int) -> None:
+    path = new_index(tmp_path).path / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(BadIndex, match=f"{name} is {value}; it is from 1 to"):
+        Index.open(path.parent)
+
+
+@pytest.mark.parametrize(
+    "left", [".index.77.part.json", ".index.0af3.part.json", "model/.weights.9.part.safetensors"]
+)
+def test_what_a_killed_create_left_is_recognised_and_removed(tmp_path: Path, left: str) -> None:
+    folder = tmp_path / "films.tempme"
+    (folder / left).parent.mkdir(parents=True)
+    (folder / left).write_text("half")
+    new_index(tmp_path)
+    assert not (folder / left).exists()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, films: Path) -> None:
+    index = new_index(tmp_path)
+    index.add(films, workers=1)
+    left = [".scan.77.part.npz", "videos.lance/_versions/.tmp_9.manifest_1f", "model/.a.1.part"]
+    for name in left:
+        (index.path / name).write_text("half")
+    index.add(films, workers=1)
+    assert not [name for name in left if (index.path / name).exists()]
+
+
+def test_an_index_of_before_opens_by_the_name_its_model_had(tmp_path: Path, films: Path) -> None:
+    index = new_index(tmp_path)
+    index.add(films, workers=1)
+    path = index.path / "index.json"
+    fields = json.loads(path.read_text()) | {"format": 1, "fingerprint": "colours-as-it-was"}
+    path.write_text(json.dumps(fields))
+    model = ColourRetriever()
+    model.legacy_fingerprint = "colours-as-it-was"
+    assert len(Index.open(index.path, retriever=model).search("red")) == 3
+    Index.open(index.path, retriever=model).add(films, workers=1)
+    assert json.loads(path.read_text())["fingerprint"] == model.fingerprint
+    assert len(Index.open(index.path, retriever=ColourRetriever()).search("red")) == 3
+    path.write_text(json.dumps(fields | {"format": 2}))
+    with pytest.raises(WrongModel):
+        Index.open(index.path, retriever=model)

@@ -8,8 +8,9 @@ import pytest
 
 from index_material import write_video
 from tempme.errors import BadSetting
-from tempme.index.building.digests import keep_videos
-from tempme.index.building.scan import digest_of, find_files, has_vanished
+from tempme.index.building.digests import digest_of
+from tempme.index.building.kinds import keep
+from tempme.index.building.scan import find_files, has_vanished
 
 
 def names(root: Path, *roots: Path) -> list[str]:
@@ -93,7 +94,7 @@ def test_an_unreadable_folder_is_reported(tmp_path_factory: pytest.TempPathFacto
     root = tmp_path_factory.mktemp("open")
     touch(root / "a.mp4")
     touch(root / "secret" / "b.mp4")
-    for folder in (root.parent.parent, root.parent, root):
+    for folder in (*list(root.parents)[:3], root):  # one more where tests run side by side
         folder.chmod(0o755)
     (root / "secret").chmod(0)
     was = os.geteuid()
@@ -136,10 +137,11 @@ def test_videos_are_told_by_content_and_damaged_ones_by_name(tmp_path: Path) -> 
     touch(tmp_path / "empty.mkv", b"")
     touch(tmp_path / "notes.txt", b"red")
     touch(tmp_path / "script.ts", b"export const a: number = 1\n")
-    kept = keep_videos(find_files([tmp_path]).files)
-    assert [file.path.name for file in kept] == [
+    kept = keep(find_files([tmp_path]).files, takes_picture=lambda _: False)
+    assert [file.path.name for file in kept.videos] == [
         "damaged.MP4",
         "empty.mkv",
         "film without suffix",
         "film.txt",
     ]
+    assert kept.skipped == {"text": 1}

@@ -15,7 +15,7 @@ from tempme.index.lock import writing
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.intact import whole_or_undone
 from tempme.index.stores.lance import LanceStore
-from tempme.index.stores.snapshot import path_to_text, text_to_path
+from tempme.index.stores.paths import path_to_text, text_to_path
 
 WIDTH = 16
 NEVER = 10**9
@@ -161,7 +161,7 @@ def test_a_failing_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     """A limit on file size stands for a full disk: the write fails half-way in the same place."""
     script = """
 import resource, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from test_index_store import moments_of, store_in, video
 from tempme.errors import BadIndex
@@ -181,6 +181,7 @@ print([row.path.name for row in store.videos()])
         script,
         str(folder),
         str(MATERIAL),
+        str(Path(__file__).parent),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     message, names = done.stdout.splitlines()

@@ -64,7 +64,7 @@ class Golden(GoldenFiles):
         system = System(
             self.name, tuning, Keep(), pooling or MeanPooling(), config, frames=12, max_words=words
         )
-        made = build(system, base, activation="quick_gelu")
+        made = Retriever(build(system, base, activation="quick_gelu")).eval()
         learnt = take(self.learnt)
         with torch.no_grad():
             parameters = {n: p for n, p in made.backbone.named_parameters() if p.requires_grad}

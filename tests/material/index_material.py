@@ -64,12 +64,17 @@ class ColourRetriever:
     image_size = 32
     feature_size = 32
     origin = "colours"
+    legacy_fingerprint = ""
 
     def __init__(self, name: str = "colours") -> None:
         self.fingerprint = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         generator = torch.Generator().manual_seed(0)
         mixed = torch.randn(self.feature_size, len(COLOURS), generator=generator)
         self._basis = torch.linalg.qr(mixed)[0].T  # (colours, D), orthonormal
+
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        return self.fingerprint, self.legacy_fingerprint
 
     def transform(self, frames: np.ndarray | Tensor) -> Tensor:
         return torch.as_tensor(frames).movedim(-1, -3).float() / 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,8 +34,11 @@ class Hub:
 
             def answer(self) -> bytes:
                 hub_.requests.append(f"{self.command} {self.path}")
-                content = hub_.files.get(self.path.replace("/resolve/main/", "/"))
-                known = content is not None or self.path.split("/")[1] in ("timm", "someone")
+                asked = self.path.removeprefix("/api/models")
+                content = hub_.files.get(asked.replace("/resolve/main/", "/"))
+                known = content is not None or asked.split("/")[1] in ("timm", "someone")
+                if known and asked != self.path:
+                    content = hub_.listing(asked)
                 self.send_response(200 if content is not None else 404)
                 if content is None:
                     self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
@@ -50,6 +54,12 @@ class Hub:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def listing(self, repository: str) -> bytes:
+        """What the hub says of a repository: its files by name."""
+        names = (place.removeprefix(f"{repository}/") for place in self.files)
+        held = [{"rfilename": name} for name in names if not name.startswith("/")]
+        return json.dumps({"id": repository[1:], "siblings": held}).encode()
 
     @property
     def address(self) -> str:

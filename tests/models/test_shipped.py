@@ -36,6 +36,7 @@ def test_it_finds_held_out_static_scenes(shipped: Retriever) -> None:
     assert judge(shipped, "static", gallery=60)["t2v"]["r1"] >= 80
 
 
+@pytest.mark.slow
 def test_it_tells_a_video_from_its_reversed_twin(shipped: Retriever) -> None:
     assert judge(shipped, "temporal", gallery=100)["twins"] > 55
 

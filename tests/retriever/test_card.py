@@ -175,6 +175,7 @@ assert again.fingerprint == pushed.fingerprint
 """
 
 
+@pytest.mark.slow
 def test_what_is_pushed_comes_back(
     hub: PushingHub, run_code: Cli, retriever: Retriever, tmp_path: Path
 ) -> None:

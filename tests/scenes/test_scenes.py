@@ -28,7 +28,7 @@ def combinations(found: tuple[Scene, ...]) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize("part", PARTS)
 def test_the_same_seed_is_the_same_world_in_another_process(part: Part) -> None:
     program = (
-        "import hashlib\nfrom tempme.datasets.scenes import clip, scenes\n"
+        "import hashlib\nfrom tempme.scenes import clip, scenes\n"
         f"made = scenes(6, part={part!r}, split='train', seed=7)\n"
         "print(hashlib.sha256(repr(made).encode() + repr([s.captions for s in made]).encode()\n"
         "    + b''.join(clip(s, 3).tobytes() for s in made)).hexdigest())"
@@ -182,7 +182,7 @@ def test_every_verb_is_seen() -> None:
 
 
 def test_more_scenes_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempme.datasets.scenes.scene.PATIENCE", 3)
+    monkeypatch.setattr("tempme.scenes.scene.PATIENCE", 3)
     with pytest.raises(BadSetting, match="count is 100000; static scenes of test"):
         scenes(100_000, part="static", split="test")
 

@@ -24,6 +24,7 @@ every_system = pytest.mark.parametrize("name", zoo.PAPER)
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_features_are_unit_vectors_and_videos_do_not_meet(name: str) -> None:
     retriever = tiny(name)
     features = retriever.encode_videos(videos(3))
@@ -44,6 +45,7 @@ def test_the_encoder_runs_the_plan_it_states(name: str) -> None:
 
 
 @every_system
+@pytest.mark.one_in(4)
 def test_what_learns_and_nothing_else_receives_gradients(name: str) -> None:
     retriever = tiny(name)
     retriever.zero_grad()
@@ -53,6 +55,7 @@ def test_what_learns_and_nothing_else_receives_gradients(name: str) -> None:
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
     retriever = tiny(name)
     again = tempme.load(retriever.save(tmp_path / name))
@@ -67,6 +70,7 @@ def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_folding_changes_nothing_but_the_speed(name: str) -> None:
     retriever = tiny(name)
     ready = retriever.for_inference("fp32")
@@ -83,6 +87,7 @@ def test_folding_changes_nothing_but_the_speed(name: str) -> None:
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_windows_share_frames(name: str) -> None:
     retriever = tiny(name)
     frames = videos(1, frames=20)[0]
@@ -107,6 +112,7 @@ def test_the_last_block_is_needed_for_class_tokens_alone(name: str) -> None:
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_no_patch_is_lost(name: str) -> None:
     retriever = tiny(name)
     way, plan = trace(retriever, videos()), retriever.system.plan()
@@ -130,6 +136,7 @@ def test_no_patch_is_lost(name: str) -> None:
 
 @every_system
 @torch.no_grad()
+@pytest.mark.one_in(4)
 def test_half_precision_stays_near(name: str) -> None:
     retriever = tiny(name)
     frames, ids = videos(), texts()
@@ -147,6 +154,7 @@ def test_half_precision_stays_near(name: str) -> None:
     "name", [n if n == "tempme" else pytest.param(n, marks=pytest.mark.slow) for n in zoo.PAPER]
 )
 @torch.no_grad()
+@pytest.mark.slow
 def test_one_graph_gives_the_same(name: str) -> None:
     torch.compiler.reset()
     ready = tiny(name).for_inference("fp32")

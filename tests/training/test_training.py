@@ -15,7 +15,6 @@ from tempme.retriever.retriever import Retriever
 from tempme.training import (
     CHECKPOINT,
     Batch,
-    ContrastiveTask,
     Devices,
     History,
     fit,
@@ -176,17 +175,16 @@ def test_the_last_weights_are_saved_and_a_finished_run_can_have_more_steps(
 
 
 def test_what_is_read_now_and_then_is_the_same() -> None:
-    history = History(every=3)
-    task = ContrastiveTask(retriever(), RECIPE)
+    history = History(RECIPE, every=3)
     for loss in (3.0, 2.0, 1.0, 0.5):
         outputs = {"loss": torch.tensor(loss)}
-        history.on_train_batch_end(None, task, outputs, None, 0)  # type: ignore[arg-type]
+        history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
     assert history.state_dict()["losses"] == [3.0, 2.0, 1.0, 0.5]
     bad = {"loss": torch.tensor(torch.nan)}
-    history.on_train_batch_end(None, task, bad, None, 0)  # type: ignore[arg-type]
-    history.on_train_batch_end(None, task, outputs, None, 0)  # type: ignore[arg-type]
+    history.on_train_batch_end(None, None, bad, None, 0)  # type: ignore[arg-type]
+    history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
     with pytest.raises(BadSetting, match="the loss is nan at step 4"):
-        history.on_train_batch_end(None, task, outputs, None, 0)  # type: ignore[arg-type]
+        history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
 
 
 def test_what_is_said_of_a_run_is_its_own(

@@ -31,6 +31,7 @@ class Again:
 
 
 @pytest.mark.parametrize(("name", "steps"), [("A", 1), ("A", 10), ("B", 1), ("B", 10)])
+@pytest.mark.one_in(2)
 def test_losses_and_parameters_are_the_official_ones(
     name: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

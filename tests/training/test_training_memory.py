@@ -68,6 +68,7 @@ print(can, asked, faults())
 """
 
 
+@pytest.mark.slow
 def test_freed_memory_is_there_for_the_next_step() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PAGES_OF_TENSORS], capture_output=True, text=True, check=True

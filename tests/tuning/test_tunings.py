@@ -263,6 +263,7 @@ def replace_words(retriever: Retriever, words: int) -> Retriever:
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("name", ["prompt", "plevu", "vop", "dgl-transformer", "mv-adapter", "rap"])
 @torch.no_grad()
+@pytest.mark.slow
 def test_texts_in_one_graph(name: str) -> None:
     tuning = zoo.PAPER[name].tuning.fitted(SMALL)
     text = moved(small(tuning, first=name == "dgl-transformer"), by=0.1).backbone.text

@@ -116,6 +116,7 @@ def test_frozen_blocks_once_then_the_others(name: str) -> None:
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("name", ["prompt", "adapter", "lora", "vop"])
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_frozen_blocks_that_lose_tokens(name: str, beside: str) -> None:
     retriever, frames = (
         moved(Retriever.build(row(name, compression=BESIDE[beside]), None, seed=0)),
@@ -127,6 +128,7 @@ def test_frozen_blocks_that_lose_tokens(name: str, beside: str) -> None:
 
 
 @every_tuning
+@pytest.mark.one_in(3)
 def test_all_that_learns_receives_a_gradient(name: str) -> None:
     retriever = tuned(name)
     retriever.zero_grad()
@@ -141,6 +143,7 @@ def test_all_that_learns_receives_a_gradient(name: str) -> None:
 
 @every_tuning
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
     retriever, frames = tuned(name), videos()
     again = tempme.load(retriever.save(tmp_path / name))

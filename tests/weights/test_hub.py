@@ -60,6 +60,7 @@ def test_fetched_once_then_from_the_cache(local_hub: Hub, run: Run) -> None:
     assert "quick_gelu (table of published tags)" in first.stdout
     assert "100%" in first.stderr  # the progress bar
     asked = len(local_hub.requests)
+    assert local_hub.requests.count(f"GET /api/models/{REPOSITORY}") == 1
     again = run(code, HF_ENDPOINT=local_hub.address)
     offline = run(code, HF_HUB_OFFLINE="1")
     assert again.stdout == offline.stdout == first.stdout
@@ -88,7 +89,14 @@ def test_hub_id_is_fetched_with_its_config_and_shards(local_hub: Hub, run: Run) 
     code = f"w = read_weights('{OTHER}', activation='gelu'); print(w.config.width, len(w.state))"
     first = run(code, HF_ENDPOINT=local_hub.address)
     assert first.stdout.split() == ["64", str(len(state))], first.stderr
-    assert run(code, HF_HUB_OFFLINE="1").stdout == first.stdout
+    asked = [request for request in local_hub.requests if "/api/models/" in request]
+    assert asked == [f"GET /api/models/{OTHER}"]
+    fetched = {r.rpartition("/")[2] for r in local_hub.requests if "/resolve/" in r}
+    assert fetched == {*shards, "model.safetensors.index.json", "config.json"}  # none in vain
+    code += f"\nfrom tempme.retriever.names import look_up; print(look_up('{OTHER}').__class__)"
+    offline = run(code, HF_HUB_OFFLINE="1")  # whether it is a saved retriever is known, too
+    assert offline.stdout.startswith(first.stdout), offline.stderr
+    assert "names.Plain" in offline.stdout, offline.stderr
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,7 @@ def test_hub_id_is_fetched_with_its_config_and_shards(local_hub: Hub, run: Run) 
     [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}],
     ids=["asked to be offline", "no connection"],
 )
+@pytest.mark.one_in(2)
 def test_offline_without_a_cache_says_what_to_give(
     run: Run, code: str, environment: dict[str, str]
 ) -> None:

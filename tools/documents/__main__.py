@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from documents import command_line, methods, public_names
+from documents import command_line, http, methods, public_names
 from documents.plots import draw
 from documents.rendering import stale, write
 from tempme.errors import TempmeError
@@ -14,6 +14,7 @@ from tempme.errors import TempmeError
 USAGE = "usage: python -m documents [pages] [plots] [tables], or --check"
 PAGES = {
     Path("docs/cli.md"): command_line.document,
+    Path("docs/http.md"): http.document,
     Path("docs/methods.md"): methods.document,
     Path("docs/python.md"): public_names.document,
 }

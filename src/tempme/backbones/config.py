@@ -62,6 +62,8 @@ class ClipConfig:
         return self.grid**2 + self.class_tokens
 
 
+DEFAULT_MODEL = "ViT-B/32:openai"  # where a person names no model: a backbone and its weights
+
 BACKBONES: dict[str, ClipConfig] = {
     "ViT-B/32": ClipConfig(),
     "ViT-B/16": ClipConfig(patch=16),

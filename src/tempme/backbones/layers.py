@@ -111,15 +111,16 @@ class Attention(nn.Module):
         num_queries: int | None = None,
         causal: bool = False,
         prompts_BMD: Tensor | None = None,
+        hidden_CN: Tensor | None = None,
     ) -> tuple[Tensor, Cues]:
         """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
 
-        Prompts beside them answer, too.
+        Prompts beside them answer, too; hidden tokens do not.
         """
         q, k, v = self.project(x_CND)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
         asking = q if num_queries is None else q[:, :, :num_queries]
-        bias = cues.bias
+        bias = cues.bias if hidden_CN is None else hiding(hidden_CN, cues.bias, q.dtype)
         if prompts_BMD is not None:
             _, *more = self.project(prompts_BMD)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
@@ -143,6 +144,13 @@ class Attention(nn.Module):
 def size_bias(size_CN1: Tensor, dtype: torch.dtype) -> Tensor:
     """(C, N, 1) -> (C, 1, 1, N): what lets a token answer as often as the patches it holds."""
     return size_CN1.log().mT[:, None].to(dtype)
+
+
+def hiding(hidden_CN: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """(C, N) -> (C, 1, 1, N): minus infinity for hidden tokens, on top of another bias."""
+    none = torch.zeros(hidden_CN.shape, dtype=dtype, device=hidden_CN.device)
+    own = none.masked_fill(hidden_CN, float("-inf"))[:, None, None]
+    return own if bias is None else bias + own
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING
 from tempme.atomic import replacing
 from tempme.backbones import bytepair
 from tempme.errors import BadSetting, BadWeights
+from tempme.untrusted import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PAD = 0
+# How Unicode calls letters that English texts have, full-width ones and single signs among them.
+LATIN = ("LATIN", "FULLWIDTH LATIN", "FEMININE ORDINAL", "MASCULINE ORDINAL", "MICRO", "MODIFIER")
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ class Tokenizer:
     def load(cls, path: Path) -> Tokenizer:
         """The tokenizer that `save` wrote."""
         try:
-            stored = json.loads(path.read_text("utf-8"))
+            stored = read_json(path, follow=True)
             kept = stored["kept"]
             return cls(int(stored["context"]), None if kept is None else tuple(map(int, kept)))
-        except (OSError, ValueError, KeyError, TypeError) as reason:
+        except (OSError, ValueError, LookupError, TypeError) as reason:
             raise BadWeights(f"{path} is no tokenizer of this program: {reason}") from reason
 
     def save(self, path: Path) -> None:
@@ -102,6 +106,14 @@ class Tokenizer:
         words = dict.fromkeys(_words(text))
         return [word for word in words if not places.keys() >= set(bytepair.word_ids(word))]
 
+    def foreign(self, text: str) -> list[str]:
+        """The words of `text` in another script than Latin, in order, each once.
+
+        The vocabulary spells any word, byte by byte if it must, but CLIP and its like have learnt
+        from English: what is spelt so says next to nothing to them. Pictographs are no words.
+        """
+        return [word for word in dict.fromkeys(_words(text)) if any(map(_is_foreign, word))]
+
     def is_cut(self, text: str, *, max_words: int = 32) -> bool:
         """Whether the model would not see the end of `text`."""
         return len(self.encode(text)) > self._width(max_words) - 2
@@ -135,6 +147,10 @@ def _words(text: str) -> list[str]:
     if not isinstance(text, str):
         raise BadSetting(f"a text must be a string, not {type(text).__name__}: {text!r}")
     return bytepair.split_words(bytepair.clean(text))
+
+
+def _is_foreign(letter: str) -> bool:
+    return letter.isalpha() and not unicodedata.name(letter, "LATIN").startswith(LATIN)
 
 
 def _check_kept(kept: tuple[int, ...]) -> None:

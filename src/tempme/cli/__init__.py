@@ -24,11 +24,30 @@ OF_IMPORTS = "<frozen importlib._bootstrap>"
 
 def main() -> None:
     """Run the command line: exit 0, 1 with one line on stderr, 2 for usage, 130 for Ctrl-C."""
+    _stand_in_for_closed()
     sys.unraisablehook = _not_lost
     _at_ctrl_c(_interrupt)
     code = _run()
     _at_ctrl_c(signal.SIG_DFL)  # all is said: what still runs just ends
     sys.exit(code)
+
+
+def _stand_in_for_closed() -> None:
+    """Open nothing in the place of closed standard streams.
+
+    Otherwise the next file that opens would be stderr to every library that writes there, and
+    Python would print messages among the answers on stdout.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _run() -> int | str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
 from tempme.index import Hit, Index
@@ -10,17 +11,54 @@ from tempme.index.model import MODEL_FOLDER
 
 
 def answer(
-    index: Index, hits: Sequence[Hit], *, asked: Mapping[str, str], k: int, as_json: bool
+    index: Index,
+    hits: Sequence[Hit],
+    *,
+    asked: Mapping[str, str],
+    k: int,
+    as_json: bool,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Hits as a table or a JSON document; on stderr the model, and why there are few of them."""
+    """Hits as a table or a JSON document; on stderr the model, and why there are few of them.
+
+    `notes` are what there is to say of the query.
+    """
+    for note in notes:
+        say(f"warning: {note}")
     if as_json:
-        print_json({**asked, "index": str(index.path), "hits": [hit.as_dict() for hit in hits]})
+        found = [hit.as_dict() for hit in hits]
+        left_out = len(index.left_out())
+        print_json(
+            {
+                **asked,
+                "index": str(index.path),
+                "notes": list(notes),
+                "hits": found,
+                "left_out": left_out,
+            }
+        )
     elif hits:
-        print_table(("score", "from", "to", "path"), [_row(hit) for hit in hits], right=(1, 2))
+        rows = [row for hit in hits for row in _rows(hit)]
+        print_table(("score", "confidence", "from", "to", "path"), rows, right=(2, 3))
     if index.num_moments():
         say(model_line(index))
-    if len(hits) < k:
+    if hits and all(hit.confidence == "none" for hit in hits):
+        say(
+            "nothing matches well: a query about something that is not there would find as much; "
+            "try other words, or say more of what is seen"
+        )
+    if left_out := len(index.left_out()):
+        say(damage_line(index.path, left_out))
+    elif len(hits) < k:
         say(_shortfall(index, len(hits)))
+
+
+def damage_line(folder: Path, number: int) -> str:
+    """How many videos an index has lost, and what mends it."""
+    return (
+        f"warning: {counted(number, 'video')} left out, damaged or lost in the index; "
+        f"`tempme check --index {folder} --repair` embeds them again"
+    )
 
 
 def model_line(index: Index) -> str:
@@ -29,9 +67,23 @@ def model_line(index: Index) -> str:
     return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
 
 
-def _row(hit: Hit) -> tuple[str, ...]:
+def say_missing(paths: Sequence[Path]) -> None:
+    """What is known and cannot be found, and what to do; nothing if that is nothing."""
+    if paths:
+        say(
+            f"missing: {counted(len(paths), 'known video')} cannot be found, such as "
+            f"{shown_path(paths[0])}: mount the disk, or remove them with `tempme index PATH "
+            "--prune` or `tempme forget PATH`"
+        )
+
+
+def _rows(hit: Hit) -> list[tuple[str, ...]]:
+    """A line for the hit, and one for each other file with the same content."""
     start, end = shown_time(hit.start_seconds), shown_time(hit.end_seconds)
-    return f"{hit.score:.3f}", start, end, shown_path(hit.path)
+    if hit.start_seconds == hit.end_seconds:
+        start, end = "picture", ""
+    first = (f"{hit.score:.3f}", hit.confidence, start, end, shown_path(hit.path))
+    return [first, *(("same", "", "", "", shown_path(path)) for path in hit.paths[1:])]
 
 
 def _shortfall(index: Index, found: int) -> str:

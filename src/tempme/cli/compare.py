@@ -17,19 +17,19 @@ app = typer.Typer(add_completion=False)
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Folders or results of `tempme train`, or folders of them."),
+        typer.Argument(
+            help="Folders or results of `tempme train`, or folders of them.", readable=False
+        ),
     ],
     form: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
     as_json: AsJson = False,
 ) -> None:
     """Put RUNS side by side: cost, accuracy, time; mean and spread where seeds are several."""
-    from tempme.errors import UnknownName
-    from tempme.results.compare import FORMATS, compared, read
+    from tempme.results.compare import check_format, compared, read, written
 
-    if form not in FORMATS:
-        raise UnknownName.among("format", form, FORMATS)
+    check_format(form)
     found = compared(read(runs))
     if as_json:
         print_json(found)
     else:
-        print_line(FORMATS[form](found))
+        print_line(written(found, form))

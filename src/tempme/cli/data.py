@@ -56,15 +56,11 @@ def scenes(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
 ) -> None:
     """Write generated videos, half static and half temporal, and their captions."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tempme.cli.progress import counting
     from tempme.scenes.recording import CAPTIONS, write
 
     count = former_count or count  # --videos is a folder in every other verb
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing", total=count)
+    with counting("drawing", count) as counted_so_far:
         pairs = write(
             count,
             out,
@@ -76,7 +72,7 @@ def scenes(
             codec=codec,
             scenes_per_video=scenes_per_video,
             overwrite=overwrite,
-            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+            on_video=counted_so_far,
         )
     files = {pair.video for pair in pairs}
     if json:

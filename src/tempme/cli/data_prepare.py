@@ -28,22 +28,18 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Re-encode VIDEOS so that training reads them fast; run again to go on where it stopped."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tempme.cli.progress import counting
     from tempme.datasets.prepare import Recipe
     from tempme.datasets.prepare import prepare as reencode_all
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("preparing")
+    with counting("preparing") as count:
         done = reencode_all(
             videos,
             out,
             recipe=Recipe(fps=fps, size=size, crf=crf),
             workers=workers,
             worker_memory_mb=worker_memory_mb,
-            on_file=lambda done, total: bar.update(task, completed=done, total=total),
+            on_file=count,
         )
     _show(done, out, as_json=as_json)
 

@@ -88,20 +88,16 @@ def _one(
 def _verified(
     name: str, listed: list[Video], captions: tuple[str, ...], folder: Path, crew: dict[str, Any]
 ) -> Verification:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tempme.cli.progress import counting
     from tempme.datasets.verify import verify as look
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name)
+    with counting(name) as count:
         return look(
             name,
             listed,
             folder if folder.is_dir() else folder.parent,
             captions=captions,
-            on_probed=lambda done, total: bar.update(task, completed=done, total=total),
+            on_probed=count,
             **crew,
         )
 

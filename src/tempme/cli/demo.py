@@ -49,6 +49,7 @@ def demo(
     print_line(f"contact sheet of the hits: {shown_path(draw_sheet(searches, out / SHEET))}")
     where = quote(str(index))
     print_line(f'ask more: tempme search "a red circle above a blue star" --index {where}')
+    print_line(f"or look through them: tempme serve --index {where}")
 
 
 def _cleared(out: Path) -> tuple[Path, Path]:
@@ -69,7 +70,8 @@ def _cleared(out: Path) -> tuple[Path, Path]:
 
 def _show(search: Search) -> None:
     place = "not among them" if search.rank is None else f"number {search.rank}"
-    print_line(f'\n"{search.query}"  ({search.kind}; the right video is {place})')
+    print_line()
+    print_line(f'"{search.query}"  ({search.kind}; the right video is {place})')
     rows = [
         (
             f"{hit.score:.3f}",

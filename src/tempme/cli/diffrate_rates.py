@@ -59,7 +59,8 @@ def diffrate_rates(
     if as_json:
         print_json({**found.settings(), "target": target, "share": round(found.share, 4)})
     else:
-        print_line(found.toml().rstrip())
+        for line in found.toml().rstrip().splitlines():
+            print_line(line)
     say(f"{found.share:.3f} of the multiply-adds of the dense model, by DiffRate's formula")
     if abs(found.share - target) > FAR:
         say(f"that is not yet the target of {target}: take more --steps, or more --weight")

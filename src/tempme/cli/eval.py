@@ -65,9 +65,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Test MODEL on DATASET: text to video and back, on the videos that are there."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from tempme.cli.progress import counting
     from tempme.datasets.table import FOLDER, open_split
     from tempme.evaluation.details import write_details
     from tempme.evaluation.evaluate import examine
@@ -79,9 +77,7 @@ def evaluate(
     pairs = open_split(dataset, split, annotations=annotations, part=part, videos=videos)
     asked = {"frames": frames, "max_words": max_words}
     retriever = _loaded(model, dataset, system_name=system, activation=activation, **asked)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(pairs.name)
+    with counting(pairs.name) as count:
         report, features = examine(
             retriever,
             pairs,
@@ -91,7 +87,7 @@ def evaluate(
             worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
-            on_video=lambda done, total: bar.update(task, completed=done, total=total),
+            on_video=count,
         )
     if as_json:
         print_json(report.as_dict())

@@ -2,52 +2,86 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tempme.cli.answers import model_line
-from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, WorkerMemory
-from tempme.cli.output import counted, print_json, print_line, say, shown_path
-from tempme.errors import Stopped
+from tempme.cli.answers import model_line, say_missing
+from tempme.cli.options import (
+    DEFAULT_INDEX,
+    AsJson,
+    EverySeconds,
+    Exclude,
+    Fit,
+    IndexFolder,
+    Model,
+    Overlap,
+    Pictures,
+    SamplingName,
+    TimeoutSeconds,
+    TotalSeconds,
+    WorkerMemory,
+    Workers,
+)
+from tempme.cli.output import counted, print_json, print_line, say, say_some, shown_path
+from tempme.errors import IndexBusy, Stopped
 
 if TYPE_CHECKING:
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
-FAILURES_SHOWN = 10
-MODEL_HELP = "A saved model, a hub id, a file of weights, or scenes-tiny (published CLIP)."
+BUSY_SECONDS = 5.0
+# One and many of what is skipped by each rule.
+SKIPPED = {
+    "hidden": ("hidden", "hidden"),
+    "excluded": ("excluded", "excluded"),
+    "camera proxy": ("camera proxy", "camera proxies"),
+    "system folder": ("system folder", "system folders"),
+    "index": ("index", "indexes"),
+    "text": ("text file named like a video", "text files named like videos"),
+    "picture": ("picture (see --pictures)", "pictures (see --pictures)"),
+    "broken link": ("broken link", "broken links"),
+}
 
 
 @app.command()
 def index(
     paths: Annotated[
-        list[Path], typer.Argument(help="Videos, and folders of videos.", readable=False)
+        list[Path], typer.Argument(help="Videos, pictures, and folders of videos.", readable=False)
     ],
     index: IndexFolder = DEFAULT_INDEX,
-    model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP)] = None,
+    model: Model = None,
+    exclude: Exclude = None,
+    pictures: Pictures = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove videos below PATHS that are gone.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Prune even where most are gone.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed videos again.")
     ] = False,
-    every_seconds: Annotated[float | None, typer.Option(help="From frame to frame (1).")] = None,
-    overlap: Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")] = None,
-    sampling: Annotated[str | None, typer.Option(help="exact, keyframes, auto (auto).")] = None,
-    fit: Annotated[
-        str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    every_seconds: EverySeconds = None,
+    overlap: Overlap = None,
+    sampling: SamplingName = None,
+    fit: Fit = None,
+    workers: Workers = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
+    ] = False,
     worker_memory_mb: WorkerMemory = 1024.0,
-    timeout_seconds: Annotated[float, typer.Option(min=1, help="For the next frame.")] = 120.0,
-    total_seconds: Annotated[float, typer.Option(min=1, help="For one video.")] = 3600.0,
+    timeout_seconds: TimeoutSeconds = 120.0,
+    total_seconds: TotalSeconds = 3600.0,
     as_json: AsJson = False,
 ) -> None:
     """Index all videos at and below PATHS; run it again to follow what has changed.
 
-    It can be stopped at any moment: what is finished is kept, and the next run goes on.
+    Hidden files, recycle bins, thumbnails and proxies of cameras are skipped, as is what a
+    .tempmeignore file in a folder lists. It can be stopped at any moment: what is finished is
+    kept, and the next run goes on.
     """
     from tempme.cli.progress import ProgressBar
 
@@ -58,46 +92,88 @@ def index(
         "fit": fit,
     }
     opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
-    try:
+
+    def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
             report = opened.add(
                 paths,
                 prune=prune,
+                force=force,
                 retry_failed=retry_failed,
+                pictures=pictures,
+                exclude=exclude or (),
                 workers=workers,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
                 worker_memory_mb=worker_memory_mb,
                 on_progress=bar.show,
             )
+        if as_json:
+            print_json({"index": str(opened.path), **report.as_dict()})
+        else:
+            _summary(opened, report)
+
+    try:
+        if watch:
+            _watch(paths, add)
+        else:
+            add(paths, prune=prune, force=force)
     except KeyboardInterrupt:
         raise Stopped(
             "stopped; what was finished is kept: run the same command again to go on"
         ) from None
-    if as_json:
-        print_json({"index": str(opened.path), **report.as_dict()})
-    else:
-        _summary(opened, report)
+
+
+def _watch(paths: list[Path], add: Callable[..., None]) -> None:
+    """Index the folders, then whatever changes in them, until Ctrl-C; waits for other runs."""
+    from tempme.index.watching import follow
+
+    say(f"watching {', '.join(map(shown_path, paths))}; stop with Ctrl-C")
+    folders = [path.expanduser() for path in paths]
+    for number, changed in enumerate(follow(folders, stop=threading.Event())):
+        while there := [path for path in changed if path.exists()]:
+            try:
+                add(there, prune=True, force=number > 0)
+                break
+            except IndexBusy as busy:
+                say(f"waiting: {busy}")
+                time.sleep(BUSY_SECONDS)
 
 
 def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
-    from tempme.index import open_or_create
+    from tempme.index import Index
 
-    return open_or_create(folder, model, **cutting)
+    return Index.open(folder, retriever=model, create=True, **cutting)
 
 
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
-    for video in report.failures[:FAILURES_SHOWN]:
-        again = "; the next run tries it again" if video.may_pass else ""
-        say(f"failed: {shown_path(video.path)}: {video.reason}{again}")
-    if len(report.failures) > FAILURES_SHOWN:
-        say(f"... and {len(report.failures) - FAILURES_SHOWN} more, see `tempme status --failed`")
-    for item in report.unreadable:
-        say(f"not looked into: {shown_path(item.path)}: {item.reason}")
-    counts = vars(report.videos)
-    told = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
+    where = f"--index {opened.path}"
+    say_some(
+        "failed",
+        [v for v in report.failures if not v.may_pass],
+        rest=f"`tempme status --failed {where}`",
+    )
+    say_some(
+        "failed, tried again by the next run",
+        [v for v in report.failures if v.may_pass],
+        rest="--json",
+    )
+    say_some("note", report.notes, rest=f"`tempme status --notes {where}`")
+    say_some("not indexed", report.unreadable, rest="--json")
+    if report.skipped:
+        told = ", ".join(_skipped(number, rule) for rule, number in report.skipped.items())
+        say(f"skipped: {told}; name a path to index it all the same")
+    say_missing(report.missing)
+    counts = {kind: number for kind, number in vars(report.videos).items() if number}
+    more = {"with a note": len(report.notes), "missing": len(report.missing)}
+    counts |= {kind: number for kind, number in more.items() if number}
+    told = ", ".join(f"{number} {kind}" for kind, number in counts.items())
     print_line(
         f"{opened.path}: {told or 'no videos found'}; {counted(report.moments, 'moment')}, "
         f"{report.seconds:.1f} s, {report.videos_per_second:.2f} videos/s"
     )
+
+
+def _skipped(number: int, rule: str) -> str:
+    return f"{number:,} {SKIPPED[rule][number != 1]}"

@@ -21,7 +21,7 @@ MinScore = Annotated[
     float | None, typer.Option("--min-score", help="Leave out hits below this score, -1 to 1.")
 ]
 Moments = Annotated[
-    bool, typer.Option("--moments", help="Rank moments: one video may come several times.")
+    bool, typer.Option("--moments", help="Distinct moments: one video may come several times.")
 ]
 Under = Annotated[
     Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
@@ -31,3 +31,29 @@ WorkerMemory = Annotated[
     float, typer.Option(min=256, help="Megabytes that each of these processes may hold.")
 ]
 Frames = Annotated[int, typer.Option(min=1, help="Frames of a video.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", "-x", metavar="PATTERN", help="Leave out, as in a .gitignore; may be repeated."
+    ),
+]
+Pictures = Annotated[bool, typer.Option("--pictures", help="Take pictures in folders, too.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A saved model, a hub id, a file of weights, or scenes-tiny (published CLIP).",
+    ),
+]
+EverySeconds = Annotated[float | None, typer.Option(help="From frame to frame (1).")]
+Overlap = Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")]
+SamplingName = Annotated[
+    str | None, typer.Option("--sampling", help="exact, keyframes, auto (auto).")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
+TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
+TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
+Fit = Annotated[
+    str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
+]

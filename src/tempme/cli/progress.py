@@ -1,12 +1,15 @@
-"""The progress of indexing, on stderr: live in a terminal, a line now and then in a log."""
+"""Progress on stderr: a bar that lives in a terminal; of indexing, also lines in a log."""
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
@@ -16,6 +19,15 @@ if TYPE_CHECKING:
     from tempme.index import Progress
 
 LOG_EVERY_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar for so many done of so many: call what it yields with both. Nothing in a log."""
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(escape(what), total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class ProgressBar:

@@ -8,7 +8,7 @@ import typer
 
 from tempme.cli.answers import answer
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, MinScore, Moments, NumHits, Under
-from tempme.cli.output import say
+from tempme.cli.output import as_words
 
 app = typer.Typer(add_completion=False)
 
@@ -26,8 +26,8 @@ def search(
     """Find the videos that show QUERY, each by its best moment."""
     from tempme.index import Index
 
+    query = as_words(query)
     opened = Index.open(index)
     hits = opened.search(query, k, min_score=min_score, moments=moments, under=under)
-    if opened.num_moments() and (unread := opened.retriever.unread(query)):
-        say(f"warning: {unread}")
-    answer(opened, hits, asked={"query": query}, k=k, as_json=as_json)
+    notes = opened.notes_on(query)
+    answer(opened, hits, asked={"query": query}, k=k, as_json=as_json, notes=notes)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempme.cli.answers import damage_line, say_missing
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
-from tempme.cli.output import counted, print_json, print_line, print_table, shown_path, shown_time
+from tempme.cli.output import (
+    counted,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    say_some,
+    shown_path,
+    shown_time,
+)
+
+if TYPE_CHECKING:
+    from tempme.index import Status
 
 app = typer.Typer(add_completion=False)
 
@@ -16,24 +29,41 @@ app = typer.Typer(add_completion=False)
 def status(
     index: IndexFolder = DEFAULT_INDEX,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed videos, and why.")] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Only videos that were read in part, and how far.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an index holds, which model made it, and what failed."""
-    from rich.filesize import decimal
-
+    """Say what an index holds, which model made it, what failed, what is missing."""
     from tempme.index import Index
 
     found = Index.open(index).status()
     if as_json:
         print_json(found.as_dict())
-    elif not failed:
-        bad = f", {found.num_failed} failed (see --failed)" if found.num_failed else ""
-        print_line(f"{found.path}: {counted(found.num_videos, 'video')}{bad}")
-        length = shown_time(found.duration_seconds)
-        print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")
-        print_line(f"  model {found.model} ({found.fingerprint})")
-        print_line(f"  {decimal(found.size_bytes)}")
-        print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
-    else:
-        rows = [(video.reason, shown_path(video.path)) for video in found.failed]
+    elif failed or notes:
+        listed = (*(found.failed if failed else ()), *(found.notes if notes else ()))
+        rows = [(video.reason, shown_path(video.path)) for video in listed]
         print_table(("reason", "path"), rows)
+    else:
+        _summary(found)
+
+
+def _summary(found: Status) -> None:
+    from rich.filesize import decimal
+
+    if found.num_damaged:
+        say(damage_line(found.path, found.num_damaged))
+    more = {
+        "failed (see --failed)": found.num_failed,
+        "with a note (see --notes)": found.num_notes,
+        "missing": found.num_missing,
+    }
+    told = "".join(f", {number:,} {kind}" for kind, number in more.items() if number)
+    print_line(f"{found.path}: {counted(found.num_videos, 'video')}{told}")
+    length = shown_time(found.duration_seconds)
+    print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")
+    print_line(f"  model {found.model} ({found.fingerprint})")
+    print_line(f"  {decimal(found.size_bytes)}")
+    print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
+    say_some("note", found.notes, rest="--notes")
+    say_missing(found.missing)

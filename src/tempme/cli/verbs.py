@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
-import sys
 from typing import Any
 
 import typer
@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tempme.cli import INTERRUPTED
-from tempme.cli.output import say
+from tempme.cli.output import NotWritten, flush, give_up_stdout, print_line, say
 from tempme.errors import Stopped, TempmeError
 
 # In the order in which a person meets them.
@@ -21,6 +21,10 @@ VERBS = (
     "search",
     "similar",
     "status",
+    "forget",
+    "features",
+    "check",
+    "serve",
     "show",
     "systems",
     "data",
@@ -78,7 +82,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(version("tempme"))
+        print_line(version("tempme"))
         raise typer.Exit
 
 
@@ -101,24 +105,44 @@ def run() -> int | str | None:
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt from end
-        return end.code
+        return _flushed(end.code)
     except Exception as error:
         return _failed(error)
-    return 0
+    return _flushed(0)
+
+
+def _flushed(code: int | str | None) -> int | str | None:
+    """The exit code, once what was printed is known to have arrived."""
+    try:
+        flush()
+    except Exception as error:
+        return _failed(error)
+    return code
 
 
 def _failed(error: Exception) -> int:
+    if isinstance(error, NotWritten):
+        give_up_stdout()
     if isinstance(error, TempmeError):
         return _fail(str(error))
     if isinstance(error, BrokenPipeError):
         # The reader of our output has left (`| head`): nothing more to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         return 1
     if os.environ.get("TEMPME_TRACEBACK"):
         raise error
-    if isinstance(error, OSError) and error.filename is not None:
-        return _fail(f"{error.filename}: {error.strerror}; mend this, or give another path")
+    if isinstance(error, OSError):
+        return _fail(_told(error))
     return _fail(f"{type(error).__name__}: {error} (set TEMPME_TRACEBACK=1 to see where)")
+
+
+def _told(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}; mend this, or give another path"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason.lower()}: make room, then run the same command again"
+    return f"{reason.lower()} (set TEMPME_TRACEBACK=1 to see where)"
 
 
 def _fail(message: str) -> int:

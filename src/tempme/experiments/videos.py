@@ -145,12 +145,14 @@ class Videos:
     def _check_readable(self, split: Split, paths: Sequence[Path]) -> None:
         """BadDataset unless some video of a split can be read; the first is looked at, mostly."""
         limits = Limits(worker_memory_mb=self.data.worker_memory_mb)
+        why = ""
         for first in range(0, len(paths), FILES_AT_ONCE):
             some = paths[first : first + FILES_AT_ONCE]
             for _, answer in each_in_processes(probe, some, workers=1, limits=limits):
                 if not isinstance(answer, (Failure, Crash)):
                     return
-        raise BadDataset(f"no video of {split.name} can be read; the last: {answer.reason}")
+                why = answer.reason
+        raise BadDataset(f"no video of {split.name} can be read; the last: {why}")
 
     def _metrics(self, retriever: Retriever, split: str) -> dict[str, Any]:
         report = evaluate(

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
 from tempme.settings import typed
+from tempme.untrusted import MEBIBYTE, read_json
 from tempme.video.values import Fit, Reading, Sampling
 
-FORMAT = 1
+# 2: rows and moments have checksums. An index of format 1 is read, and becomes one of 2 by the
+# next run that writes to it.
+FORMAT = 2
 NAME = "index.json"
+# Far beyond any model; a damaged number must not ask for all the memory there is.
+MOST_FRAMES, MOST_FEATURES = 4096, 16384
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,16 @@ class Cutting:
             **others,
         )
 
+    def check_same(self, asked: Mapping[str, Any], folder: Path) -> None:
+        """BadSetting unless the index in `folder`, cut like this, is cut as `asked`."""
+        for name, value in asked.items():
+            known = getattr(self, name)
+            if value != known:
+                raise BadSetting(
+                    f"{name} is {value}, but the index {folder} was made with {known}: leave it "
+                    "out, or make another index"
+                )
+
 
 @dataclass(frozen=True)
 class Header:
@@ -56,10 +73,17 @@ class Header:
     frames: int
     features: int
     cutting: Cutting
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        for name, most in (("frames", MOST_FRAMES), ("features", MOST_FEATURES)):
+            if not 1 <= getattr(self, name) <= most:
+                raise BadSetting(f"{name} is {getattr(self, name)}; it is from 1 to {most}")
 
     def write(self, folder: Path) -> None:
         """Write into `folder` so that a reader sees the old header or the new one, never half."""
-        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2)
+        fields = {**asdict(self), "format": FORMAT, "written_by": f"tempme {version('tempme')}"}
+        text = json.dumps(fields, indent=2)
         try:
             with replacing(folder / NAME) as draft, draft.open("w", encoding="utf-8") as file:
                 file.write(text + "\n")
@@ -72,16 +96,44 @@ class Header:
 def read_header(folder: Path) -> Header:
     """The header of the index at `folder`; BadIndex if there is none or it is damaged."""
     try:
-        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        fields = read_json(folder / NAME, most_bytes=MEBIBYTE)
     except (FileNotFoundError, NotADirectoryError):
         raise BadIndex(
             f"{folder} is no index; make one with `tempme index PATH --index {folder}`"
         ) from None
-    except (OSError, ValueError) as error:
-        raise BadIndex(f"the index {folder} cannot be read: {NAME}: {error}") from error
-    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
-        raise BadIndex(f"the index {folder} has a format that this version does not know")
+    except OSError as error:
+        raise _unreadable(folder, (error.strerror or str(error)).lower()) from error
+    except ValueError as error:
+        raise _unreadable(folder, f"it is damaged: {error}") from error
+    if not isinstance(fields, dict):
+        raise _unreadable(folder, "it holds no JSON object")
+    _check_format(folder, fields)
+    fields.pop("written_by", None)
     try:
         return typed(Header, fields, NAME)
     except BadSetting as error:
-        raise BadIndex(f"the index {folder} cannot be read: {error}") from error
+        raise _unreadable(folder, str(error)) from error
+
+
+def _check_format(folder: Path, fields: dict[str, Any]) -> None:
+    found = fields.get("format")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise _unreadable(folder, f"its format is {found!r}, which is no number of a format")
+    if found > FORMAT:
+        writer = _printable(fields.get("written_by", "a newer tempme"))
+        raise BadIndex(
+            f"the index {folder} has format {found}, written by {writer}; this is tempme "
+            f"{version('tempme')}, which reads formats up to {FORMAT}: upgrade it "
+            "(`pip install --upgrade tempme`), or make another index"
+        )
+
+
+def _printable(text: object) -> str:
+    return "".join(char for char in str(text)[:40] if char.isprintable())
+
+
+def _unreadable(folder: Path, why: str) -> BadIndex:
+    return BadIndex(
+        f"the index {folder} cannot be read: {NAME}: {why}; restore that file from a copy, or "
+        "delete the index and index again"
+    )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.errors import BadSetting, BadVideo
-from tempme.index.building.encode import Encoder, encode_query, encode_windows
+from tempme.backbones.config import DEFAULT_MODEL
+from tempme.errors import BadSetting
+from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.building.report import Progress, Report
-from tempme.index.folder import check_present, make_folder
+from tempme.index.building.scan import given_paths
+from tempme.index.confidence import Judge, Kind
+from tempme.index.file_query import file_features
+from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
-    DEFAULT,
     MODEL_FOLDER,
     checked,
     load_default_model,
@@ -26,24 +28,15 @@ from tempme.index.model import (
     loaded_again,
     save_model,
 )
-from tempme.index.moments import Hit, Video
-from tempme.index.search import (
-    EXACT_MOMENTS,
-    Request,
-    Scan,
-    check_queries,
-    search_approximately,
-)
+from tempme.index.moments import Gallery, Hit, Video
+from tempme.index.search import EXACT_MOMENTS, Asked, Request, folder_to_search
+from tempme.index.searcher import Searcher
 from tempme.index.status import Status
+from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
+from tempme.index.upkeep import Repair, in_order, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
-
-if TYPE_CHECKING:
-    from tempme.index.building.build import Order
-
-# A query video is compared by at most this many windows, evenly spread.
-QUERY_WINDOWS = 64
 
 
 class Index:
@@ -59,16 +52,44 @@ class Index:
         self._retriever = retriever
         self._ready: Encoder | None = None
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
-        self._scan: tuple[str, Scan] | None = None
+        self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 
     @classmethod
-    def open(cls, path: str | Path, *, retriever: Encoder | None = None) -> Index:
-        """The index at `path`; with `retriever` given, it is used if it made the index."""
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        retriever: Encoder | str | None = None,
+        create: bool = False,
+        **cutting: Any,
+    ) -> Index:
+        """The index at `path`.
+
+        retriever: a model, or what `tempme.load` takes, that has to be the one that made the index;
+        without it the index brings its own. create: make an index where there is none, with the
+        retriever (published CLIP, if none is given), cut into windows as `cutting` says: see
+        `Index.create`. An index that is there has to be cut like that, too.
+        """
         folder = Path(path).expanduser()
+        if create and not (folder / NAME).exists():
+            return cls._created(folder, retriever, cutting)
         index = cls(folder, read_header(folder))
+        check_plain(folder)
+        index.header.cutting.check_same(cutting, folder)
         if retriever is not None:
-            index._retriever = checked(retriever, index.header, folder)
+            given = load_model(retriever) if isinstance(retriever, str) else retriever
+            index._retriever = checked(given, index.header, folder)
         return index
+
+    @classmethod
+    def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+        if retriever is None:
+            return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
+        if not isinstance(retriever, str):
+            return cls.create(folder, retriever, **cutting)
+        # What lies on this disk may be moved away: the index keeps a copy of it.
+        source = None if Path(retriever).expanduser().exists() else retriever
+        return cls.create(folder, load_model(retriever), source=source, **cutting)
 
     @classmethod
     def create(
@@ -85,9 +106,8 @@ class Index:
         """A new index at `path`, or the one there if the same model made it.
 
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
-        it the model is saved into the index, which then needs nothing else. `fit` is what becomes
-        of frames that are no squares: `squash` finds what is at their edges, too, `crop` is what
-        models were trained with and looks at the centre alone.
+        it the model is saved into the index, which then needs nothing else. `fit`: frames that are
+        no squares are squashed, which finds what is at their edges, too, cropped, or padded.
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
@@ -96,6 +116,7 @@ class Index:
         with writing(folder):
             if (folder / NAME).exists():  # another run was quicker
                 return cls.open(folder, retriever=retriever)
+            remove_leftovers(folder)
             header = Header(
                 source=source or save_model(retriever, folder),
                 fingerprint=retriever.fingerprint,
@@ -119,7 +140,10 @@ class Index:
         paths: Iterable[str | Path] | str | Path,
         *,
         prune: bool = False,
+        force: bool = False,
         retry_failed: bool = False,
+        pictures: bool = False,
+        exclude: Sequence[str] = (),
         workers: int | None = None,
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
@@ -128,27 +152,29 @@ class Index:
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
 
-        prune: remove videos below `paths` whose files are gone. retry_failed: try known failures
-        again. workers: processes that decode. timeout_seconds: for the next frame of a video.
-        total_seconds: for all of it; of a video that takes longer the part read by then is kept.
-        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None:
-        no limit. On Windows there is none.
+        prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
+        not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
+        take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
+        processes that decode. timeout_seconds: for the next frame of a video. total_seconds: for
+        all of it; of a longer one the part read by then is kept. worker_memory_mb: what a decoding
+        process may hold; a video that needs more fails. None: no limit, as always on Windows.
         """
-        from tempme.index.building.build import Build, Order
+        from tempme.index.building.build import Build
+        from tempme.index.building.order import Order
 
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        if not given:
-            raise BadSetting("no paths given; name at least one file or folder")
-        order: Order = Order(
-            paths=tuple(Path(path).expanduser() for path in given),
+        order = Order(
+            paths=given_paths(paths),
             prune=prune,
+            force=force,
             retry_failed=retry_failed,
+            pictures=pictures,
+            exclude=tuple(exclude),
             workers=workers,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
         )
-        with writing(self.path):
+        with in_order(self.path, self._store, self._fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -157,7 +183,19 @@ class Index:
                 check=partial(check_present, self.path),
                 on_progress=on_progress,
             )
-            return build.run()
+            report = build.run()
+            if report.moments:  # so that no search has to
+                self.judge("text")
+        return report
+
+    def check(self) -> Damage:
+        """What of the index is damaged, after a look at every row and every moment of it."""
+        return self._store.check()
+
+    def repair(self, *, workers: int | None = None) -> Repair:
+        """Take out what `check` finds, and embed it again where its file is there."""
+        again = partial(self.add, workers=workers)
+        return repaired(self.path, self._store, self._fingerprint, again)
 
     def search(
         self,
@@ -170,14 +208,17 @@ class Index:
     ) -> list[Hit]:
         """The k videos (or `moments`) that show `query` best, each by its best moment.
 
-        under: only videos in this folder. Fewer than k hits where the index holds fewer.
+        Files of equal content are one hit with several paths. moments: a video may come several
+        times, with moments that neither overlap nor touch. under: only videos in this folder.
+        Fewer than k hits where the index holds fewer.
         """
         if not query.strip():
             raise BadSetting("the query is empty; write what the video shows")
-        request = _request(k, min_score, moments, under)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         if not self.num_moments():
             return []
-        return self._answer(encode_query(self.retriever, query), request)
+        return self.answer(encode_queries(self.retriever, [query]), request)
 
     def similar(
         self,
@@ -189,13 +230,17 @@ class Index:
         under: str | Path | None = None,
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
-        request = _request(k, min_score, moments, under)
-        return self._answer(self._features_of(Path(file).expanduser()), request)
+        folder = folder_to_search(under, self.videos)
+        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
+        return self.answer(self.features_of(Path(file).expanduser()), request, kind="visual")
+
+    def left_out(self) -> tuple[Path, ...]:
+        """The files whose moments are damaged or lost, so that no search finds them."""
+        return self._searcher.left_out()
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
-        large = self._store.is_large()
-        return self._store.num_moments() if large else len(self._whole_scan().gallery)
+        return self._searcher.num_moments()
 
     def videos(self) -> tuple[Video, ...]:
         """Every file the index knows, failed ones too, ordered by path."""
@@ -205,73 +250,51 @@ class Index:
         """Counts, the model, and what failed."""
         return Status.of(self.path, self.header, self.videos())
 
-    def _answer(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
-        check_queries(queries)
-        if self._store.is_large():
-            return search_approximately(self._store, queries, request)
-        return self._whole_scan().hits(queries, request)
+    def notes_on(self, query: str) -> tuple[str, ...]:
+        """What the model does not take in of a query, in words for a person; mostly nothing."""
+        unread = self.retriever.unread(query) if self.num_moments() else ""
+        return (unread,) if unread else ()
 
-    def _whole_scan(self) -> Scan:
-        """The gallery in memory, read again only when the index has changed."""
-        version = self._store.version()
-        if self._scan is None or self._scan[0] != version:
-            self._scan = (version, Scan(self._store.gallery()))
-        return self._scan[1]
+    def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
+        """Remove the rows at and below `paths`, whose files may still exist; the paths removed.
 
-    def _features_of(self, file: Path) -> NDArray[np.float32]:
-        from tempme.video import Failure, is_video, load_windows, read_image
+        The files are not touched, and `add` takes them in again unless they are excluded.
+        BadSetting for a path at and below which the index knows nothing; then nothing is removed.
+        """
+        from tempme.index.forgetting import forget
 
-        model = self.retriever
-        if is_video(file):
-            reading = self.header.cutting.reading(frames=model.num_frames, size=model.image_size)
-            video = load_windows(file, reading, max_windows=QUERY_WINDOWS)
-            if isinstance(video, Failure):
-                raise BadVideo(f"{file}: {video.reason}")
-            return encode_windows(model, video.pixels, windows=video.windows)
-        picture = read_image(file, model.image_size, fit=self.header.cutting.fit)
-        if isinstance(picture, Failure):
-            raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
-        # A picture is a video in which nothing moves.
-        return encode_windows(
-            model, picture[None], windows=np.zeros((1, model.num_frames), np.int64)
-        )
+        with writing(self.path):
+            return forget(self._store, given_paths(paths))
+
+    def version(self) -> str:
+        """A word that changes with everything that any process writes into the index."""
+        return self._store.version()
+
+    def moments_of(self, video_id: str) -> Gallery:
+        """The moments of one content in order of time; none if the index does not have it."""
+        return self._searcher.moments_of(video_id)
+
+    def answer(
+        self, queries: NDArray[np.float32], request: Request, *, kind: Kind = "text"
+    ) -> list[Hit]:
+        """Hits for features (Q, D), unit rows, which are of words or of pictures (`kind`)."""
+        return self.answer_all([Asked(queries, request, kind)])[0]
+
+    def answer_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
+        """The hits of several searches, which go through the moments together."""
+        return self._searcher.answer_all(asked)
+
+    def judge(self, kind: Kind) -> Judge:
+        """What tells how sure hits are, for queries of words or of pictures."""
+        return self._searcher.judge(kind)
+
+    def features_of(self, file: Path) -> NDArray[np.float32]:
+        """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
+        return file_features(self.retriever, file, self.header.cutting)
+
+    def _fingerprint(self) -> str:
+        return self.retriever.fingerprint
 
     def _load(self) -> Encoder:
         source = self.header.source
         return load_model(str(self.path / source) if source == MODEL_FOLDER else source)
-
-
-def _request(k: int, min_score: float | None, moments: bool, under: str | Path | None) -> Request:
-    folder = None if under is None else Path(os.path.realpath(Path(under).expanduser()))
-    return Request(k=k, min_score=min_score, moments=moments, under=folder)
-
-
-def open_or_create(path: str | Path, model: str | None = None, **cutting: Any) -> Index:
-    """The index at `path`, made if there is none, with the model by name (`tempme.load`).
-
-    A model that is given has to be the one that made the index; without one, an index brings its
-    own, and a new index gets the default. `cutting` is for a new index: see `Index.create`.
-    """
-    folder = Path(path).expanduser()
-    exists = (folder / NAME).exists()
-    if model is None:
-        if exists:
-            return _as_cut(Index.open(folder), cutting)
-        return Index.create(folder, load_default_model(), source=DEFAULT, **cutting)
-    retriever = load_model(model)
-    if exists:
-        return _as_cut(Index.open(folder, retriever=retriever), cutting)
-    # What lies on this disk may be moved away: the index keeps a copy of it.
-    source = None if Path(model).expanduser().exists() else model
-    return Index.create(folder, retriever, source=source, **cutting)
-
-
-def _as_cut(index: Index, cutting: dict[str, Any]) -> Index:
-    for name, value in cutting.items():
-        known = getattr(index.header.cutting, name)
-        if value != known:
-            raise BadSetting(
-                f"{name} is {value}, but the index {index.path} was made with {known}: leave it "
-                "out, or make another index"
-            )
-    return index

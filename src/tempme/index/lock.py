@@ -9,44 +9,50 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO
 
-from tempme.errors import BadIndex
+from tempme.errors import BadIndex, IndexBusy
+from tempme.untrusted import open_regular, read_json
 
+NAME = "lock"
 _BUSY = "another run is writing to the index {folder} ({who}); wait for it or stop it, then retry"
 
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Hold the write lock of the index at `folder`; BadIndex if another process has it."""
-    path = folder / "lock"
+    """Hold the write lock of the index at `folder`; IndexBusy if anyone has it."""
+    path = folder / NAME
     try:
-        # Unbuffered: what a full disk does not take must not come up again when the file closes.
-        file = path.open("ab+", buffering=0)
+        file = open_regular(path, flags=os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise BadIndex(f"cannot write to the index {folder}: {error.strerror}") from error
+        raise BadIndex(f"cannot write to the index {folder}: {_reason(error)}") from error
     with file:
-        if not _acquire(file):
-            raise BadIndex(_BUSY.format(folder=folder, who=_owner(path)))
+        if not _acquire(file, folder) or not _is_at(path, file):
+            raise IndexBusy(_BUSY.format(folder=folder, who=_owner(path)))
         _sign(file)
         yield
 
 
-def _acquire(file: IO[Any]) -> bool:
-    # Record locks belong to the process: unlike flock they are not inherited by decode workers,
-    # so a worker that outlives a killed parent for a moment does not keep the index locked.
+def _acquire(file: BinaryIO, folder: Path) -> bool:
+    # A lock of the open file, not of the process: two threads exclude one another, and closing
+    # another handle of the file gives nothing away. Programs that we start do not inherit it.
     try:
         import fcntl
     except ImportError:  # Windows
         return _acquire_on_windows(file)
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    except OSError as error:
+        raise BadIndex(
+            f"cannot lock the index {folder}: {_reason(error)}; its disk has no locks, "
+            "so keep the index on another one"
+        ) from error
     return True
 
 
-def _acquire_on_windows(file: IO[Any]) -> bool:
+def _acquire_on_windows(file: BinaryIO) -> bool:
     import msvcrt
 
     file.seek(0)
@@ -57,7 +63,15 @@ def _acquire_on_windows(file: IO[Any]) -> bool:
     return True
 
 
-def _sign(file: IO[Any]) -> None:
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the file we locked still is the lock: the index may have been made anew meanwhile."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except OSError:
+        return False
+
+
+def _sign(file: BinaryIO) -> None:
     # The signature only words the message of the other run: a full disk must not stop us here.
     owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%H:%M:%S")}
     with contextlib.suppress(OSError):
@@ -67,7 +81,12 @@ def _sign(file: IO[Any]) -> None:
 
 def _owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        owner = read_json(path, most_bytes=4096)
+        return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"
+    except (OSError, ValueError, LookupError, TypeError):
         return "an unnamed process"
-    return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"
+
+
+def _reason(error: OSError) -> str:
+    what = (error.strerror or str(error)).lower()
+    return f"{NAME} {what}" if what.startswith("is ") else what

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadIndex, NoNetwork, WrongModel
 from tempme.index.building.encode import Encoder
 from tempme.index.header import Header
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
-DEFAULT = "ViT-B/32:openai"
 
 
 def load_model(source: str) -> Encoder:
@@ -23,10 +23,10 @@ def load_model(source: str) -> Encoder:
 def load_default_model() -> Encoder:
     """The published CLIP; NoNetwork with the choices where it cannot be fetched."""
     try:
-        return load_model(DEFAULT)
+        return load_model(DEFAULT_MODEL)
     except NoNetwork as error:
         raise NoNetwork(
-            f"the default model {DEFAULT} is not here and cannot be fetched ({error}); give "
+            f"the default model {DEFAULT_MODEL} is not here and cannot be fetched ({error}); give "
             "--model scenes-tiny (shipped; knows generated scenes only), a folder that "
             "Retriever.save wrote, a file or folder of CLIP weights, or a hub id in the cache"
         ) from error
@@ -45,7 +45,7 @@ def save_model(retriever: Encoder, folder: Path) -> str:
 
 def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The retriever, if it is the one that made the index; else WrongModel names both."""
-    if retriever.fingerprint != header.fingerprint:
+    if not _made(retriever, header):
         raise WrongModel(
             f"the index {folder} was made by the model {header.fingerprint} ({header.source}), "
             f"this one is {retriever.fingerprint}: leave --model out, or make another index"
@@ -55,9 +55,15 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 
 def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
-    if retriever.fingerprint != header.fingerprint:
+    if not _made(retriever, header):
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
             f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"
         )
     return retriever
+
+
+def _made(retriever: Encoder, header: Header) -> bool:
+    """Whether the model made the index; an index of format 1 has another name for it."""
+    names = retriever.fingerprints
+    return header.fingerprint in (names if header.format == 1 else names[:1])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-Status = Literal["ok", "failed", "interrupted"]
+Status = Literal["ok", "failed", "interrupted", "damaged"]
+Confidence = Literal["high", "medium", "low", "none"]
+"""How sure it is that a hit shows what was asked for, see `tempme.index.confidence`."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Video:
     `status` "failed": the file cannot be read; "interrupted": reading it failed by no fault of the
     file (the system killed the process), so the next run tries again. `reason` says why; for an ok
     video it is a note ("truncated after 3.2 s").
+    A row is "damaged" where the index has lost it or its moments: it is read as one, never written.
+    `checksum` is that of its moments; empty where an older version wrote the row.
     """
 
     path: Path
@@ -33,6 +39,7 @@ class Video:
     num_moments: int = 0
     status: Status = "ok"
     reason: str = ""
+    checksum: str = ""
 
     @property
     def may_pass(self) -> bool:
@@ -40,7 +47,9 @@ class Video:
 
         Without a digest the file could not even be opened: a right, a disk, a network.
         """
-        return self.status == "interrupted" or (self.status == "failed" and not self.digest)
+        return self.status in ("interrupted", "damaged") or (
+            self.status == "failed" and not self.digest
+        )
 
 
 @dataclass(frozen=True)
@@ -51,16 +60,36 @@ class Moments:
     spans: NDArray[np.float64]
     features: NDArray[np.float16]
 
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of the numbers in order of time: any one bit that changes, changes it."""
+        order = np.argsort(self.spans[:, 0], kind="stable")
+        state = crc32(np.ascontiguousarray(self.spans[order], "<f8").data)
+        return f"{crc32(np.ascontiguousarray(self.features[order], '<f2').data, state):08x}"
+
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer. `score` is the cosine between the query and the moment, -1 to 1."""
+    """One answer. `score` is the cosine between the query and the moment, -1 to 1.
+
+    `video_id` names the content, the same wherever the file lies; `confidence` says what the score
+    is worth, "none" being that of a query which nothing matches.
+    `paths` are all files with this content, `path` the first of them. A picture is a moment without
+    length: it starts and ends at 0.
+    """
 
     path: Path
     start_seconds: float
     end_seconds: float
     score: float
     video_id: str
+    paths: tuple[Path, ...] = ()
+    confidence: Confidence = "none"
+
+    @property
+    def moment_id(self) -> str:
+        """Names the moment, the same in every index that is cut in the same way."""
+        return moment_id(self.video_id, self.start_seconds, self.end_seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
@@ -69,16 +98,25 @@ class Hit:
             "start_seconds": round(self.start_seconds, 3),
             "end_seconds": round(self.end_seconds, 3),
             "score": round(self.score, 4),
+            "confidence": self.confidence,
             "video_id": self.video_id,
+            "moment_id": self.moment_id,
+            "paths": [str(path) for path in self.paths or (self.path,)],
         }
+
+
+def moment_id(video_id: str, start_seconds: float, end_seconds: float) -> str:
+    """The content and its span in milliseconds: "8f1c...-12000-24000"."""
+    return f"{video_id}-{round(1000 * start_seconds)}-{round(1000 * end_seconds)}"
 
 
 @dataclass(frozen=True)
 class Gallery:
     """All moments of an index in memory, ordered so that a video's moments are neighbours.
 
-    `contents` are the digests; moment i belongs to `contents[owner[i]]`; `first[j]` is the first
-    moment of content j; `paths[j]` are the files that have content j.
+    `contents` are the digests in ascending order; moment i belongs to `contents[owner[i]]`;
+    `first[j]` is the first moment of content j; `paths[j]` are the files that have content j.
+    `left_out` are the files whose moments are damaged or lost, so that no search finds them.
     """
 
     contents: tuple[str, ...]
@@ -86,11 +124,31 @@ class Gallery:
     owner: NDArray[np.int64]
     spans: NDArray[np.float64]
     features: NDArray[np.float16]
+    left_out: tuple[Path, ...] = ()
 
     @property
     def first(self) -> NDArray[np.int64]:
         """Row of the first moment of every content (every content has at least one)."""
         return np.searchsorted(self.owner, np.arange(len(self.contents)))
+
+    def of(self, content: str) -> Gallery:
+        """The moments of one content alone; none if there is no such content."""
+        place = bisect_left(self.contents, content)
+        is_there = place < len(self.contents) and self.contents[place] == content
+        start, stop = np.searchsorted(self.owner, [place, place + is_there])
+        return Gallery(
+            contents=self.contents[place : place + is_there],
+            paths=self.paths[place : place + is_there],
+            owner=np.zeros(stop - start, dtype=np.int64),
+            spans=self.spans[start:stop],
+            features=self.features[start:stop],
+        )
+
+    def content(self, place: int) -> Moments:
+        """The moments of content `place`."""
+        begin, end = np.searchsorted(self.owner, (place, place + 1))
+        rows = slice(int(begin), int(end))
+        return Moments(self.contents[place], self.spans[rows], self.features[rows])
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
-from tempme.index.moments import Gallery, Hit
+from tempme.index.confidence import Judge, Kind, spread_over
+from tempme.index.moments import Confidence, Gallery, Hit, Video
+from tempme.index.peaks import Peaks
 from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
@@ -21,16 +25,24 @@ from tempme.index.stores.store import Store
 EXACT_MOMENTS = 200_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
+MORE_CANDIDATES = 8
+# How many places are sorted at first per hit wanted: neighbouring moments are one hit.
+LOOKED_AT_PER_HIT = 32
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a search, apart from the query."""
+    """What is asked of a search, apart from the query.
+
+    paths: only these files. judge: of the confidence of hits, "none" without one.
+    """
 
     k: int = 10
     min_score: float | None = None
     moments: bool = False
     under: Path | None = None
+    paths: frozenset[Path] | None = None
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -38,70 +50,177 @@ class Request:
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise BadSetting(f"min_score is {self.min_score}; it is a cosine, so from -1 to 1")
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some files are left out."""
+        return self.under is not None or self.paths is not None
+
+    def admits(self, path: Path) -> bool:
+        """Whether a file may be among the hits."""
+        is_below = self.under is None or path.is_relative_to(self.under)
+        return is_below and (self.paths is None or path in self.paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A search: features (Q, D), unit rows, what they are of, and the rest of what is asked."""
+
+    queries: NDArray[np.float32]
+    request: Request
+    kind: Kind = "text"
+
+    def judged(self, judge: Judge) -> Asked:
+        """The same, with what tells how sure its hits are."""
+        return replace(self, request=replace(self.request, judge=judge))
+
 
 class Scan:
     """A gallery ready to be compared with queries: float32, as products are fastest there."""
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
-        self._features = gallery.features.astype(np.float32)
+        self.features = gallery.features.astype(np.float32)
+        self._bounds = np.append(gallery.first, len(gallery))
         # Half precision leaves rows a thousandth away from unit length: scores make up for it.
-        squares = np.einsum("nd,nd->n", self._features, self._features)
+        squares = np.einsum("nd,nd->n", self.features, self.features)
         self._norms = np.sqrt(squares).clip(1e-6)
 
-    def hits(self, queries: NDArray[np.float32], request: Request) -> list[Hit]:
-        """Queries (Q, D), unit rows -> best hits first.
+    def scores(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Queries (Q, D), unit rows -> cosines (Q, N) with every moment."""
+        scores = queries @ self.features.T
+        scores /= self._norms
+        return np.clip(scores, -1, 1, out=scores)
+
+    def hits(
+        self,
+        queries: NDArray[np.float32],
+        request: Request,
+        *,
+        scores: NDArray[np.float32] | None = None,
+    ) -> list[Hit]:
+        """Queries (Q, D), unit rows -> best hits first; `scores` are those of `self.scores`.
 
         Several queries are the windows of one video: a video's score is the mean over them of
         its best moment, so that one thing in common (a black start) makes no two videos alike.
         """
         if not len(self.gallery):
             return []
-        scores = np.clip(queries @ self._features.T / self._norms, -1, 1)
+        scores = self.scores(queries) if scores is None else scores
+        single = scores.max(axis=0)
         if request.moments:
-            rows = np.arange(len(self.gallery))
-            return self._answer(scores.max(axis=0), rows, request)
-        best = np.maximum.reduceat(scores, self.gallery.first, axis=1).mean(axis=0)
-        return self._answer(best, self._best_rows(scores.max(axis=0)), request)
+            return self._moments(self._admitted(single, request, self.gallery.owner), request)
+        best = np.maximum.reduceat(scores, self._bounds[:-1], axis=1).mean(axis=0)
+        worth = self._admitted(best, request, np.arange(len(self.gallery.contents)))
+        return self._videos(worth, single, request)
 
-    def _best_rows(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The row of each content's best moment."""
-        order = np.lexsort((-scores, self.gallery.owner))
-        return order[self.gallery.first]
+    def hits_of_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
+        """The hits of several searches: one product for all of those that are a single row.
+
+        The moments are read from memory once for all, which is what a product of one row waits for.
+        """
+        single = [one for one in asked if len(one.queries) == 1]
+        rows = self.scores(np.concatenate([one.queries for one in single])) if single else ()
+        scores = {id(one): row[None] for one, row in zip(single, rows, strict=True)}
+        return [self.hits(one.queries, one.request, scores=scores.get(id(one))) for one in asked]
+
+    def _admitted(
+        self, worth: NDArray[np.float32], request: Request, contents: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Without the places whose content, `contents[place]`, no admitted file has."""
+        if not request.is_filtered:
+            return worth
+        paths = self.gallery.paths
+        admitted = np.array([any(map(request.admits, those)) for those in paths], dtype=bool)
+        return np.where(admitted[contents], worth, -np.inf).astype(np.float32)
+
+    def _best_row(self, single: NDArray[np.float32], content: int) -> int:
+        """The row of a content's best moment."""
+        start, stop = self._bounds[content : content + 2]
+        return int(start + single[start:stop].argmax())
+
+    def _videos(
+        self, worth: NDArray[np.float32], single: NDArray[np.float32], request: Request
+    ) -> list[Hit]:
+        """A hit for each of the best contents, at the row that `single` finds best."""
+        contents = list(islice(_ranked(worth, request), request.k))
+        rows = [self._best_row(single, content) for content in contents]
+        spans = [(float(start), float(end)) for start, end in self.gallery.spans[rows]]
+        return self._answer(rows, spans, worth[contents], request)
+
+    def _moments(self, worth: NDArray[np.float32], request: Request) -> list[Hit]:
+        """A hit for each of the best moments that are distinct."""
+        peaks = Peaks(self.gallery, worth)
+        rows: list[int] = []
+        spans: list[tuple[float, float]] = []
+        for row in _ranked(worth, request):
+            if (span := peaks.take(row)) is not None:
+                rows.append(row)
+                spans.append(span)
+            if len(rows) == request.k:
+                break
+        return self._answer(rows, spans, worth[rows], request)
 
     def _answer(
-        self, scores: NDArray[np.float32], rows: NDArray[np.int64], request: Request
+        self,
+        rows: list[int],
+        spans: list[tuple[float, float]],
+        scores: NDArray[np.float32],
+        request: Request,
     ) -> list[Hit]:
-        hits: list[Hit] = []
-        for place in np.argsort(-scores, kind="stable"):
-            if len(hits) >= request.k or _is_below(float(scores[place]), request.min_score):
-                break
-            hits.extend(self._hits_of(int(rows[place]), float(scores[place]), request.under))
-        return hits[: request.k]
+        """One hit for the content of a row, however many files have it."""
+        hits = []
+        levels = self._levels(scores, rows, request)
+        for row, span, score, level in zip(rows, spans, scores.tolist(), levels, strict=True):
+            content = int(self.gallery.owner[row])
+            paths = tuple(path for path in self.gallery.paths[content] if request.admits(path))
+            hits.append(Hit(paths[0], *span, score, self.gallery.contents[content], paths, level))
+        return hits
 
-    def _hits_of(self, row: int, score: float, under: Path | None) -> list[Hit]:
-        """One hit for every path that has the content."""
-        content = int(self.gallery.owner[row])
-        start, end = (float(value) for value in self.gallery.spans[row])
-        return [
-            Hit(path, start, end, score, self.gallery.contents[content])
-            for path in self.gallery.paths[content]
-            if under is None or path.is_relative_to(under)
-        ]
+    def _levels(
+        self, scores: NDArray[np.float32], rows: list[int], request: Request
+    ) -> list[Confidence]:
+        if request.judge is None or not rows:
+            return ["none"] * len(rows)
+        units = self.features[rows] / self._norms[rows, None]
+        return request.judge.levels(scores, units)
+
+
+def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The places of the k best, best first, equals in their order; without those left out."""
+    least = -np.inf if k >= len(worth) else np.partition(worth, len(worth) - k)[len(worth) - k]
+    places = np.flatnonzero((worth >= least) & (worth > -np.inf))
+    return places[np.argsort(-worth[places], kind="stable")]
 
 
 def search_approximately(store: Store, queries: NDArray[np.float32], request: Request) -> list[Hit]:
     """Candidates from the store's index, then exact scores of all moments of those videos.
 
-    A folder to stay under is a filter, and filters are exact: its moments are scanned.
+    Files to stay among are a filter, and filters are exact: their moments are scanned. Where the
+    nearest moments are those of few videos, more are asked for, in the end all.
     """
-    if request.under is not None:
-        return Scan(store.gallery(_contents_under(store, request.under))).hits(queries, request)
-    wanted = request.k * CANDIDATES_PER_HIT
-    candidates: dict[str, None] = {}
-    for query in queries:
-        candidates.update(dict.fromkeys(store.nearest(query, wanted)))
-    return Scan(store.gallery(list(candidates))).hits(queries, request)
+    if request.is_filtered:
+        return Scan(store.gallery(_admitted_contents(store, request))).hits(queries, request)
+    wanted, most = request.k * CANDIDATES_PER_HIT, store.num_moments()
+    while wanted < most:
+        candidates: dict[str, None] = {}
+        for query in queries:
+            candidates.update(dict.fromkeys(store.nearest(query, wanted)))
+        hits = Scan(store.gallery(list(candidates))).hits(queries, request)
+        is_all_above = request.min_score is not None and len(hits) < len(candidates)
+        if len(hits) == request.k or is_all_above:
+            return hits
+        wanted *= MORE_CANDIDATES
+    return Scan(store.gallery()).hits(queries, request)
+
+
+def sample(store: Store, whole: Gallery | None, *, most: int) -> Gallery:
+    """About `most` moments of contents evenly spread; all, `whole`, if there are no more."""
+    if whole is not None and len(whole) <= most:
+        return whole
+    contents = sorted({video.digest for video in store.videos() if video.status == "ok"})
+    share = most / max(1, store.num_moments())
+    chosen = spread_over(len(contents), max(1, round(share * len(contents))))
+    return store.gallery([contents[i] for i in chosen])
 
 
 def check_queries(queries: NDArray[np.float32]) -> None:
@@ -112,9 +231,37 @@ def check_queries(queries: NDArray[np.float32]) -> None:
         )
 
 
-def _contents_under(store: Store, folder: Path) -> Sequence[str]:
-    return sorted({v.digest for v in store.videos() if v.path.is_relative_to(folder)})
+def folder_to_search(
+    under: str | Path | None, videos: Callable[[], Sequence[Video]]
+) -> Path | None:
+    """The real folder to stay under; BadSetting for one neither on this disk nor in the index.
+
+    What is not there may be a disk that is not mounted: what is known of it can be found.
+    """
+    if under is None:
+        return None
+    folder = Path(os.path.realpath(Path(under).expanduser()))
+    if folder.exists() or any(video.path.is_relative_to(folder) for video in videos()):
+        return folder
+    raise BadSetting(
+        f"no such folder: {folder}, and the index knows no video there; give --under a folder "
+        "that was indexed"
+    )
 
 
-def _is_below(score: float, limit: float | None) -> bool:
-    return limit is not None and score < limit
+def _admitted_contents(store: Store, request: Request) -> Sequence[str]:
+    return sorted({video.digest for video in store.videos() if request.admits(video.path)})
+
+
+def _ranked(worth: NDArray[np.float32], request: Request) -> Iterator[int]:
+    """The places that count, from the best down; only as many are sorted as are asked for."""
+    seen, most = 0, LOOKED_AT_PER_HIT * request.k
+    while seen < len(worth):
+        places = _best_places(worth, most)
+        for place in places[seen:].tolist():
+            if request.min_score is not None and worth[place] < request.min_score:
+                return
+            yield place
+        if most >= len(worth):
+            return
+        seen, most = len(places), most * MORE_CANDIDATES

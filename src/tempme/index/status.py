@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
+
+UNREAD = ("failed", "interrupted")
 
 
 @dataclass(frozen=True)
 class Status:
     """What an index holds. `failed` are the rows of videos that could not be read.
 
-    Those of them whose status is "interrupted" are tried again by the next run.
+    `notes` are rows of videos that were read in part, `missing` the known files that are gone.
+    Those of `failed` whose status is "interrupted" are tried again by the next run, as are
+    `damaged` ones: rows that the index has lost, or whose moments it has lost.
     """
 
     path: Path
@@ -26,17 +31,24 @@ class Status:
     every_seconds: float
     num_videos: int
     num_failed: int
+    num_damaged: int
     num_moments: int
     duration_seconds: float
     size_bytes: int
     codecs: dict[str, int]
     failed: tuple[Video, ...]
+    damaged: tuple[Video, ...]
     notes: tuple[Video, ...]
+    num_notes: int
+    num_missing: int
+    missing: tuple[Path, ...]
 
     @classmethod
     def of(cls, path: Path, header: Header, videos: Sequence[Video]) -> Status:
         """Counted from the index in the folder `path`; the moments of equal files count once."""
         good = [video for video in videos if video.status == "ok"]
+        notes = tuple(video for video in good if video.reason)
+        missing = tuple(video.path for video in videos if has_vanished(video.path))
         moments = {video.digest: video.num_moments for video in good}
         return cls(
             path=path,
@@ -45,18 +57,24 @@ class Status:
             frames=header.frames,
             every_seconds=header.cutting.every_seconds,
             num_videos=len(good),
-            num_failed=len(videos) - len(good),
+            num_failed=sum(video.status in UNREAD for video in videos),
+            num_damaged=sum(video.status == "damaged" for video in videos),
             num_moments=sum(moments.values()),
             duration_seconds=sum(video.duration_seconds for video in good),
             size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
             codecs=dict(Counter(video.codec for video in good).most_common()),
-            failed=tuple(video for video in videos if video.status != "ok"),
-            notes=tuple(video for video in good if video.reason),
+            failed=tuple(video for video in videos if video.status in UNREAD),
+            damaged=tuple(video for video in videos if video.status == "damaged"),
+            notes=notes,
+            num_notes=len(notes),
+            num_missing=len(missing),
+            missing=missing,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
         plain = {**vars(self), "path": str(self.path)}
-        for name in ("failed", "notes"):
+        for name in ("failed", "damaged", "notes"):
             plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
+        plain["missing"] = [str(path) for path in self.missing]
         return plain

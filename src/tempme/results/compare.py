@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tempme.errors import BadDataset
+from tempme.errors import BadDataset, UnknownName
 from tempme.results.accuracy import Summary, every_column, measured_on
 from tempme.results.markdown import table, without_empty
 from tempme.results.runs import Run, is_alike, read_run, summarize
 
 RESULT = "result.json"
+FORMATS = ("markdown", "csv", "json")
 
 
 def read(paths: Sequence[Path]) -> dict[str, list[Run]]:
@@ -58,6 +59,20 @@ def as_csv(found: Mapping[str, Summary]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().rstrip("\n")
+
+
+def check_format(form: str) -> None:
+    """UnknownName where there is no such format."""
+    if form not in FORMATS:
+        raise UnknownName.among("format", form, FORMATS)
+
+
+def written(found: Mapping[str, Summary], form: str) -> str:
+    """The comparison in one of `FORMATS`."""
+    check_format(form)
+    if form == "json":
+        return json.dumps(found, indent=2, ensure_ascii=False)
+    return as_csv(found) if form == "csv" else as_markdown(found)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -104,10 +119,3 @@ def _numbers(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         return
     for key, item in value.items():
         yield from _numbers(item, f"{name}.{key}" if name else str(key))
-
-
-FORMATS = {
-    "markdown": as_markdown,
-    "csv": as_csv,
-    "json": lambda found: json.dumps(found, indent=2, ensure_ascii=False),
-}

@@ -7,7 +7,6 @@ A folder holds `system.toml` (the system, and where the rest of the weights come
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,12 @@ from torch import Tensor
 
 from tempme.atomic import replacing
 from tempme.backbones.clip import Clip
-from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.config import BACKBONES, DEFAULT_MODEL, ClipConfig
 from tempme.backbones.layers import inner_state
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
-    DEFAULT_MODEL,
     SHIPPED,
     SYSTEM,
     TOKENIZER,
@@ -40,6 +38,7 @@ from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_we
 from tempme.settings import typed
 from tempme.systems.system import System, backbone_name, other_sizes
 from tempme.systems.table import system
+from tempme.untrusted import check_regular, read_toml
 from tempme.weights.fit import misfit, named
 from tempme.weights.read import Weights as PublishedWeights
 from tempme.weights.read import read_published, read_weights
@@ -180,6 +179,7 @@ def load_folder(folder: Path) -> Parts:
     """The parts that `save` wrote."""
     described = _described(folder)
     try:
+        check_regular(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
@@ -197,7 +197,7 @@ def load_folder(folder: Path) -> Parts:
 
 def _described(folder: Path) -> Described:
     try:
-        table = tomllib.loads((folder / SYSTEM).read_text("utf-8"))
+        table = read_toml(folder / SYSTEM, follow=True)
     except (OSError, ValueError) as reason:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
     if table.get("format") != FORMAT:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tempme.backbones.clip import Clip
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.checkpoint import backbone_of, build, load_folder
-from tempme.retriever.names import DEFAULT_MODEL, Saved, Tagged, look_up, unknown
+from tempme.retriever.names import Saved, Tagged, look_up, unknown
 from tempme.retriever.parts import Parts, assembled
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system

@@ -10,14 +10,13 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.backbones.config import BACKBONES
+from tempme.backbones.config import BACKBONES, DEFAULT_MODEL
 from tempme.errors import BadSetting
 from tempme.weights import published
 
 SYSTEM, WEIGHTS, TOKENIZER = "system.toml", "weights.safetensors", "tokenizer.json"
 SHIPPED = Path(__file__).parents[1] / "models"
 FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")  # what no tag ends in
-DEFAULT_MODEL = "ViT-B/32:openai"
 
 
 @dataclass(frozen=True)

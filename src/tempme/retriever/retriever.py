@@ -15,16 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.layers import fold
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
-from tempme.retriever.fingerprint import fingerprint
+from tempme.retriever.fingerprint import fingerprints
 from tempme.retriever.inputs import Videos, check_pixels, check_transformed, frames_of
-from tempme.retriever.names import DEFAULT_MODEL
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
+from tempme.retriever.unread import unread
 from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 
@@ -38,13 +39,12 @@ class Retriever(nn.Module):
     whatever a person has.
     """
 
-    def __init__(self, parts: Parts, *, fingerprint: str | None = None) -> None:
+    def __init__(self, parts: Parts, *, fingerprints: tuple[str, str] | None = None) -> None:
         super().__init__()
         self.system, self.backbone, self.tokenizer = parts.system, parts.backbone, parts.tokenizer
         self.origin, self.base = parts.origin, parts.base
-        self.precision = "fp32"
-        self.is_folded = False
-        self._fingerprint = fingerprint
+        self.precision, self.is_folded = "fp32", False
+        self._fingerprints = fingerprints
 
     @classmethod
     def build(
@@ -116,9 +116,14 @@ class Retriever(nn.Module):
     @property
     def fingerprint(self) -> str:
         """A name of system and weights: equal features only under equal fingerprints."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.system, self.backbone)
-        return self._fingerprint
+        return self.fingerprints[0]
+
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one that an index of format 1 has for it; empty for none."""
+        if self._fingerprints is None:
+            self._fingerprints = fingerprints(self.system, self.backbone, self.tokenizer)
+        return self._fingerprints
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
@@ -198,15 +203,7 @@ class Retriever(nn.Module):
 
     def unread(self, text: str) -> str:
         """What of a text this model does not take in, for a person; empty if it takes in all."""
-        words = self.tokenizer.unknown(text)
-        notes = []
-        if words and not self.tokenizer.encode(text):
-            notes.append("the model knows none of these words")
-        elif words:
-            notes.append(f"the model leaves out words it does not know: {', '.join(words)}")
-        if self.tokenizer.is_cut(text, max_words=self.system.max_words):
-            notes.append("the text is longer than the model reads, its end is left out")
-        return "; ".join(notes)
+        return unread(self.tokenizer, text, max_words=self.system.max_words)
 
     def similarity(self, texts: Tensor, videos: Tensor) -> Tensor:
         """Unit features (T, D) and (V, D) -> cosines (T, V), from -1 to 1."""
@@ -221,7 +218,7 @@ class Retriever(nn.Module):
         """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
-        made = Retriever(parts, fingerprint=self.fingerprint)
+        made = Retriever(parts, fingerprints=self.fingerprints)
         fold(made.backbone)
         made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
         made.precision, made.is_folded = chosen, True

@@ -116,7 +116,7 @@ def fit(
     if devices.accelerator == "cpu" and recipe.keep_freed_memory:
         keep_freed_memory()
     lightning.seed_everything(seed, verbose=False)
-    history = History(EVERY.get(devices.accelerator, EVERY_ON_DEVICE))
+    history = History(recipe, EVERY.get(devices.accelerator, EVERY_ON_DEVICE))
     task = ContrastiveTask(retriever, recipe, validate, history)
     last = folder / CHECKPOINT
     if last.exists():
@@ -185,7 +185,7 @@ def _callbacks(
         made += _choosers(recipe, folder)
     if show_progress:
         made.append(Steps(history.every))
-    return [*made, LastWeights(folder / CHECKPOINT, recipe, history)]
+    return [*made, LastWeights(folder / CHECKPOINT, history)]
 
 
 def _choosers(recipe: Recipe, folder: Path) -> list[Callback]:

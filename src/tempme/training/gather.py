@@ -26,7 +26,11 @@ def gather(features: Tensor) -> Tensor:
         return features
     from torch.distributed.nn.functional import all_gather
 
-    return torch.cat(all_gather(features))
+    parts = all_gather(features)
+    for part in parts:
+        if part.requires_grad:  # its backward sends memory as it lies, whatever the strides say
+            part.register_hook(Tensor.contiguous)
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -48,7 +52,8 @@ def patient_group() -> distributed.ProcessGroup | None:
     """A group of all processes whose limit of time is `PATIENCE`; None in a run of one."""
     if not is_distributed():
         return None
-    return distributed.new_group(backend="gloo", timeout=PATIENCE)
+    group: distributed.ProcessGroup = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    return group
 
 
 def heard(answer: Answer, group: distributed.ProcessGroup | None) -> Answer:

@@ -76,27 +76,48 @@ class OfficialAdamW(Optimizer):
         parameter.add_(parameter, alpha=-group["lr"] * group["weight_decay"])
 
 
-def warmup_cosine(step: int, *, total_steps: int, warmup: float = 0.1) -> float:
+def warmup_cosine(step: int, *, total_steps: int, warmup: float = 0.1, floor: float = 0.0) -> float:
     """The share of the learning rate at a step: linear from 0, then half a cosine to 0.
 
-    `warmup` is the share of `total_steps` spent rising, rounded down to whole steps.
+    `warmup` is the share of `total_steps` spent rising, rounded down to whole steps. The share is
+    `floor` where it would be less (UMT: 0.01, at both ends).
     """
-    if total_steps < 1 or not 0 <= warmup < 1:
+    if total_steps < 1 or not 0 <= warmup < 1 or not 0 <= floor <= 1:
         raise BadSetting(
-            f"total_steps is {total_steps} and warmup {warmup}; at least one step, and a share of"
-            " them from 0 to below 1"
+            f"total_steps is {total_steps}, warmup {warmup}, floor {floor}; at least one step, a"
+            " share of them from 0 to below 1, and a share of the rate from 0 to 1"
         )
-    rising = int(warmup * total_steps)
+    rising = int(round(warmup * total_steps, 6))  # 0.29 * 100 is 28.999...
     if step < rising:
-        return step / rising
+        return max(floor, step / rising)
     progress = min(1.0, (step - rising) / max(1, total_steps - rising))
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+    return max(floor, 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
 def warmup_cosine_schedule(
-    optimizer: Optimizer, *, total_steps: int, warmup: float = 0.1
+    optimizer: Optimizer, *, total_steps: int, warmup: float = 0.1, floor: float = 0.0
 ) -> LambdaLR:
     """`warmup_cosine` on every group's own learning rate; call `.step()` after each step."""
     return LambdaLR(
-        optimizer, lambda step: warmup_cosine(step, total_steps=total_steps, warmup=warmup)
+        optimizer,
+        lambda step: warmup_cosine(step, total_steps=total_steps, warmup=warmup, floor=floor),
     )
+
+
+def decay_groups(
+    named: Iterable[tuple[str, Tensor]], *, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Two groups of what learns: with weight decay, and without it biases and all vectors (UMT).
+
+    A lone number, such as a temperature, decays: it is no vector.
+    """
+    decaying: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in named:
+        if parameter.requires_grad:
+            spared = parameter.ndim == 1 or name.endswith("bias")
+            (others if spared else decaying).append(parameter)
+    return [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

@@ -38,7 +38,7 @@ class ContrastiveTask(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.retriever, self.recipe = retriever, recipe
-        self.validate, self.history = validate, history or History()
+        self.validate, self.history = validate, history or History(recipe)
         self.waiting: distributed.ProcessGroup | None = None
 
     def setup(self, stage: str) -> None:  # noqa: ARG002

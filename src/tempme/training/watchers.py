@@ -28,8 +28,8 @@ class History(Callback):
     wait for all that the device still has to do.
     """
 
-    def __init__(self, every: int = 1) -> None:
-        self.every = every
+    def __init__(self, recipe: Recipe, every: int = 1) -> None:
+        self.recipe, self.every = recipe, every
         self.validations: list[dict[str, float]] = []
         self._read: list[float] = []
         self._waiting: list[Tensor] = []
@@ -45,7 +45,7 @@ class History(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,
+        pl_module: LightningModule,  # noqa: ARG002
         outputs: Any,
         batch: Any,  # noqa: ARG002
         batch_idx: int,  # noqa: ARG002
@@ -53,14 +53,14 @@ class History(Callback):
         """Note the loss; BadSetting where one since the last look is no number."""
         self._waiting.append(outputs["loss"].detach().float())
         if len(self._waiting) >= self.every:
-            self.check(pl_module)
+            self.check()
 
-    def check(self, task: LightningModule) -> None:
+    def check(self) -> None:
         """BadSetting, with what to try, unless all losses since the last look are numbers."""
         first = len(self._read)
         for step, loss in enumerate(self.losses[first:], first):
             if not math.isfinite(loss):
-                raise BadSetting(f"the loss is {loss} at step {step}: {advice(task.recipe)}")
+                raise BadSetting(f"the loss is {loss} at step {step}: {advice(self.recipe)}")
 
     def state_dict(self) -> dict[str, Any]:
         """All of it."""
@@ -90,8 +90,8 @@ class LastWeights(Checkpoint):
     Weights that are no numbers are never saved: the checkpoint before them stays.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, history: History) -> None:
-        self.path, self.recipe, self.history = path, recipe, history
+    def __init__(self, path: Path, history: History) -> None:
+        self.path, self.recipe, self.history = path, history.recipe, history
 
     def on_train_batch_end(
         self,
@@ -119,7 +119,7 @@ class LastWeights(Checkpoint):
         trainer.save_checkpoint(self.path, weights_only=False)
 
     def _check(self, task: LightningModule) -> None:
-        self.history.check(task)
+        self.history.check()
         learnt = [p.detach() for p in task.parameters() if p.requires_grad]
         sums = torch.stack([p.double().sum() for p in learnt])
         if not bool(sums.isfinite().all()):

@@ -1,12 +1,12 @@
 """Files of tensors: safetensors, PyTorch's own, TorchScript; one file or several shards.
 
-No pickle is ever executed: `torch.load` runs with `weights_only`, TorchScript is read as data.
+No pickle is ever executed: `torch.load` runs with `weights_only`, TorchScript is read as data, and
+so is a checkpoint that holds Python objects (settings, say) beside its tensors: they stay names.
 What a file is, is told by its content, not by its name.
 """
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 import zipfile
@@ -21,7 +21,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tempme.errors import BadWeights
-from tempme.weights.torchscript import read_script_archive
+from tempme.untrusted import MEBIBYTE, check_regular
+from tempme.untrusted import read_json as read_untrusted_json
+from tempme.weights.torchscript import read_pickled_archive, read_script_archive
 
 # Names under which published folders keep a whole CLIP, the safest form first.
 FOLDER_FILES = (
@@ -40,6 +42,10 @@ _NO_WEIGHTS = (
     (b"<html", _WEB_PAGE),
     (b"<?xml", _WEB_PAGE),
 )
+# Archives of weights store their tensors as they are; only what describes them is compressed.
+MOST_COMPRESSED_BYTES = 64 * MEBIBYTE
+# Tensors may share their numbers (tied embeddings), but hardly more than this many times.
+MOST_SHARING = 4
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
 
 
@@ -59,8 +65,8 @@ def read_contents(path: Path) -> Contents:
     if kind == "index":
         return Contents(_read_shards(path))
     if kind == "zip" and _is_script(path):
-        return Contents(read_script_archive(path), is_script=True)
-    return Contents(tensors_of(_torch_load(path), path))
+        return Contents(_not_shared(read_script_archive(path), path), is_script=True)
+    return Contents(_not_shared(tensors_of(_torch_load(path), path), path))
 
 
 def weights_file(folder: Path) -> Path:
@@ -89,8 +95,14 @@ def tensors_of(loaded: object, origin: object) -> dict[str, Tensor]:
 
 def _kind(path: Path) -> str:
     """safetensors, index, zip or pickle, by the first bytes; BadWeights where it is none."""
-    if not path.is_file():
-        raise BadWeights(f"{path} does not exist; give a file or folder of CLIP weights")
+    try:
+        check_regular(path)
+    except FileNotFoundError as reason:
+        raise BadWeights(
+            f"{path} does not exist; give a file or folder of CLIP weights"
+        ) from reason
+    except OSError as reason:
+        raise BadWeights(f"{path} cannot be read: {reason.strerror}") from reason
     with path.open("rb") as file:
         head = file.read(512)
     for start, what in _NO_WEIGHTS:
@@ -138,7 +150,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_untrusted_json(path, follow=True)
     except (OSError, ValueError) as reason:
         raise BadWeights(f"{path} cannot be read as JSON: {reason}") from reason
     if not isinstance(content, dict):
@@ -150,8 +162,11 @@ def _is_script(path: Path) -> bool:
     """Whether a zip is TorchScript; its checksums are tested, for torch does not look at them."""
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_size(archive, path)
             wrong = archive.testzip()
             is_script = any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except BadWeights:
+        raise
     except Exception as reason:  # zipfile, zlib and codecs each have errors of their own
         raise BadWeights(f"{path} is damaged or cut off: {reason}") from reason
     if wrong:
@@ -159,11 +174,36 @@ def _is_script(path: Path) -> bool:
     return is_script
 
 
+def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
+    """BadWeights for an archive that says it holds more than its file does: a bomb."""
+    held = sum(entry.file_size for entry in archive.infolist())
+    most = path.stat().st_size + MOST_COMPRESSED_BYTES
+    if held > most:
+        raise BadWeights(
+            f"{path} unpacks to {held:,} bytes, and weights of its size to at most {most:,}: "
+            "it is no archive that PyTorch writes"
+        )
+
+
+def _not_shared(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors; BadWeights where they repeat the numbers of the file to fill the memory."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    most = MOST_SHARING * path.stat().st_size
+    if size > most:
+        raise BadWeights(
+            f"{path} has {path.stat().st_size:,} bytes, and its tensors claim {size:,}: they "
+            "repeat what the file holds, as no model's do"
+        )
+    return tensors
+
+
 def _torch_load(path: Path) -> object:
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
+        if zipfile.is_zipfile(path):
+            return read_pickled_archive(path)
         raise BadWeights(
             f"{path} is damaged, or holds Python objects, which are never loaded; "
             f"save its state dict, as safetensors if you can"

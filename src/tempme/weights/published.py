@@ -113,25 +113,23 @@ def fetch(backbone: str, tag: str) -> Path:
     for name in row.files:
         if cached := _cached(row.repository, name):
             return cached
+    held = _listed(row.repository)
     for name in row.files:
-        if _exists(row.repository, name):
+        if name in held:
             return _download(row.repository, name)
     raise BadWeights(f"{row.repository} on the hub no longer holds {' or '.join(row.files)}")
 
 
 def fetch_repository(repository: str) -> Path:
     """The folder of a hub repository `owner/name` with its weights and config files in it."""
-    for name in FOLDER_FILES:
-        cached = _cached(repository, name)
-        if cached and all(_cached(repository, part) for part in _parts(cached)):
-            return cached.parent
-    for name in FOLDER_FILES:
-        if _exists(repository, name):
-            break
-    else:
+    if cached := _cached_weights(repository):
+        return cached.parent
+    held = _listed(repository)
+    name = next((name for name in FOLDER_FILES if name in held), None)
+    if name is None:
         raise BadWeights(f"{repository} on the hub holds none of {', '.join(FOLDER_FILES)}")
     for config in _CONFIGS:
-        if _exists(repository, config):
+        if config in held:
             _download(repository, config)
     path = _download(repository, name)
     for part in _parts(path):
@@ -145,14 +143,24 @@ def is_repository(source: str) -> bool:
 
 
 def fetch_saved(repository: str, names: Sequence[str]) -> Path | None:
-    """The folder of a hub repository that holds all `names`; None where it lacks the first."""
-    paths = []
-    for name in names:
-        path = _cached(repository, name)
-        if path is None and name == names[0] and not _exists(repository, name):
-            return None
-        paths.append(path or _download(repository, name))
+    """The folder of a hub repository that holds all `names`; None where it lacks the first.
+
+    The first is fetched first: a cache that holds weights without it holds plain weights.
+    """
+    cached = [_cached(repository, name) for name in names]
+    if cached[0] is None and (_cached_weights(repository) or names[0] not in _listed(repository)):
+        return None
+    paths = [path or _download(repository, name) for path, name in zip(cached, names, strict=True)]
     return paths[0].parent
+
+
+def _cached_weights(repository: str) -> Path | None:
+    """The first file of weights that the cache holds with all its parts."""
+    for name in FOLDER_FILES:
+        cached = _cached(repository, name)
+        if cached and all(_cached(repository, part) for part in _parts(cached)):
+            return cached
+    return None
 
 
 def _parts(path: Path) -> list[str]:
@@ -169,20 +177,21 @@ def _cached(repository: str, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _exists(repository: str, name: str) -> bool:
-    """Whether the hub holds the file: one short request, so that being offline is known fast."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+def _listed(repository: str) -> frozenset[str]:
+    """The files that the hub holds: one short request, so that being offline is known fast.
+
+    `list_repo_files` would try again for half a minute, and takes no time limit.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        get_hf_file_metadata(hf_hub_url(repository, name), timeout=_TIMEOUT_SECONDS)
-    except EntryNotFoundError:
-        return False
+        info = HfApi().model_info(repository, timeout=_TIMEOUT_SECONDS)
     except HfHubHTTPError as reason:
         raise BadWeights(f"the hub refuses {repository}: {_first_line(reason)}") from reason
     except Exception as reason:  # the HTTP library, and with it its errors, differ by version
         raise _no_network(repository, reason) from reason
-    return True
+    return frozenset(file.rfilename for file in info.siblings or ())
 
 
 def _download(repository: str, name: str) -> Path:

@@ -58,6 +58,18 @@ def read_script_archive(path: Path) -> dict[str, Tensor]:
         raise BadWeights(f"{path} is a damaged TorchScript archive: {reason}") from reason
 
 
+def read_pickled_archive(path: Path) -> object:
+    """What `torch.save` wrote, with an opaque value for every object that is not of plain data."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _Reader(archive).root()
+    except Exception as reason:  # as above
+        raise BadWeights(
+            f"{path} is damaged, or holds Python objects, which are never loaded ({reason}); "
+            f"save its state dict, as safetensors if you can"
+        ) from reason
+
+
 def _tensors(root: object) -> Iterator[tuple[str, Tensor]]:
     """Depth first; an object that occurs twice is named by its first place."""
     seen: set[int] = set()
@@ -153,8 +165,12 @@ class _Reader:
 
     def _call(self) -> None:
         function, arguments = self._take(2)
-        rebuilds = function == _Name("torch._utils._rebuild_tensor_v2")
-        self._stack.append(_view(*arguments[:4]) if rebuilds else _Record())
+        if function == _Name("torch._utils._rebuild_tensor_v2"):
+            self._stack.append(_view(*arguments[:4]))
+        elif function == _Name("torch._utils._rebuild_parameter"):
+            self._stack.append(arguments[0])
+        else:
+            self._stack.append(_Record())
 
     def _storage(self, reference: Any) -> Tensor:
         """The whole storage that ("storage", type, key, device, count) names, as one row."""

@@ -7,45 +7,39 @@ smaller index, never a wrong one.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.index.building.digests import Identified, identify, keep_videos
+from tempme.index.building.digests import Identified, identify
 from tempme.index.building.encode import Encoder, encode_windows, join_batches, why_unusable
-from tempme.index.building.ledger import Ledger, failed_row, row_for
+from tempme.index.building.kinds import Kept, keep
+from tempme.index.building.ledger import Ledger
+from tempme.index.building.lengths import windows_in
+from tempme.index.building.order import Order
+from tempme.index.building.pace import share_of
+from tempme.index.building.pictures import Picture, encode_pictures, picture_row, read_pictures
+from tempme.index.building.pruning import Root, check_roots, rows_to_prune, was_moved
 from tempme.index.building.report import Counts, Progress, Report
 from tempme.index.building.scan import File, Found, find_files
+from tempme.index.building.settling import Settling
 from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.store import Store
-from tempme.processes.limits import WORKER_MEMORY_MB
-from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
+from tempme.video import Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature ({}) for it"
 
 Answer = tuple[Path, VideoWindows | Failure]
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class Order:
-    """What one run is asked to do."""
-
-    paths: tuple[Path, ...]
-    prune: bool = False
-    retry_failed: bool = False
-    workers: int | None = None
-    timeout_seconds: float = 120.0
-    total_seconds: float = TOTAL_SECONDS
-    worker_memory_mb: float | None = WORKER_MEMORY_MB
+T = TypeVar("T")
 
 
 @dataclass
@@ -76,58 +70,104 @@ class Build:
         self.check, self.on_progress = check, on_progress
         self.ledger = Ledger(store.videos())
         self.writer = Writer(store, check=check)
-        self.counts: Counter[str] = Counter()
-        self.failures: list[Video] = []
-        self._in_flight: dict[Path, Identified] = {}
-        self._same_content: dict[str, list[File]] = {}
+        self.settling = Settling(
+            self.ledger, self.writer, retry_failed=order.retry_failed, was_moved=self._was_moved
+        )
+        self._roots: tuple[Root, ...] = ()
         self._pieces: dict[Path, _Pieces] = {}
-        self._pending: tuple[File, ...] = ()
-        self._total = self._total_bytes = self._done_bytes = 0
+        self._total = 0
         self._decode_seconds = self._encode_seconds = 0.0
         self._begin = time.monotonic()
-        self._lock = threading.Lock()
 
     def run(self) -> Report:
         """Do the order; whatever interrupts it, the videos finished so far are written."""
         self.store.sweep()  # what a killed run wrote of a video that it did not finish
-        found = find_files(self.order.paths)
+        found, kept = self._find()
+        check_roots(self._roots, prune=self.order.prune, force=self.order.force)
         try:
-            self._settle_known(found)
-            self._tell()
-            self._index_pending()
+            self._index(*self._settle_known(kept))
+            again = self.settling.take_again()
+            paths = {file.path for file in kept.pictures}
+            self._index(
+                [file for file in again if file.path not in paths],
+                [file for file in again if file.path in paths],
+            )
+            self.settling.give_up()
             if self.order.prune:
-                self._prune()
+                for path in rows_to_prune(self.ledger, self._roots, force=self.order.force):
+                    self.settling.drop(path)
         finally:
-            with self._lock:
-                self.writer.flush()
+            self.settling.flush()
         self.check()
         self.store.sweep()
-        if self.writer.num_writes or self.counts["removed"]:
+        if self.writer.num_writes or self.settling.counts["removed"]:
             self.store.tidy()
-        return self._report(found)
+        return self._report(found, kept)
 
-    def _settle_known(self, found: Found) -> None:
-        known = self.ledger.sort(found.files, retry_failed=self.order.retry_failed)
-        self._pending = keep_videos(known.pending)
-        self._total = len(known.unchanged) + len(self._pending)
-        self._total_bytes = sum(file.size_bytes for file in self._pending)
-        for video in known.unchanged:
-            self._count(video, "unchanged")
+    def _find(self) -> tuple[Found, Kept]:
+        given = self.order.paths
+        found = find_files([p for p in given if os.path.lexists(p)], exclude=self.order.exclude)
+        kept = keep(found.files, takes_picture=self._takes_picture)
+        paths = [file.path for file in (*kept.videos, *kept.pictures)]
+        self._roots = tuple(Root.of(path, self.ledger, paths) for path in given)
+        return found, kept
 
-    def _index_pending(self) -> None:
-        answers = self._decoded(self._to_decode())
+    def _takes_picture(self, file: File) -> bool:
+        return self.order.pictures or self.ledger.row(file.path) is not None
+
+    def _was_moved(self, path: Path) -> bool:
+        return was_moved(path, self._roots)
+
+    def _settle_known(self, kept: Kept) -> tuple[Sequence[File], Sequence[File]]:
+        """Count what is unchanged; the videos and the pictures to look at."""
+        videos, pictures = (
+            self.ledger.sort(files, retry_failed=self.order.retry_failed)
+            for files in (kept.videos, kept.pictures)
+        )
+        pending = [*videos.pending, *pictures.pending]
+        self.settling.leave((*videos.unchanged, *pictures.unchanged))
+        self._total = len(kept.videos) + len(kept.pictures)
+        lengths = windows_in(pending, frames=self.retriever.num_frames, cutting=self.cutting)
+        self.settling.pace.start(pending, lambda file: lengths.get(file.path))
+        self._tell()
+        return videos.pending, pictures.pending
+
+    def _index(self, videos: Sequence[File], pictures: Sequence[File]) -> None:
+        if videos:
+            self._index_videos(videos)
+        if pictures:
+            self._index_pictures(pictures)
+        self._tell()
+
+    def _index_videos(self, files: Sequence[File]) -> None:
+        answers = self._decoded(self._to_read(files))
         try:
             while (answer := self._wait_for(answers)) is not None:
                 path, result = answer
                 if isinstance(result, Failure):
-                    self._fail(path, result.reason, is_transient=result.is_transient)
+                    self._pieces.pop(path, None)
+                    item = self.settling.file(path)
+                    self.settling.fail(item, result.reason, is_transient=result.is_transient)
                 else:
                     self._take(path, result)
-                self._write_in_time()
+                self.settling.flush(in_time=True)
                 self._tell(path)
         finally:
             answers.close()
-        self._tell()
+
+    def _index_pictures(self, files: Sequence[File]) -> None:
+        new = (item for item in identify(files) if self.settling.is_new(item))
+        batches = read_pictures(new, self.retriever.image_size, self.cutting.fit)
+        while (batch := self._wait_for(batches)) is not None:
+            pictures = []
+            for item, answer in batch:
+                if isinstance(answer, Failure):
+                    self.settling.fail(item, answer.reason)
+                else:
+                    pictures.append(answer)
+            self._take_pictures(pictures)
+            self.settling.flush(in_time=True)
+            self._tell(batch[-1][0].file.path)
 
     def _decoded(self, paths: Iterator[Path]) -> Generator[Answer]:
         reading = self.cutting.reading(
@@ -143,133 +183,87 @@ class Build:
             worker_memory_mb=self.order.worker_memory_mb,
         )
 
-    def _to_decode(self) -> Iterator[Path]:
-        """The files whose content is new; the others are settled on the way.
+    def _to_read(self, files: Sequence[File]) -> Iterator[Path]:
+        """The files whose content is new; the others are settled on the way."""
+        return (item.file.path for item in identify(files) if self.settling.is_new(item))
 
-        The decoder's threads draw from this, so whatever it shares is touched under the lock.
-        """
-        for item in identify(self._pending):
-            with self._lock:
-                is_new = self._is_new(item)
-            if is_new:
-                yield item.file.path
-
-    def _is_new(self, item: Identified) -> bool:
-        content = self.ledger.content(item.digest, retry_failed=self.order.retry_failed)
-        if item.reason:
-            self._settle(item.file, failed_row(item.file, "", item.reason))
-        elif content is not None:
-            self._settle(item.file, row_for(item.file, content))
-        elif item.digest in self._same_content:
-            self._same_content[item.digest].append(item.file)
-        else:
-            self._same_content[item.digest] = []
-            self._in_flight[item.file.path] = item
-            return True
-        return False
-
-    def _wait_for(self, answers: Generator[Answer]) -> Answer | None:
+    def _wait_for(self, answers: Iterator[T]) -> T | None:
         begin = time.monotonic()
         answer = next(answers, None)
         self._decode_seconds += time.monotonic() - begin
         return answer
 
     def _take(self, path: Path, piece: VideoWindows) -> None:
-        pieces = self._pieces.setdefault(path, _Pieces())
+        item, pieces = self.settling.file(path), self._pieces.setdefault(path, _Pieces())
         begin = time.monotonic()
-        features = encode_windows(self.retriever, piece.pixels, windows=piece.windows)
-        self._encode_seconds += time.monotonic() - begin
+        pieces.features.append(encode_windows(self.retriever, piece.pixels, windows=piece.windows))
         pieces.spans.append(piece.spans)
-        pieces.features.append(features)
+        self._encode_seconds += time.monotonic() - begin
+        self.settling.pace.reach(path, len(piece.windows), share_of(piece))
         if piece.is_last:
-            self._finish(path, piece)
+            self._finish(item, self._pieces.pop(path), piece)
 
-    def _finish(self, path: Path, last: VideoWindows) -> None:
-        item, pieces = self._in_flight[path], self._pieces[path]
+    def _finish(self, item: Identified, pieces: _Pieces, last: VideoWindows) -> None:
         features = join_batches(pieces.features)
         if problem := why_unusable(features):
-            self._fail(path, NO_FEATURE.format(problem))
+            self.settling.fail(item, NO_FEATURE.format(problem))
             return
         spans = np.concatenate(pieces.spans)
-        self.writer.add_moments(Moments(item.digest, spans, features))
-        self._settle_all(item, _ok_row(item, last, num_moments=len(spans)))
+        moments = Moments(item.digest, spans, features)
+        self.settling.finish(item, _ok_row(item, last, moments), moments)
 
-    def _fail(self, path: Path, reason: str, *, is_transient: bool = False) -> None:
-        item = self._in_flight[path]
-        row = failed_row(item.file, item.digest, reason, is_transient=is_transient)
-        self._settle_all(item, row)
-
-    def _settle_all(self, item: Identified, row: Video) -> None:
-        """The file that was looked at, and those found meanwhile to have the same content."""
-        self._pieces.pop(item.file.path, None)
-        with self._lock:
-            del self._in_flight[item.file.path]
-            self._settle(item.file, row)
-            for file in self._same_content.pop(item.digest):
-                self._settle(file, row_for(file, row))
-
-    def _write_in_time(self) -> None:
-        with self._lock:
-            self.writer.flush_in_time()
-
-    def _settle(self, file: File, row: Video) -> None:
-        before = self.ledger.row(file.path)
-        was_so = before is not None and (before.digest, before.status) == (row.digest, row.status)
-        kind = "unchanged" if was_so else "indexed"
-        old = self.ledger.left_behind(row.digest, file.path) if kind == "indexed" else None
-        self.ledger.enter(row)
-        self.writer.add(row)
-        if old is not None:
-            self.ledger.drop(old)
-            self.writer.forget(old)
-        self._done_bytes += file.size_bytes
-        self._count(row, kind if old is None else "renamed")
-
-    def _count(self, video: Video, kind: str) -> None:
-        if video.status != "ok":
-            self.failures.append(video)
-        self.counts[kind if video.status == "ok" else "failed"] += 1
-
-    def _prune(self) -> None:
-        roots = [Path(os.path.realpath(path)) for path in self.order.paths]
-        for path in self.ledger.vanished(roots):
-            self.ledger.drop(path)
-            self.writer.forget(path)
-            self.counts["removed"] += 1
+    def _take_pictures(self, pictures: Sequence[Picture]) -> None:
+        begin = time.monotonic()
+        features = encode_pictures(self.retriever, pictures)
+        self._encode_seconds += time.monotonic() - begin
+        for picture, feature in zip(pictures, features, strict=True):
+            item = picture.item
+            stored = join_batches([feature[None]])
+            self.settling.pace.reach(item.file.path, 1, 1.0)
+            if problem := why_unusable(stored):
+                self.settling.fail(item, NO_FEATURE.format(problem))
+                continue
+            moments = Moments(item.digest, np.zeros((1, 2)), stored)
+            self.settling.finish(item, picture_row(picture, moments), moments)
 
     def _tell(self, path: Path | None = None) -> None:
         if self.on_progress is not None:
             self.on_progress(self._progress(path))
 
     def _progress(self, path: Path | None = None) -> Progress:
+        counts, pace = self.settling.counts, self.settling.pace
         return Progress(
             total=self._total,
-            done=self.counts.total() - self.counts["removed"],
-            total_bytes=self._total_bytes,
-            done_bytes=self._done_bytes,
-            new=self.counts["indexed"],
-            failed=self.counts["failed"],
+            done=counts.total() - counts["removed"],
+            total_bytes=pace.total_bytes,
+            done_bytes=pace.done_bytes,
+            new=counts["indexed"],
+            failed=counts["failed"],
             seconds=time.monotonic() - self._begin,
             decode_seconds=self._decode_seconds,
             encode_seconds=self._encode_seconds,
             path=path,
+            eta_seconds=pace.eta_seconds,
         )
 
-    def _report(self, found: Found) -> Report:
+    def _report(self, found: Found, kept: Kept) -> Report:
         progress = self._progress()
         return Report(
-            videos=Counts(**self.counts),
+            videos=Counts(**self.settling.counts),
             moments=self.store.num_moments(),
             seconds=progress.seconds,
             decode_seconds=progress.decode_seconds,
             encode_seconds=progress.encode_seconds,
             videos_per_second=progress.videos_per_second,
-            failures=tuple(self.failures),
-            unreadable=found.unreadable,
+            failures=tuple(self.settling.failures),
+            unreadable=(*found.unreadable, *kept.unusable),
+            notes=tuple(self.settling.notes),
+            missing=self.ledger.missing(),
+            skipped=dict(Counter(found.skipped) + Counter(kept.skipped)),
         )
 
 
-def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
+def _ok_row(item: Identified, last: VideoWindows, moments: Moments) -> Video:
     return Video(
         path=item.file.path,
         digest=item.digest,
@@ -279,6 +273,7 @@ def _ok_row(item: Identified, last: VideoWindows, *, num_moments: int) -> Video:
         codec=last.info.codec,
         width=last.info.width,
         height=last.info.height,
-        num_moments=num_moments,
+        num_moments=len(moments.spans),
         reason=last.note,
+        checksum=moments.checksum,
     )

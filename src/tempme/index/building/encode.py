@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Frames that one call of the model sees at most: 96 frames of 224 px are 58 MB as float32.
 FRAMES_PER_CALL = 96
+TEXTS_PER_CALL = 64
 # Features are of length 1 but for rounding; what is shorter points nowhere.
 SHORTEST = 0.5
 
@@ -39,6 +40,11 @@ class Encoder(Protocol):
     @property
     def fingerprint(self) -> str:
         """Names the weights and the system: equal models have equal ones."""
+        ...
+
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one that an index of format 1 has for it; empty for none."""
         ...
 
     @property
@@ -87,13 +93,16 @@ def encode_windows(
     return np.concatenate(parts)
 
 
-def encode_query(retriever: Encoder, query: str) -> NDArray[np.float32]:
-    """One text -> its feature as a matrix (1, D)."""
+def encode_queries(retriever: Encoder, queries: Sequence[str]) -> NDArray[np.float32]:
+    """Texts -> features (Q, D), a bounded batch at a time."""
     import torch
 
-    with torch.inference_mode():
-        features: NDArray[np.float32] = retriever.encode_texts([query]).float().cpu().numpy()
-    return features
+    parts = [np.zeros((0, retriever.feature_size), dtype=np.float32)]
+    for start in range(0, len(queries), TEXTS_PER_CALL):
+        batch = list(queries[start : start + TEXTS_PER_CALL])
+        with torch.inference_mode():
+            parts.append(retriever.encode_texts(batch).float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def why_unusable(features: NDArray[np.float16] | NDArray[np.float32]) -> str:

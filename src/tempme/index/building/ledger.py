@@ -33,11 +33,8 @@ class Ledger:
         unchanged, pending = [], []
         for file in files:
             known = self._by_path.get(file.path)
-            if (
-                known is None
-                or _is_tried_again(known, retry_failed)
-                or not _is_as_known(file, known)
-            ):
+            again = known is not None and _is_tried_again(known, retry_failed)
+            if known is None or again or not _is_as_known(file, known):
                 pending.append(file)
             else:
                 unchanged.append(known)
@@ -49,7 +46,8 @@ class Ledger:
         self._by_path[video.path] = video
         if video.digest:
             self._by_digest.setdefault(video.digest, set()).add(video.path)
-            self._contents[video.digest] = video
+            if video.status != "damaged":
+                self._contents[video.digest] = video
 
     def drop(self, path: Path) -> None:
         """Forget a row, yet not what its content is: another path may turn out to have it."""
@@ -68,10 +66,22 @@ class Ledger:
             return None
         return known
 
-    def left_behind(self, digest: str, path: Path) -> Path | None:
-        """A known path with this content that has vanished: the old name of `path`."""
-        others = sorted(self._by_digest.get(digest, set()) - {path})
-        return next((other for other in others if has_vanished(other)), None)
+    def others(self, digest: str, path: Path) -> tuple[Path, ...]:
+        """The other known paths with this content."""
+        return tuple(sorted(self._by_digest.get(digest, set()) - {path}))
+
+    def has_elsewhere(self, path: Path) -> bool:
+        """Whether another file that is there has the content of this known path."""
+        digest = self._by_path[path].digest
+        return bool(digest) and any(not has_vanished(p) for p in self.others(digest, path))
+
+    def below(self, root: Path) -> int:
+        """How many known paths lie at or below `root`."""
+        return sum(path.is_relative_to(root) for path in self._by_path)
+
+    def missing(self) -> tuple[Path, ...]:
+        """Known paths whose files are gone, wherever they lie."""
+        return tuple(path for path in sorted(self._by_path) if has_vanished(path))
 
     def vanished(self, roots: Sequence[Path]) -> tuple[Path, ...]:
         """Known paths at or below `roots` whose files are gone."""

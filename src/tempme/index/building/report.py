@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Progress:
     """Where a run stands. Times are wall-clock seconds of the thread that encodes.
 
     `total` counts all videos found, `done` those settled, the ones known before included.
-    `decode_seconds` is the time the encoder waited for frames.
+    `decode_seconds` is the time the encoder waited for frames. `eta_seconds` is what the rest
+    will take, by the bytes left and the speed so far; None before the first frames have come.
     """
 
     total: int
@@ -39,18 +41,12 @@ class Progress:
     decode_seconds: float
     encode_seconds: float
     path: Path | None = None
+    eta_seconds: float | None = None
 
     @property
     def videos_per_second(self) -> float:
         """Videos read in this run, by the second."""
         return self.new / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """The time that the bytes still to be read will take at the pace so far."""
-        if not self.done_bytes or not self.seconds:
-            return None
-        return self.seconds * (self.total_bytes - self.done_bytes) / self.done_bytes
 
     @property
     def bottleneck(self) -> str:
@@ -66,6 +62,9 @@ class Progress:
 class Report:
     """The end of a run.
 
+    `failures` and `notes` are rows with a reason: of files that gave nothing, and of videos read in
+    part. `unreadable` are folders that could not be looked into and named files that are no video,
+    `missing` the known files that are gone, wherever they lie, and `skipped` counts by rule.
     `moments` counts those in the index. `decode_seconds` is the time the encoder waited for
     frames, `encode_seconds` the time it worked: the larger of the two is the bottleneck.
     """
@@ -78,6 +77,9 @@ class Report:
     videos_per_second: float
     failures: tuple[Video, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    notes: tuple[Video, ...] = ()
+    missing: tuple[Path, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON; failures first, figures last."""
@@ -85,7 +87,10 @@ class Report:
             "failures": [
                 {"path": str(v.path), "reason": v.reason, "status": v.status} for v in self.failures
             ],
-            "unreadable": [{"path": str(u.path), "reason": u.reason} for u in self.unreadable],
+            "notes": _told(self.notes),
+            "unreadable": _told(self.unreadable),
+            "missing": [str(path) for path in self.missing],
+            "skipped": dict(self.skipped),
             "videos": asdict(self.videos),
             "moments": self.moments,
             "seconds": round(self.seconds, 3),
@@ -93,3 +98,7 @@ class Report:
             "encode_seconds": round(self.encode_seconds, 3),
             "videos_per_second": round(self.videos_per_second, 3),
         }
+
+
+def _told(items: Iterable[Video | Unreadable]) -> list[dict[str, str]]:
+    return [{"path": str(item.path), "reason": item.reason} for item in items]

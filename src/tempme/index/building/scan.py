@@ -1,36 +1,36 @@
-"""Which files lie below the given paths, and what their content is called."""
+"""Which files lie below the given paths, and what is left out on the way."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tempme.errors import BadSetting
-
-# A file with such a name is reported when it cannot be read; any other file that does not open
-# as a video is simply something else. (.ts and .mts are as often TypeScript as video.)
-_SUFFIXES = "3gp asf avi divx f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mxf ogv rmvb vob webm wmv"
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
-BLOCK_BYTES = 1 << 20
-DIGEST_LETTERS = 32
+from tempme.index.building.exclude import Excluding, excluding
+from tempme.index.building.rubbish import PROXY, rule_against_file, rule_against_folder
+from tempme.index.building.suffixes import is_named_like_a_picture, is_named_like_a_video
 
 
 @dataclass(frozen=True)
 class File:
-    """An ordinary file as it was seen: `path` is real, free of symbolic links."""
+    """An ordinary file as it was seen: `path` is real, free of symbolic links.
+
+    `is_named`: a person gave this very path; what they get is a row or a sentence.
+    """
 
     path: Path
     size_bytes: int
     mtime_ns: int
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder or file that could not be looked into, and why."""
+    """A folder or file that could not be looked into, or is nothing to index, and why."""
 
     path: Path
     reason: str
@@ -38,45 +38,51 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies on disk: files ordered by path, and what could not be seen."""
+    """What lies on disk: files ordered by path, what could not be seen, and what was skipped.
+
+    `skipped` counts, by rule, folders and files named like a video or picture.
+    """
 
     files: tuple[File, ...]
     unreadable: tuple[Unreadable, ...]
+    skipped: Mapping[str, int]
 
 
-def find_files(roots: Sequence[Path]) -> Found:
+@dataclass(frozen=True)
+class _Folder:
+    """A folder still to walk: where it really is, and its path below the root ("" for that)."""
+
+    path: Path
+    place: str
+    patterns: Excluding
+
+
+def given_paths(given: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
+    """One path or several, as a person gave them; BadSetting for none."""
+    paths = [given] if isinstance(given, str | Path) else list(given)
+    if not paths:
+        raise BadSetting("no paths given; name at least one file or folder")
+    return tuple(Path(path).expanduser() for path in paths)
+
+
+def find_files(roots: Sequence[Path], *, exclude: Sequence[str] = ()) -> Found:
     """All ordinary files at and below `roots`.
 
-    Links are followed and each file is found once, under its real path; hidden folders and index
-    folders are left out unless given by name. BadSetting if a root does not exist.
+    Links are followed and each file is found once, under its real path. `exclude` are patterns as
+    in a .gitignore, relative to each root; those of `.tempmeignore` files are relative to the
+    folder they lie in. `rubbish` holds below roots, never for a root itself. BadSetting if a root
+    does not exist.
     """
-    files: dict[Path, File] = {}
-    unreadable: dict[Path, Unreadable] = {}
-    seen: set[Path] = set()
+    walk = _Walk()
     for root in roots:
         if not _exists(root):
             raise BadSetting(f"no such file or folder: {_shown(root)}")
-        for entry in _below(Path(os.path.realpath(root)), seen):
-            if isinstance(entry, File):
-                files[entry.path] = entry
-            else:
-                unreadable[entry.path] = entry
-    ordered = tuple(files[path] for path in sorted(files))
-    return Found(files=ordered, unreadable=tuple(unreadable[path] for path in sorted(unreadable)))
-
-
-def digest_of(path: Path) -> str:
-    """The name of a file's content: SHA-256 of all of it, its first 128 bits in hexadecimal.
-
-    All of it, because a file that is still being copied or downloaded keeps its size while its
-    middle fills up, which samples of it can miss; at 1.7 GB/s on one core (SHA instructions) that
-    costs a few per cent of decoding the same file, and decoding finds it in the page cache.
-    """
-    state = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            state.update(block)
-    return state.hexdigest()[:DIGEST_LETTERS]
+        walk.take_root(Path(os.path.realpath(root)), exclude)
+    return Found(
+        files=tuple(walk.files[path] for path in sorted(walk.files)),
+        unreadable=tuple(walk.unreadable[path] for path in sorted(walk.unreadable)),
+        skipped=dict(walk.skipped.most_common()),
+    )
 
 
 def has_vanished(path: Path) -> bool:
@@ -90,37 +96,88 @@ def has_vanished(path: Path) -> bool:
     return False
 
 
-def _below(root: Path, seen: set[Path]) -> Iterator[File | Unreadable]:
+class _Walk:
     """Depth first without recursion: a folder tree may be deeper than Python's stack."""
-    stack = [root]
-    while stack:
-        path = stack.pop()
-        if path in seen:
-            continue
-        seen.add(path)
+
+    def __init__(self) -> None:
+        self.files: dict[Path, File] = {}
+        self.unreadable: dict[Path, Unreadable] = {}
+        self.skipped: Counter[str] = Counter()
+        self._seen: set[Path] = set()
+
+    def take_root(self, root: Path, exclude: Sequence[str]) -> None:
+        """All that lies at and below `root`."""
+        if not root.is_dir():
+            patterns = excluding(exclude, root.parent)
+            if patterns.leaves_out(root.name):
+                self.skipped["excluded"] += 1
+            else:
+                self._take(root, is_named=True)
+            return
+        stack = [_Folder(root, "", excluding(exclude, root))]
+        while stack:
+            folder = stack.pop()
+            if folder.path not in self._seen:
+                self._seen.add(folder.path)
+                stack.extend(self._walk(folder))
+
+    def _walk(self, folder: _Folder) -> list[_Folder]:
+        """Take the files of a folder; the folders in it."""
+        try:
+            with os.scandir(folder.path) as entries:
+                inside = list(entries)
+        except OSError as error:
+            self._say(folder.path, error)
+            return []
+        patterns = folder.patterns.below(folder.path, folder.place)
+        names = frozenset(entry.name.lower() for entry in inside)
+        folders = []
+        for entry in inside:
+            path = Path(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
+            place = f"{folder.place}/{entry.name}" if folder.place else entry.name
+            if _is_folder(entry):
+                if not self._skips(rule_against_folder(entry.name), patterns, f"{place}/"):
+                    folders.append(_Folder(path, place, patterns))
+            elif not self._skips(rule_against_file(entry.name, names), patterns, place):
+                self._take(path, shown=Path(entry.path))
+        return folders
+
+    def _skips(self, rule: str, patterns: Excluding, place: str) -> bool:
+        """Whether what lies at `place` is skipped; the person's patterns are asked first."""
+        is_proxy = rule == PROXY
+        rule = "excluded" if patterns.leaves_out(place) else rule
+        if rule and (place.endswith("/") or is_proxy or _promises(Path(place))):
+            self.skipped[rule] += 1
+        return bool(rule)
+
+    def _take(self, path: Path, *, is_named: bool = False, shown: Path | None = None) -> None:
+        if path in self.files and not is_named:
+            return
         try:
             about = path.stat()
-            if stat.S_ISDIR(about.st_mode):
-                stack.extend(_children(path))
         except OSError as error:
-            yield Unreadable(path, (error.strerror or str(error)).lower())
-            continue
-        if stat.S_ISREG(about.st_mode):  # a pipe or a device would block whoever opens it
-            yield File(path, about.st_size, about.st_mtime_ns)
+            self._take_unseen(path, shown or path, error, is_named=is_named)
+            return
+        if stat.S_ISREG(about.st_mode):
+            self.files[path] = File(path, about.st_size, about.st_mtime_ns, is_named)
+        elif is_named or _promises(path):  # a pipe or a device would block whoever opens it
+            self.unreadable[path] = Unreadable(path, "not an ordinary file")
+
+    def _take_unseen(self, path: Path, shown: Path, error: OSError, *, is_named: bool) -> None:
+        """A file that cannot be looked at, or a link that leads nowhere."""
+        if not is_named and has_vanished(path):
+            if _promises(shown):
+                self.skipped["broken link"] += 1
+        elif is_named or _promises(shown):
+            self._say(shown, error)
+
+    def _say(self, path: Path, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        self.unreadable[path] = Unreadable(path, reason)
 
 
-def _children(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        kept = [entry for entry in entries if not _is_passed_over(entry)]
-    return [Path(os.path.realpath(e.path) if e.is_symlink() else e.path) for e in kept]
-
-
-def _is_passed_over(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith("._"):  # what macOS leaves beside each file on a foreign disk
-        return True
-    if _is_folder(entry):
-        return entry.name.startswith(".") or entry.name.endswith(".tempme")
-    return entry.is_symlink() and not _exists(Path(entry.path))
+def _promises(path: Path) -> bool:
+    return is_named_like_a_video(path) or is_named_like_a_picture(path)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

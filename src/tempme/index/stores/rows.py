@@ -5,15 +5,22 @@ PyArrow is imported at the first use, as LanceDB is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.stores.snapshot import path_to_text, text_to_path
+from tempme.index.stores.paths import path_to_text, text_to_path
+
+# The column of a row's own checksum; an index of format 1 has none.
+ROW_CHECKSUM = "row_checksum"
+DAMAGED_ROW = "its row in the index is damaged"
+_NO_ROW = Video(Path("?"), "", 0, 0, status="damaged", reason=DAMAGED_ROW)
 
 
 def schema(name: str, *, width: int) -> Any:
@@ -25,7 +32,8 @@ def _video_schema() -> Any:
     import pyarrow as pa
 
     kinds = {"str": pa.utf8(), "Path": pa.utf8(), "int": pa.int64(), "float": pa.float64()}
-    return pa.schema([(f.name, kinds.get(str(f.type), pa.utf8())) for f in fields(Video)])
+    columns = [(f.name, kinds.get(str(f.type), pa.utf8())) for f in fields(Video)]
+    return pa.schema([*columns, (ROW_CHECKSUM, pa.utf8())])
 
 
 def _moment_schema(width: int) -> Any:
@@ -46,27 +54,78 @@ def video_rows(videos: Sequence[Video]) -> Any:
     import pyarrow as pa
 
     rows = [{**vars(video), "path": path_to_text(video.path)} for video in videos]
-    return pa.Table.from_pylist(rows, schema=_video_schema())
+    signed = [{**row, ROW_CHECKSUM: _checksum(row)} for row in rows]
+    return pa.Table.from_pylist(signed, schema=_video_schema())
 
 
-def video_from(row: dict[str, Any]) -> Video:
-    """The video that `video_rows` wrote."""
-    return Video(**{**row, "path": text_to_path(row["path"])})
+def videos_from(table: Any) -> list[Video]:
+    """The videos that `video_rows` wrote; what is left of a row that has changed is "damaged"."""
+    return [_video(row) for row in _readable(table).to_pylist()]
+
+
+def _video(row: dict[str, Any]) -> Video:
+    signed = row.pop(ROW_CHECKSUM, None)
+    is_whole = all(value is not None for value in row.values())
+    if signed is not None:
+        is_whole = is_whole and signed == _checksum(row)
+    try:
+        video = Video(**{**row, "path": text_to_path(row["path"])})
+    except (TypeError, ValueError, AttributeError):
+        return _NO_ROW
+    if is_whole:
+        return video
+    return Video(video.path, str(video.digest), 0, 0, status="damaged", reason=DAMAGED_ROW)
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    return f"{crc32(json.dumps(row, sort_keys=True).encode()):08x}"
+
+
+def _readable(table: Any) -> Any:
+    """The table with text of any bytes: Arrow hands out damaged text as an error."""
+    import pyarrow as pa
+
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string(column.type):
+            table = table.set_column(place, column.name, _text(table[column.name]))
+    return table
+
+
+def _text(column: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        values = column.cast(pa.binary()).to_pylist()
+        return pa.chunked_array(
+            [[None if value is None else value.decode("utf-8", "replace") for value in values]],
+            pa.utf8(),
+        )
+    return column
 
 
 def moment_rows(moments: Sequence[Moments], *, width: int) -> Any:
     """The rows of the table of moments, one for every window."""
     import pyarrow as pa
 
-    spans = np.concatenate([each.spans for each in moments])
-    features = np.concatenate([each.features for each in moments]).astype(np.float16)
+    spans = np.concatenate([np.zeros((0, 2)), *(each.spans for each in moments)])
+    none = np.zeros((0, width), dtype=np.float16)
+    features = np.concatenate([none, *(each.features.astype(np.float16) for each in moments)])
     owners = [each.digest for each in moments for _ in each.spans]
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), width)
-    columns = [pa.array(owners), pa.array(spans[:, 0]), pa.array(spans[:, 1]), vectors]
+    columns = [pa.array(owners, pa.utf8()), pa.array(spans[:, 0]), pa.array(spans[:, 1]), vectors]
     return pa.Table.from_arrays(columns, schema=_moment_schema(width))
 
 
-def empty_gallery(width: int) -> Gallery:
+def counts_from(column: Any) -> dict[str, int]:
+    """How many rows each content has in the column `video` of the moments."""
+    counted = _text(column).value_counts()
+    names, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+    return dict(zip(names, counts, strict=True))
+
+
+def empty_gallery(width: int, left_out: tuple[Path, ...] = ()) -> Gallery:
     """The gallery of no moments."""
     return Gallery(
         contents=(),
@@ -74,14 +133,15 @@ def empty_gallery(width: int) -> Gallery:
         owner=np.zeros(0, dtype=np.int64),
         spans=np.zeros((0, 2)),
         features=np.zeros((0, width), dtype=np.float16),
+        left_out=left_out,
     )
 
 
-def gallery_from(rows: Any, paths: dict[str, list[Path]], *, width: int) -> Gallery:
+def gallery_from(rows: Any, paths: Mapping[str, Sequence[Path]], *, width: int) -> Gallery:
     """The moments of the contents in `paths`, grouped by content and in order of time."""
     contents = sorted(paths)
     place = {digest: i for i, digest in enumerate(contents)}
-    column = rows["video"].combine_chunks().dictionary_encode()
+    column = _text(rows["video"]).combine_chunks().dictionary_encode()
     codes = np.array([place.get(name, -1) for name in column.dictionary.to_pylist()], np.int64)
     owner = codes[column.indices.to_numpy()]
     start, end = rows["start_seconds"].to_numpy(), rows["end_seconds"].to_numpy()

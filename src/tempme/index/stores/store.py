@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.moments import Gallery, Moments, Video
+from tempme.index.stores.damage import Damage
 
 
 class Store(Protocol):
     """Durable tables of videos and moments. One writer at a time, any number of readers."""
 
     def videos(self) -> tuple[Video, ...]:
-        """Every row of the video table, ordered by path."""
+        """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
         ...
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
@@ -58,4 +59,16 @@ class Store(Protocol):
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
+        ...
+
+    def upgrade(self) -> None:
+        """Give the rows that an older version wrote what those of this one have."""
+        ...
+
+    def check(self) -> Damage:
+        """What is damaged, after a look at every row and every moment."""
+        ...
+
+    def repair(self, damage: Damage) -> None:
+        """Take out what `check` found, so that the next run embeds it again."""
         ...

@@ -1,0 +1,165 @@
+"""Searches per second of a running service, and how long they take, on generated moments.
+
+100,000 moments of random features, the text encoder of ViT-B/32 with random weights (its cost does
+not depend on them), no query asked twice; 1, 10 and 50 clients, with a filter and without.
+Everything runs on this machine: the clients are threads of another process. Writes
+results/benchmarks/serve.json.
+
+    python benchmarks/serve.py [--seconds 60] [--clients 1 10 50] [--moments 100000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tempme import Retriever, system
+from tempme.index import Index
+from tempme.index.moments import Moments, Video
+from tempme.results.runs import machine
+from tempme.serving.running import server_of
+from tempme.serving.settings import ServeSettings
+
+MOMENTS_A_VIDEO = 20
+WORDS = [
+    "a",
+    "red",
+    "blue",
+    "small",
+    "large",
+    "dog",
+    "cat",
+    "car",
+    "runs",
+    "jumps",
+    "over",
+    "under",
+    "near",
+    "lake",
+    "tree",
+    "house",
+]
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "a tenth": {"max_duration_seconds": 30.5},
+}
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--seconds", type=float, default=60.0)
+    asked.add_argument("--clients", type=int, nargs="+", default=[1, 10, 50])
+    asked.add_argument("--moments", type=int, default=100_000)
+    asked.add_argument("--out", type=Path, default=Path("results/benchmarks/serve.json"))
+    asked.add_argument("--load", help=argparse.SUPPRESS)
+    given = asked.parse_args()
+    if given.load:
+        print(json.dumps(_load(json.loads(given.load))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _measured(_index(Path(folder), given.moments), given)
+    told = {"machine": machine(), "moments": given.moments, "rows": rows}
+    given.out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def _measured(index: Index, given: argparse.Namespace) -> list[dict[str, Any]]:
+    server = server_of(index, ServeSettings(port=0))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.1)
+    port = int(server.address.rsplit(":", 1)[1])
+    _ask(HTTPConnection("127.0.0.1", port, timeout=600), "warm up", {})
+    rows = []
+    for name, filters in FILTERS.items():
+        for clients in given.clients:
+            load = {"port": port, "clients": clients, "seconds": given.seconds, "filters": filters}
+            words = [sys.executable, __file__, "--load", json.dumps(load)]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            rows.append({"filter": name, "clients": clients, **json.loads(done.stdout)})
+            print(json.dumps(rows[-1]))
+    server.should_exit = True
+    return rows
+
+
+def _index(folder: Path, num_moments: int) -> Index:
+    """An index of random features, made by the store itself."""
+    retriever = Retriever.build(system("tempme"), None, seed=0)
+    index = Index.create(folder / "a.tempme", retriever)
+    rng = np.random.default_rng(0)
+    videos, moments = [], []
+    for number in range(num_moments // MOMENTS_A_VIDEO):
+        features = rng.standard_normal((MOMENTS_A_VIDEO, retriever.feature_size)).astype(np.float32)
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        start = 6.0 * np.arange(MOMENTS_A_VIDEO)
+        digest = f"{number:032x}"
+        spans = np.stack([start, start + 12], axis=1)
+        moments.append(Moments(digest, spans, features.astype(np.float16)))
+        videos.append(
+            Video(
+                folder / f"{number}.mp4",
+                digest,
+                1,
+                1,
+                duration_seconds=30.0 + number % 10,
+                num_moments=MOMENTS_A_VIDEO,
+            )
+        )
+    index._store.put(videos, moments)
+    index._store.tidy()
+    return index
+
+
+def _load(asked: dict[str, Any]) -> dict[str, Any]:
+    """What so many clients measure that ask again as soon as they are answered."""
+    times: list[float] = []
+    errors: list[str] = []
+    end = time.monotonic() + asked["seconds"]
+
+    def client(number: int) -> None:
+        rng = np.random.default_rng(number)
+        connection = HTTPConnection("127.0.0.1", asked["port"], timeout=60)
+        while time.monotonic() < end:
+            query = " ".join(rng.choice(WORDS, 8)) + f" {rng.integers(1 << 30)}"
+            begin = time.monotonic()
+            try:
+                _ask(connection, query, asked["filters"])
+                times.append(time.monotonic() - begin)
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}")
+                connection = HTTPConnection("127.0.0.1", asked["port"], timeout=60)
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(asked["clients"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {
+        "searches_per_second": round(len(times) / asked["seconds"], 1),
+        "p50_ms": round(1000 * float(np.quantile(times, 0.5)), 1) if times else None,
+        "p99_ms": round(1000 * float(np.quantile(times, 0.99)), 1) if times else None,
+        "errors": len(errors),
+        "first_error": errors[0] if errors else "",
+    }
+
+
+def _ask(connection: HTTPConnection, query: str, filters: dict[str, Any]) -> None:
+    body = json.dumps({"query": query, "k": 10, "filters": filters})
+    connection.request("POST", "/v1/search", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    told = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status}: {told[:200]!r}")
+
+
+if __name__ == "__main__":
+    main()

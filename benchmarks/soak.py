@@ -1,0 +1,147 @@
+"""Attack tempme: kills, damaged indexes and videos, bombs, writers and readers at once.
+
+    make soak                                  all of it (about two hours on two cores)
+    python benchmarks/soak.py --kills 40 --index-files 300 --videos 100 --minutes 2
+
+Figures go to results/reliability-MACHINE.json, tables to docs/reliability.md. Exit code 1 if
+anything was wrong: a wrong answer, a raw error, a crash, something lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from soak_crowd import bombs, crowd
+from soak_damage import index_files, videos
+from soak_kills import kills
+
+from tempme.results.runs import environment, machine
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "results" / f"reliability-{machine()}.json"
+DOCUMENT = ROOT / "docs" / "reliability.md"
+# What must not happen, by attack.
+NEVER: Mapping[str, tuple[str, ...]] = {
+    "kills": (
+        "hung",
+        "orphan_workers",
+        "runs_lost_with_a_worker",
+        "ends_in_more_than_one_line",
+        "damaged_by_a_kill",
+    ),
+    "index files": ("wrong", "raw error", "crash", "not repaired"),
+    "videos": ("silent", "exit_code", "traceback"),
+    "crowd": ("runs_failed", "errors", "left_out"),
+}
+TITLES = {
+    "kills": "Kills of a run or of its workers",
+    "index files": "One file of an index damaged, then a search",
+    "videos": "Damaged videos, indexed",
+    "crowd": "Two writers and four readers at one index",
+    "bombs": "Files made to fill the memory or to block",
+}
+
+
+def main() -> int:
+    """Attack, write down, and say whether all held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--index-files", type=int, default=1000)
+    parser.add_argument("--videos", type=int, default=500)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=TITLES, nargs="*", default=list(TITLES))
+    asked = parser.parse_args()
+    attacks: dict[str, Callable[[Path, random.Random], dict[str, Any]]] = {
+        "bombs": bombs,
+        "index files": lambda folder, chance: index_files(folder, asked.index_files, chance),
+        "videos": lambda folder, chance: videos(folder, asked.videos, chance),
+        "crowd": lambda folder, chance: crowd(folder, asked.minutes, chance),
+        "kills": lambda folder, chance: kills(folder, asked.kills, chance),
+    }
+    report: dict[str, Any] = {
+        "machine": machine(),
+        "environment": environment(),
+        "seed": asked.seed,
+        "attacks": {},
+    }
+    for name in asked.only:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            figures = attacks[name](Path(folder), random.Random(asked.seed))
+        report["attacks"][name] = {**figures, "seconds": round(time.monotonic() - begin)}
+        print(name, report["attacks"][name], flush=True)
+        TARGET.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        DOCUMENT.write_text(rendered(report), "utf-8")
+    faults = list(faults_of(report))
+    print("\n".join(faults) or "all held")
+    return bool(faults)
+
+
+def faults_of(report: Mapping[str, Any]) -> list[str]:
+    """What happened that must not."""
+    found = [
+        f"{attack}: {name}: {figures[name]}"
+        for attack, figures in report["attacks"].items()
+        for name in NEVER.get(attack, ())
+        if figures.get(name)
+    ]
+    wanted = {"kills": "equal_to_undisturbed", "crowd": "whole_in_the_end"}
+    found += [
+        f"{attack}: {name}: no"
+        for attack, name in wanted.items()
+        if not report["attacks"].get(attack, {name: True})[name]
+    ]
+    bad = report["attacks"].get("bombs", {}).items()
+    return found + [f"bombs: {n}: {b}" for n, b in bad if isinstance(b, dict) and not b["is_well"]]
+
+
+def rendered(report: Mapping[str, Any]) -> str:
+    """The document: a table for every attack."""
+    lines = [
+        "# Reliability",
+        "",
+        "What `make soak` did to tempme and what came of it; written by it, from",
+        f"`results/{TARGET.name}`. Nothing wrong may be answered silently, nothing finished may be",
+        "lost, and every error is one line.",
+        "",
+        f"Machine: {report['machine']}. Seed {report['seed']}. Not as it should be: "
+        f"{len(faults_of(report))}.",
+    ]
+    for name, figures in report["attacks"].items():
+        lines += ["", f"## {TITLES[name]}", ""]
+        if name == "bombs":
+            lines += [
+                "| file | seconds | within 1 GiB | what is said |",
+                "| --- | --- | --- | --- |",
+            ]
+            lines += [_bomb_row(k, b) for k, b in figures.items() if isinstance(b, dict)]
+            continue
+        lines += ["| what | number |", "| --- | --- |"]
+        lines += [
+            f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in figures.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _bomb_row(name: str, bomb: Mapping[str, Any]) -> str:
+    said = bomb["message"].removeprefix("error: ").replace("|", "\\|") or "answered as before"
+    said = re.sub(rf"{tempfile.gettempdir()}/\w+/", "", said)[:120]
+    return f"| {name} | {bomb['seconds']} | {_shown(bomb['within_a_gibibyte'])} | {said} |"
+
+
+def _shown(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Questions about videos: which answer of a list a model finds likeliest."""

@@ -1,0 +1,29 @@
+"""`map` in threads that keep a few values ahead of the caller."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+THREADS = 2
+AHEAD = 8
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def ahead(work: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
+    """`map` in threads, in order, never more than `AHEAD` values before the caller."""
+    waiting: deque[Future[Out]] = deque()
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        for value in values:
+            waiting.append(pool.submit(work, value))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

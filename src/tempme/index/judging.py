@@ -1,0 +1,129 @@
+"""The background of one index: made once, kept in `confidence.npz`, made again where it is old.
+
+An index of an earlier version has none: it gets one at its first search.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tempme.atomic import replacing
+from tempme.index.building.encode import Encoder, encode_queries
+from tempme.index.confidence import (
+    MOST_MOMENTS,
+    Floats,
+    Judge,
+    Kind,
+    judge_texts,
+    judge_visuals,
+    phrase_lists,
+)
+from tempme.index.moments import Gallery
+
+NAME = "confidence.npz"
+FORMAT = 1
+# An index may grow or shrink to so much before its maxima are looked for again: they move with the
+# logarithm of its size.
+DRIFT = 1.25
+# Phrases looked at to tell which list a model reads.
+TRIED = 50
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    judge: Judge
+    num_moments: int
+
+    def fits(self, num_moments: int) -> bool:
+        least, most = sorted((max(1, self.num_moments), max(1, num_moments)))
+        return most <= DRIFT * least
+
+
+class Judging:
+    """Judges of an index in `folder`; `encoder` gives its model, `sample` some of its moments."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str,
+        *,
+        encoder: Callable[[], Encoder],
+        sample: Callable[[int], Gallery],
+    ) -> None:
+        self._path = folder / NAME
+        self._fingerprint = fingerprint
+        self._encoder, self._sample = encoder, sample
+        self._texts: Floats | None = None
+        self._judged: dict[Kind, _Judged] = {}
+
+    def judge(self, kind: Kind, *, num_moments: int) -> Judge:
+        """The judge of queries of this kind while the index has so many moments."""
+        known = self._judged.get(kind) or (self._read() if kind == "text" else None)
+        if known is None or not known.fits(num_moments):
+            known = self._made(kind, num_moments)
+        self._judged[kind] = known
+        return known.judge
+
+    def _made(self, kind: Kind, num_moments: int) -> _Judged:
+        sample = self._sample(MOST_MOMENTS)
+        if kind == "visual":
+            return _Judged(judge_visuals(sample, num_moments=num_moments), num_moments)
+        if self._texts is None:
+            self._texts = _background(self._encoder())
+        made = _Judged(judge_texts(self._texts, sample, num_moments=num_moments), num_moments)
+        self._write(made, self._texts)
+        return made
+
+    def _write(self, judged: _Judged, texts: Floats) -> None:
+        """Keep it. Failing to is no error: the next search only starts slower."""
+        judge = judged.judge
+        facts = {**self._key(), "num_moments": judged.num_moments}
+        facts |= {"spread": judge.spread, "size": judge.size}
+        with suppress(OSError), replacing(self._path) as draft, draft.open("wb") as file:
+            np.savez(
+                file,
+                facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
+                centre=judge.centre,
+                covariance=judge.covariance,
+                texts=texts.astype(np.float16),
+                maxima=judge.maxima,
+            )
+
+    def _read(self) -> _Judged | None:
+        """What is kept, or None if it is of another model or of other phrases, or damaged."""
+        try:
+            with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                facts = json.loads(bytes(file["facts"]))
+                if {name: facts.get(name) for name in self._key()} != self._key():
+                    return None
+                self._texts = file["texts"].astype(np.float32)
+                shape = file["centre"], file["covariance"]
+                judge = Judge(*shape, file["maxima"], facts["spread"], facts["size"])
+                return _Judged(judge, facts["num_moments"])
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            return None
+
+    def _key(self) -> dict[str, Any]:
+        said = "\n".join("\n".join(phrases) for phrases in phrase_lists())
+        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        return {"format": FORMAT, "fingerprint": self._fingerprint, "phrases": digest}
+
+
+def _background(model: Encoder) -> Floats:
+    """Features (B, D) of the phrases that come with the package, of the list that it reads best."""
+
+    def share_read(phrases: Sequence[str]) -> float:
+        return sum(not model.unread(phrase) for phrase in phrases[:TRIED]) / TRIED
+
+    # `max` takes the first of equals: the general list for a model that reads everything.
+    features = encode_queries(model, max(phrase_lists(), key=share_read))
+    return features[np.isfinite(features).all(axis=1)]

@@ -1,0 +1,60 @@
+"""Distinct moments: the windows around a peak that show the same are one moment with it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.index.moments import Gallery
+
+# Windows of one shot differ by about so much in their scores.
+SAME = 0.02
+# What a video scores where it does not show what is asked: this quantile of its windows.
+LEVEL = 0.25
+# Windows that end where the next begins are neighbours, however their times were rounded.
+TOUCHING_SECONDS = 1e-3
+
+
+class Peaks:
+    """Takes moments of a gallery from the best down; `scores` (N,) are theirs for one query.
+
+    A moment reaches to both sides of its peak as far as windows that overlap or touch score like
+    the peak: within `SAME` of it, or above the middle between it and the level of the video. What
+    overlaps or touches a moment that has been taken is no other moment.
+    """
+
+    def __init__(self, gallery: Gallery, scores: NDArray[np.float32]) -> None:
+        self._gallery, self._scores = gallery, scores
+        self._first = np.append(gallery.first, len(gallery))
+        self._is_taken = np.zeros(len(gallery), dtype=bool)
+
+    def take(self, row: int) -> tuple[float, float] | None:
+        """Start and end in seconds of the moment around this row; None if it is part of another."""
+        if self._is_taken[row]:
+            return None
+        content = int(self._gallery.owner[row])
+        low, high = int(self._first[content]), int(self._first[content + 1])
+        spans = self._gallery.spans
+        limit = self._limit(row, low, high)
+        start, end = (float(value) for value in spans[row])
+        for beside in range(row - 1, low - 1, -1):
+            if not self._belongs(beside, limit) or spans[beside, 1] < start - TOUCHING_SECONDS:
+                break
+            start = min(start, float(spans[beside, 0]))
+        for beside in range(row + 1, high):
+            if not self._belongs(beside, limit) or spans[beside, 0] > end + TOUCHING_SECONDS:
+                break
+            end = max(end, float(spans[beside, 1]))
+        self._is_taken[low:high] |= (spans[low:high, 0] <= end + TOUCHING_SECONDS) & (
+            spans[low:high, 1] >= start - TOUCHING_SECONDS
+        )
+        return start, end
+
+    def _limit(self, row: int, low: int, high: int) -> float:
+        """The score down to which a window shows the same as the peak."""
+        peak = float(self._scores[row])
+        level = float(np.quantile(self._scores[low:high], LEVEL))
+        return min((peak + level) / 2, peak - SAME)
+
+    def _belongs(self, row: int, limit: float) -> bool:
+        return not self._is_taken[row] and float(self._scores[row]) >= limit

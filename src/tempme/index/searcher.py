@@ -1,0 +1,66 @@
+"""The reading side of an index: its moments in memory, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tempme.index.building.encode import Encoder
+from tempme.index.confidence import Judge, Kind
+from tempme.index.header import Header
+from tempme.index.judging import Judging
+from tempme.index.moments import Gallery, Hit
+from tempme.index.search import Asked, Scan, check_queries, sample, search_approximately
+from tempme.index.stores.store import Store
+
+
+class Searcher:
+    """Searches the store of the index in `folder`; `encoder` gives its model where it is needed."""
+
+    def __init__(
+        self, folder: Path, header: Header, store: Store, *, encoder: Callable[[], Encoder]
+    ) -> None:
+        self._store = store
+        self._scan: tuple[str, Scan] | None = None
+        self._judging = Judging(folder, header.fingerprint, encoder=encoder, sample=self._sample)
+
+    def num_moments(self) -> int:
+        """How many moments a search looks at."""
+        large = self._store.is_large()
+        return self._store.num_moments() if large else len(self._whole_scan().gallery)
+
+    def left_out(self) -> tuple[Path, ...]:
+        """The files whose moments are damaged or lost, so that no search finds them."""
+        return () if self._store.is_large() else self._whole_scan().gallery.left_out
+
+    def moments_of(self, video_id: str) -> Gallery:
+        """The moments of one content in order of time; none if the index does not have it."""
+        if self._store.is_large():
+            return self._store.gallery([video_id])
+        return self._whole_scan().gallery.of(video_id)
+
+    def answer_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
+        """The hits of several searches, which go through the moments together."""
+        for one in asked:
+            check_queries(one.queries)
+        if not self.num_moments():
+            return [[] for _ in asked]
+        judged = [one.judged(self.judge(one.kind)) for one in asked]
+        if self._store.is_large():
+            return [search_approximately(self._store, one.queries, one.request) for one in judged]
+        return self._whole_scan().hits_of_all(judged)
+
+    def judge(self, kind: Kind) -> Judge:
+        """What tells how sure hits are, for queries of words or of pictures."""
+        return self._judging.judge(kind, num_moments=self.num_moments())
+
+    def _whole_scan(self) -> Scan:
+        """The gallery in memory, read again only when the index has changed."""
+        version = self._store.version()
+        if self._scan is None or self._scan[0] != version:
+            self._scan = (version, Scan(self._store.gallery()))
+        return self._scan[1]
+
+    def _sample(self, most: int) -> Gallery:
+        whole = None if self._store.is_large() else self._whole_scan().gallery
+        return sample(self._store, whole, most=most)

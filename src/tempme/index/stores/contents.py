@@ -1,0 +1,45 @@
+"""What the two tables hold, as values, each row and each content held against its checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from tempme.index.moments import Gallery, Video
+from tempme.index.stores.damage import divide
+from tempme.index.stores.failures import reading
+from tempme.index.stores.rows import counts_from, empty_gallery, gallery_from, videos_from
+from tempme.index.stores.tables import Tables
+
+
+def stored_videos(tables: Tables, only: Collection[str] | None = None) -> list[Video]:
+    """The rows of videos, or of `only` these contents; one that has changed is "damaged"."""
+    with reading(tables.folder, "videos.lance"):
+        return videos_from(tables.rows("videos", "digest", only))
+
+
+def stored_counts(tables: Tables) -> dict[str, int]:
+    """How many moments each content has."""
+    with reading(tables.folder, "moments.lance"):
+        return counts_from(tables.column("moments", "video"))
+
+
+def stored_gallery(
+    tables: Tables, only: Collection[str] | None = None
+) -> tuple[Gallery, list[Video]]:
+    """The moments of all contents, or of `only` these, and the rows of what is left out of them."""
+    rows = stored_videos(tables, only)
+    good = [row for row in rows if row.status == "ok"]
+    damaged = [row for row in rows if row.status == "damaged"]
+    paths: dict[str, list[Path]] = {}
+    for row in good:
+        paths.setdefault(row.digest, []).append(row.path)
+    gallery = empty_gallery(tables.features)
+    if paths:
+        with reading(tables.folder, "moments.lance"):
+            moments = tables.rows("moments", "video", None if only is None else paths)
+            gallery, lost = divide(gallery_from(moments, paths, width=tables.features), good)
+        damaged += lost
+    left_out = tuple(sorted(row.path for row in damaged))
+    return replace(gallery, left_out=left_out), damaged

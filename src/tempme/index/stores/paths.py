@@ -1,0 +1,33 @@
+"""Paths as text that every store and every locale keeps: valid Unicode, and exact both ways."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def path_to_text(path: Path) -> str:
+    """The bytes of `path` read as UTF-8; a byte that is none becomes NUL and two hex digits.
+
+    No path has a NUL in it, so the way back is exact. Which text a path gets does not depend on
+    the locale, in which Python may hold the same bytes under another spelling.
+    """
+    text = os.fsencode(path).decode("utf-8", "surrogateescape")
+    return "".join(
+        f"\0{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in text
+    )
+
+
+def text_to_path(text: str) -> Path:
+    """The path that `path_to_text` wrote; ValueError for a text that it cannot have written."""
+    head, *rest = text.split("\0")
+    escaped = [chr(0xDC00 + _byte(part[:2])) + part[2:] for part in rest]
+    name = (head + "".join(escaped)).encode("utf-8", "surrogateescape")
+    return Path(os.fsdecode(name))
+
+
+def _byte(digits: str) -> int:
+    value = int(digits, 16)
+    if not 0x80 <= value <= 0xFF:
+        raise ValueError(f"{digits!r} is no byte that needs an escape")
+    return value

@@ -1,0 +1,135 @@
+"""The two LanceDB tables of an index: rows in, rows out, every commit whole or taken back.
+
+LanceDB commits each write in one step and lets other processes read the version before it, which
+is what makes a run that is killed harmless. It is imported at the first use: a search that finds a
+fresh snapshot never needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tempme.index.stores.failures import reading, writing
+from tempme.index.stores.intact import whole_or_undone
+from tempme.index.stores.rows import schema
+
+TABLES = ("videos", "moments")
+# Readers take seconds at most; versions older than this are nobody's any more.
+KEEP_VERSIONS = timedelta(minutes=10)
+FOREVER = timedelta(days=36500)
+NAMES_PER_STATEMENT = 500
+
+
+class Tables:
+    """The tables `videos` and `moments` in `folder`; `features` is the width D."""
+
+    def __init__(self, folder: Path, *, features: int) -> None:
+        self.folder = folder
+        self.features = features
+
+    def exists(self, name: str) -> bool:
+        """Whether anything was ever written to the table."""
+        return next(self._manifests(name), None) is not None
+
+    def version(self) -> str:
+        """The newest manifest of each table: Lance counts names down from 2^64, so the first."""
+        newest = (min((path.name for path in self._manifests(n)), default="none") for n in TABLES)
+        return " ".join(newest)
+
+    def rows(self, name: str, column: str = "", only: Collection[str] | None = None) -> Any:
+        """The rows of a table, or those with one of the values `only` in `column`, as Arrow."""
+        import pyarrow as pa
+
+        if not self.exists(name):
+            return schema(name, width=self.features).empty_table()
+        with reading(self.folder, f"{name}.lance"):
+            table = self.open(name)
+            if only is None:
+                return table.to_arrow()
+            parts = [
+                table.search().where(f"{column} IN ({values})").to_arrow()
+                for values in _statements(sorted(only))
+            ]
+            return pa.concat_tables(parts) if parts else table.schema.empty_table()
+
+    def column(self, name: str, column: str) -> Any:
+        """One column of a table."""
+        if not self.exists(name):
+            return schema(name, width=self.features).empty_table()[column]
+        with reading(self.folder, f"{name}.lance"):
+            return self.open(name).search().select([column]).to_arrow()[column]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The names of a table's columns; none where there is no table."""
+        if not self.exists(name):
+            return ()
+        with reading(self.folder, f"{name}.lance"):
+            return tuple(self.open(name).schema.names)
+
+    def open(self, name: str) -> Any:
+        """The table of LanceDB, made if there is none."""
+        database = _connect(self.folder)
+        if self.exists(name):
+            return database.open_table(name)
+        columns = schema(name, width=self.features)
+        return database.create_table(name, schema=columns, exist_ok=True)
+
+    @contextlib.contextmanager
+    def committing(self, name: str) -> Iterator[Any]:
+        """A table to write to; what the disk takes only half of is an error and taken back."""
+        with writing(self.folder), whole_or_undone(self._path(name)):
+            yield self.open(name)
+
+    def replace(self, name: str, rows: Any) -> None:
+        """All rows of a table in one step; readers see the old ones or the new ones."""
+        with writing(self.folder), whole_or_undone(self._path(name)):
+            _connect(self.folder).create_table(name, rows, mode="overwrite")
+
+    def begin_again(self, name: str, rows: Any) -> None:
+        """A new table with these rows in the place of one that cannot be read."""
+        with writing(self.folder):
+            shutil.rmtree(self._path(name), ignore_errors=True)
+            _connect(self.folder).create_table(name, rows, mode="overwrite")
+
+    def delete(self, name: str, column: str, values: Collection[str]) -> None:
+        """Remove the rows that have one of the values in a column."""
+        if not values or not self.exists(name):
+            return
+        with self.committing(name) as table:
+            for names in _statements(sorted(values)):
+                table.delete(f"{column} IN ({names})")
+
+    def compact(self) -> None:
+        """Put together what many small writes left, and remove versions that nobody reads."""
+        for name in filter(self.exists, TABLES):
+            # What is old goes only once what is new is known to be whole.
+            with self.committing(name) as table:
+                table.optimize(cleanup_older_than=FOREVER)
+            with self.committing(name) as table:
+                table.optimize(cleanup_older_than=KEEP_VERSIONS)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.lance"
+
+    def _manifests(self, name: str) -> Iterator[Path]:
+        return (self._path(name) / "_versions").glob("*.manifest")
+
+
+def _connect(folder: Path) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # a warning at every new table helps nobody
+    import lancedb
+
+    return lancedb.connect(folder)
+
+
+def _statements(values: Sequence[str]) -> Iterator[str]:
+    """SQL lists of `values`, none so long that parsing it takes noticeable time."""
+    for start in range(0, len(values), NAMES_PER_STATEMENT):
+        part = values[start : start + NAMES_PER_STATEMENT]
+        yield ", ".join("'" + value.replace("'", "''") + "'" for value in part)

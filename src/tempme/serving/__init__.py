@@ -1,0 +1,1 @@
+"""An index over HTTP, and the page that people see: `tempme serve`."""

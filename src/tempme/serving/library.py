@@ -1,0 +1,145 @@
+"""The rows of an index by id, read again as soon as any process has written to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tempme.index import Index
+from tempme.index.moments import Gallery, Video, moment_id
+from tempme.serving.problems import Problem
+
+VIDEO_ID = re.compile(r"[0-9a-f]{32}")
+MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")
+KEPT = 512
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of the index: the content it is of, its place there, its span in seconds."""
+
+    video: Video
+    row: int
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def id(self) -> str:
+        """As in `Hit`."""
+        return moment_id(self.video.digest, self.start_seconds, self.end_seconds)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All videos of one version of an index, those of one content together by its id."""
+
+    version: str
+    videos: tuple[Video, ...]
+    by_id: dict[str, tuple[Video, ...]]
+
+    @property
+    def good(self) -> tuple[Video, ...]:
+        """The videos that could be read."""
+        return tuple(video for video in self.videos if video.status == "ok")
+
+    def folders(self) -> tuple[Path, ...]:
+        """The folders in which the videos lie, without those below another of them."""
+        folders = sorted({video.path.parent for video in self.videos})
+        return tuple(f for f in folders if not any(f.is_relative_to(o) for o in folders if o != f))
+
+
+class Library:
+    """What is on the shelf now. Safe to use from several threads."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._shelf: Shelf | None = None
+        self._galleries: OrderedDict[tuple[str, str], Gallery] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def shelf(self) -> Shelf:
+        """The rows of the newest version."""
+        version = self._index.version()
+        with self._lock:
+            if self._shelf is None or self._shelf.version != version:
+                self._shelf = _shelf(version, self._index.videos())
+            return self._shelf
+
+    def copies(self, video_id: str) -> tuple[Video, ...]:
+        """The files with this content; Problem if there is none."""
+        copies = self.shelf().by_id.get(video_id)
+        if not copies:
+            raise Problem(
+                404,
+                "no-such-video",
+                "no video of the index has this id; it may have been removed or changed since: "
+                "search again, or see /v1/videos",
+            )
+        return copies
+
+    def file_of(self, video_id: str) -> Video:
+        """A file with this content that is there to be read; Problem if none is."""
+        copies = self.copies(video_id)
+        for video in copies:
+            if _is_as_indexed(video):
+                return video
+        raise Problem(
+            410,
+            "file-gone",
+            f"{copies[0].path} is gone, has changed or may not be read: index its folder again",
+        )
+
+    def gallery(self, video_id: str) -> Gallery:
+        """The moments of a content in order of time; Problem if there is no such content."""
+        self.copies(video_id)
+        key = (self.shelf().version, video_id)
+        with self._lock:
+            known = self._galleries.get(key)
+            if known is None:
+                known = self._galleries[key] = self._index.moments_of(video_id)
+            self._galleries.move_to_end(key)
+            while len(self._galleries) > KEPT:
+                self._galleries.popitem(last=False)
+            return known
+
+    def moment(self, wanted: str) -> Moment:
+        """The moment with this id; Problem if the index has none."""
+        found = MOMENT_ID.fullmatch(wanted)
+        if found is not None and found[1] in self.shelf().by_id:
+            spans = np.round(self.gallery(found[1]).spans * 1000).astype(np.int64)
+            rows = np.flatnonzero((spans == [int(found[2]), int(found[3])]).all(axis=1))
+            if len(rows):
+                start, end = (float(s) for s in self.gallery(found[1]).spans[rows[0]])
+                return Moment(self.copies(found[1])[0], int(rows[0]), start, end)
+        raise Problem(
+            404,
+            "no-such-moment",
+            "no moment of the index has this id; it may have been removed since: search again",
+        )
+
+
+def _shelf(version: str, videos: Sequence[Video]) -> Shelf:
+    by_id: dict[str, tuple[Video, ...]] = {}
+    for video in videos:
+        if video.status == "ok":
+            by_id[video.digest] = (*by_id.get(video.digest, ()), video)
+    return Shelf(version, tuple(videos), by_id)
+
+
+def _is_as_indexed(video: Video) -> bool:
+    """Whether an ordinary file lies there as it was seen; a link put in its place is not it."""
+    try:
+        about = os.lstat(video.path)
+        real = os.path.realpath(video.path) == str(video.path)
+    except (OSError, ValueError):
+        return False
+    is_same = (about.st_size, about.st_mtime_ns) == (video.size_bytes, video.mtime_ns)
+    return stat.S_ISREG(about.st_mode) and real and is_same and os.access(video.path, os.R_OK)

@@ -1,0 +1,1 @@
+"""What a browser shows: thumbnails, clips and files that it can play."""

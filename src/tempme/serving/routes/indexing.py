@@ -1,0 +1,118 @@
+"""Runs of indexing: start one, follow it, pause, resume and cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from tempme.serving.jobs import Job, JobOrder, progress_as_dict
+from tempme.serving.routes.search import text_of
+from tempme.serving.schema import IndexRequest, JobOut, JobProgress, JobsOut
+from tempme.serving.service import Service
+
+JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+TICK_SECONDS = 0.2
+
+
+def indexing_routes(service: Service) -> APIRouter:
+    """The routes of jobs."""
+    router = APIRouter(tags=["indexing"])
+    jobs = service.jobs
+
+    @router.post("/index", status_code=202)
+    def index(asked: IndexRequest) -> JobOut:
+        """Index folders and files below the allowed roots; answers at once with a job.
+
+        Without `paths`, all allowed roots. What is known and unchanged costs nothing.
+        """
+        paths = tuple(service.allowed(path) for path in asked.paths) or service.roots()
+        order = JobOrder(paths, prune=asked.prune, retry_failed=asked.retry_failed)
+        return job_out(jobs.start(order))
+
+    @router.get("/jobs")
+    def all_jobs() -> JobsOut:
+        """All jobs that are remembered, newest first."""
+        return JobsOut(jobs=[job_out(job) for job in jobs.all()])
+
+    @router.get("/jobs/{job_id}")
+    def job(job_id: JobId) -> JobOut:
+        """Where a job stands."""
+        return job_out(jobs.find(job_id))
+
+    _add_changes(router, service)
+    return router
+
+
+def _add_changes(router: APIRouter, service: Service) -> None:
+    jobs = service.jobs
+
+    def found(job_id: JobId) -> None:  # before the answer begins, so that it can still be 404
+        jobs.find(job_id)
+
+    @router.get(
+        "/jobs/{job_id}/events",
+        response_class=EventSourceResponse,
+        dependencies=[Depends(found)],
+    )
+    async def events(
+        job_id: JobId, last_event_id: Annotated[str | None, Header()] = None
+    ) -> AsyncIterator[ServerSentEvent]:
+        """The job whenever it changes, as server-sent events, until it is over.
+
+        The id of an event is the revision of the job: a client that comes back with the last one
+        that it saw gets only what is newer.
+        """
+        async for event in _events(jobs.find(job_id), seen=last_event_id):
+            yield event
+
+    @router.post("/jobs/{job_id}/pause")
+    def pause(job_id: JobId) -> JobOut:
+        """Stop after the piece in hand, until it is resumed."""
+        return _after(jobs.find(job_id), Job.pause)
+
+    @router.post("/jobs/{job_id}/resume")
+    def resume(job_id: JobId) -> JobOut:
+        """Go on with a paused job."""
+        return _after(jobs.find(job_id), Job.resume)
+
+    @router.delete("/jobs/{job_id}")
+    def cancel(job_id: JobId) -> JobOut:
+        """End a job after the piece in hand; what it has finished is kept."""
+        return _after(jobs.find(job_id), Job.cancel)
+
+
+async def _events(job: Job, *, seen: str | None) -> AsyncIterator[ServerSentEvent]:
+    last = int(seen) if seen is not None and seen.isdecimal() else -1
+    while True:
+        revision, is_over = job.revision, job.is_over
+        if revision != last:
+            last = revision
+            told = job_out(job).model_dump(mode="json")
+            yield ServerSentEvent(data=told, event="job", id=str(revision))
+        if is_over:
+            return
+        await asyncio.sleep(TICK_SECONDS)
+
+
+def _after(job: Job, change: Any) -> JobOut:
+    change(job)
+    return job_out(job)
+
+
+def job_out(job: Job) -> JobOut:
+    """A job as it goes over the wire."""
+    progress = job.progress
+    return JobOut(
+        id=job.id,
+        state=job.state,
+        paths=[text_of(path) for path in job.order.paths],
+        progress=None
+        if progress is None
+        else JobProgress.model_validate(progress_as_dict(progress)),
+        report=None if job.report is None else job.report.as_dict(),
+        error=job.error,
+    )

@@ -1,0 +1,140 @@
+"""All that a running service holds, put together once and closed at its end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.index import Hit, Index
+from tempme.index.confidence import Kind
+from tempme.index.watching import follow
+from tempme.serving.batching import Batches
+from tempme.serving.jobs import JobOrder, Jobs
+from tempme.serving.library import Library
+from tempme.serving.media.media import Media
+from tempme.serving.metrics import Metrics
+from tempme.serving.problems import Problem
+from tempme.serving.schema import MomentOut
+from tempme.serving.searching import Kept, Searcher, Wanted
+from tempme.serving.settings import ServeSettings
+from tempme.serving.threads import on_all_cores, on_one_core
+from tempme.serving.uploads import Uploads
+
+CACHE = "cache"
+# Of two moments of a video that share more than this, only the better one is shown.
+MOST_SHARED = 0.5
+
+
+class Service:
+    """The parts that routes use."""
+
+    def __init__(self, index: Index, settings: ServeSettings) -> None:
+        limits = settings.limits
+        self.index, self.settings = index, settings
+        self.library = Library(index)
+        self.metrics = Metrics()
+        self.jobs = Jobs(index, begin=on_all_cores())
+        self.media = Media(settings.cache or index.path / CACHE, limits)
+        self.uploads = Uploads(index, limits)
+        self.kept = Kept(limits.kept_uploads)
+        self.searcher = Searcher(index, cached=limits.cached_queries)
+        self.batches: Batches[Wanted, list[Hit]] = Batches(
+            self._work, most=limits.batch, begin=on_one_core
+        )
+        self._warm, self._stop = threading.Event(), threading.Event()
+
+    def warm(self) -> None:
+        """Load the model and the moments, so that the first search is as quick as any."""
+        on_one_core()
+        shelf = self.library.shelf()
+        assert self.index.retriever
+        if shelf.good:
+            self.index.judge("text")
+        self._warm.set()
+
+    def watch(self) -> None:
+        """Index what changes below the roots, until the service ends; call it in a thread."""
+        for number, paths in enumerate(follow(self.roots(), stop=self._stop)):
+            self.jobs.start(JobOrder(paths, prune=True, force=number > 0))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model is loaded."""
+        return self._warm.is_set()
+
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that may be indexed from outside."""
+        given = self.settings.roots or self.library.shelf().folders()
+        return tuple(Path(os.path.realpath(root)) for root in given)
+
+    def allowed(self, path: str) -> Path:
+        """The real path; Problem where it lies outside of the roots, or is not there."""
+        try:
+            real = Path(os.path.realpath(Path(path).expanduser()))
+        except (OSError, ValueError, RuntimeError):
+            real = Path("/")
+        roots = self.roots()
+        if not any(real.is_relative_to(root) for root in roots):
+            told = ", ".join(map(str, roots)) or "none yet: start the service with --root FOLDER"
+            raise Problem(
+                403, "outside-roots", f"{path} may not be indexed from here; allowed: {told}"
+            )
+        if not real.exists():
+            raise Problem(422, "no-such-folder", f"no such file or folder: {path}")
+        return real
+
+    def scored(self, video_id: str, queries: NDArray[np.float32], kind: Kind) -> list[MomentOut]:
+        """Every moment of a content in order of time, with its score for queries (Q, D)."""
+        gallery = self.library.gallery(video_id)
+        if not len(gallery):
+            return []
+        rows = gallery.features.astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
+        scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)
+        levels = self.index.judge(kind).levels(scores, rows)
+        return [
+            moment_out(Hit(Path(), start, end, score, video_id, confidence=level))
+            for (start, end), score, level in zip(
+                gallery.spans.tolist(), scores.tolist(), levels, strict=True
+            )
+        ]
+
+    def close(self) -> None:
+        """End threads and processes; a run of indexing keeps what it has finished."""
+        self._stop.set()
+        self.jobs.close()
+        self.batches.close()
+        self.media.close()
+        self.uploads.close()
+
+    def _work(self, batch: Sequence[Wanted]) -> list[list[Hit] | Exception]:
+        self.metrics.batch_size.observe(len(batch))
+        return self.searcher(batch)
+
+
+def moment_out(hit: Hit) -> MomentOut:
+    """The part of a hit that tells of the moment alone."""
+    told = hit.as_dict()
+    return MomentOut.model_validate({name: told[name] for name in MomentOut.model_fields})
+
+
+def best_apart(moments: list[MomentOut], most: int) -> list[MomentOut]:
+    """The best moments, best first, of which no two show mostly the same."""
+    chosen: list[MomentOut] = []
+    for moment in sorted(moments, key=lambda m: -m.score):
+        if len(chosen) >= most:
+            break
+        if not any(_share(moment, other) > MOST_SHARED for other in chosen):
+            chosen.append(moment)
+    return chosen
+
+
+def _share(one: MomentOut, other: MomentOut) -> float:
+    common = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
+    shorter = min(one.end_seconds - one.start_seconds, other.end_seconds - other.start_seconds)
+    return max(0.0, common) / shorter if shorter > 0 else 0.0

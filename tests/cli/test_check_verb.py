@@ -1,0 +1,75 @@
+"""`tempme check`: says what is damaged, exits with 1, and mends it when asked to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import tempme
+from index_material import write_video
+from tempme.backbones.config import ClipConfig
+from terminals import Terminal
+
+SMALL = ClipConfig(
+    image_size=32, patch=16, width=32, heads=2, text_width=32, text_heads=2, embed=16
+)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capfd)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    (tmp_path / "films").mkdir()
+    for colour in ("red", "green"):
+        write_video(tmp_path / "films" / f"{colour}.mp4", [colour, "white"], seconds=3)
+    retriever = tempme.Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=0)
+    opened = tempme.Index.create(tmp_path / "films.tempme", retriever)
+    opened.add(tmp_path / "films", workers=1)
+    return opened.path
+
+
+def test_a_whole_index_is_said_to_be(run: Terminal, index: Path) -> None:
+    done = run("check", "--index", index)
+    assert done.code == 0
+    assert done.out == f"{index}: every row and every moment is as it was written\n"
+    document = run("check", "--index", index, "--json").document
+    assert document["is_whole"]
+    assert document["damaged"] == []
+
+
+def test_what_is_lost_is_said_everywhere_and_mended(
+    run: Terminal, index: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(index / "moments.lance")
+    (index / "scan.npz").unlink()
+    searched = run("search", "red", "--index", index, "--json")
+    assert searched.document["left_out"] == 2
+    assert "warning: 2 videos left out, damaged or lost in the index; `tempme check" in searched.err
+    assert "2 videos left out" in run("status", "--index", index).err
+    done = run("check", "--index", index)
+    assert done.code == 1
+    assert "damaged: 2 videos" in done.out
+    assert done.err.count("its moments in the index are lost") == 2
+    assert "--repair` embeds again" in done.err
+    (tmp_path / "films" / "green.mp4").unlink()
+    mended = run("check", "--index", index, "--repair")
+    assert mended.code == 0
+    assert "repaired: 2 videos; 1 video embedded again" in mended.out
+    assert "not on disk, so its row is removed" in mended.err
+    assert run("check", "--index", index).code == 0
+    assert len(run("search", "red", "--index", index, "--json").document["hits"]) == 1
+
+
+def test_a_table_that_cannot_be_read_is_named(run: Terminal, index: Path) -> None:
+    for path in (index / "moments.lance" / "_versions").glob("*.manifest"):
+        path.write_bytes(b"nothing")
+    done = run("check", "--index", index, "--json")
+    assert done.code == 1
+    assert list(done.document["unreadable"]) == ["moments"]
+    assert run("check", "--index", index, "--repair", "--json").document["is_whole"]
+    assert run("check", "--index", index).code == 0

@@ -1,0 +1,131 @@
+"""Confidence: chances are those of a background, on distributions that are known beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index_material import ColourRetriever, new_index, write_films, write_video
+from tempme.index import Index
+from tempme.index.confidence import LEVELS, Judge, at_least, judge_visuals, level_of, phrase_lists
+from tempme.index.judging import NAME
+from tempme.index.moments import Gallery
+
+WIDTH = 48
+
+
+def units(count: int, seed: int, *, towards: np.ndarray | None = None) -> np.ndarray:
+    drawn = np.random.default_rng(seed).standard_normal((count, WIDTH)).astype(np.float32)
+    drawn = drawn if towards is None else drawn + towards
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("num_moments", [5, 300])
+def test_queries_without_a_match_get_each_level_as_often_as_said(num_moments: int) -> None:
+    lean = 4 * units(1, 9)  # everything of one modality points a little to one side
+    moments = units(num_moments, 1, towards=lean)
+    judge = Judge.of(units(1000, 2, towards=-lean), moments, own=None)
+    best = []
+    for query in units(4000, 3, towards=-lean):
+        best.append(judge.chances(moments @ query, moments).min())
+    for most in LEVELS.values():
+        share = np.mean(np.array(best) <= most)
+        assert share == pytest.approx(most, abs=0.4 * most if most < 0.1 else 0.05)
+
+
+def test_a_moment_that_every_query_is_near_to_is_no_evidence() -> None:
+    background = units(500, 1)
+    centre = background.mean(axis=0)
+    hub = centre / np.linalg.norm(centre)
+    moments = np.concatenate([units(50, 2), hub[None]])
+    judge = Judge.of(background, moments, own=None)
+    plain, near_hub = judge.chances(np.float32([0.5, 0.5]), moments[[0, 50]])
+    assert plain < 0.05
+    assert judge.chances(np.float32([1.0]), hub[None])[0] <= near_hub
+
+
+def test_a_sample_of_the_moments_stands_for_all_of_them() -> None:
+    moments, background = units(4000, 1), units(800, 2)
+    whole = Judge.of(background, moments, own=None)
+    part = Judge.of(background, moments[::4], own=None, size=4.0)
+    scores = np.linspace(0.4, 0.7, 13).astype(np.float32)
+    asked = moments[:13]
+    assert np.allclose(whole.chances(scores, asked), part.chances(scores, asked), atol=0.1)
+
+
+def test_chances_fall_with_the_score_and_levels_follow() -> None:
+    moments = units(30, 1)
+    judge = Judge.of(units(999, 2), moments, own=None)
+    chances = judge.chances(np.linspace(-1, 1, 50).astype(np.float32), moments[[3] * 50])
+    assert (np.diff(chances) <= 0).all()
+    assert chances[0] == 1
+    assert chances[-1] == pytest.approx(1 / 1000)
+    assert [level_of(p) for p in (0.005, 0.01, 0.03, 0.2, 0.21)] == [
+        "high",
+        "high",
+        "medium",
+        "low",
+        "none",
+    ]
+    assert at_least("medium") == {"high", "medium"}
+
+
+def test_pictures_are_held_against_moments_of_other_videos() -> None:
+    of_contents = np.repeat(units(40, 5), 5, axis=0)
+    features = of_contents + 0.02 * units(200, 6)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    gallery = Gallery(
+        contents=tuple(map(str, range(40))),
+        paths=tuple((Path(str(i)),) for i in range(40)),
+        owner=np.repeat(np.arange(40), 5),
+        spans=np.zeros((200, 2)),
+        features=features.astype(np.float16),
+    )
+    judge = judge_visuals(gallery, num_moments=200)
+    assert judge.maxima.max() < judge.chances(np.float32([1]), features[:1]) + 20
+    assert judge.levels(np.float32([0.999, 0.1]), features[[0, 60]]) == ["high", "none"]
+
+
+def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    index.add(write_films(tmp_path / "films"))
+    hits = index.search("green blue yellow white", k=10, moments=True)
+    judge = index.judge("text")
+    features = np.concatenate([index.moments_of(hit.video_id).features for hit in hits[:1]])
+    best = judge.levels(np.float32([hits[0].score]), features[:1].astype(np.float32))
+    assert hits[0].confidence == best[0]
+    assert [LEVELS[hit.confidence] for hit in hits] == sorted(LEVELS[h.confidence] for h in hits)
+    assert hits[0].as_dict()["confidence"] == hits[0].confidence
+    assert hits[-1].confidence == "none"
+
+
+def test_an_index_without_a_background_gets_one(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    index.add(write_films(tmp_path / "films"))
+    expected = index.search("red")
+    kept = index.path / NAME
+    for damage in (b"", b"PK\x03\x04", kept.read_bytes()[:200]):
+        kept.write_bytes(damage)
+        assert Index.open(index.path, retriever=ColourRetriever()).search("red") == expected
+    kept.unlink()
+    assert Index.open(index.path, retriever=ColourRetriever()).search("red") == expected
+    assert kept.exists()
+
+
+def test_a_background_follows_an_index_that_grows(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    write_video(tmp_path / "red.mp4", ["red"])
+    index.add(tmp_path / "red.mp4")
+    before = (index.path / NAME).read_bytes()
+    index.add(write_films(tmp_path / "films"))
+    assert (index.path / NAME).read_bytes() != before
+
+
+def test_the_phrases_are_those_that_the_tool_writes() -> None:
+    import background_phrases
+
+    general, of_scenes = phrase_lists()
+    assert general == tuple(background_phrases.general(0))
+    assert of_scenes == tuple(background_phrases.of_scenes(0))
