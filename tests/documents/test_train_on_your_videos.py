@@ -57,5 +57,5 @@ def test_thirty_videos_become_a_table_in_four_commands(tmp_path: Path) -> None:
     table = said[3].stdout
     for method, trained in (("tempme", said[1]), ("lora", said[2])):
         (row,) = [line for line in trained.stdout.splitlines() if line.startswith("| ")][2:]
-        assert f"{method}" in table
+        assert f"({method}) |" in table
         assert row.split("|")[2] in table, row

@@ -39,14 +39,14 @@ def runs(tmp_path: Path) -> Path:
 def test_seeds_are_put_together_and_settings_kept_apart(runs: Path) -> None:
     found = compared(read([runs / "a", runs / "b", runs / "c" / "result.json", runs / "d"]))
     assert {name: one["seeds"] for name, one in found.items()} == {
-        "scenes/tempme": [0, 1],
+        "scenes/tempme (a)": [0, 1],
         "scenes/lora": [0],
-        "scenes/tempme (2)": [0],
+        "scenes/tempme (d)": [0],
     }
     assert found.keys() == compared(read([runs])).keys()  # a folder of them all, each once
     head, _, *rows = as_markdown(found).splitlines()
     assert head.startswith("| experiment | tokens | multiply-adds (G) |")
-    assert rows[0].startswith("| scenes/tempme | 97 | 1.58 |")
+    assert rows[0].startswith("| scenes/tempme (a) | 97 | 1.58 |")
     assert "42.0 ± 2.8" in rows[0]
     table = list(csv.DictReader(as_csv(found).splitlines()))
     assert [row["seeds"] for row in table] == ["0 1", "0", "0"]

@@ -32,4 +32,5 @@ def compare(
     if as_json:
         print_json(found)
     else:
-        print_line(written(found, form))
+        for line in written(found, form).splitlines():
+            print_line(line)

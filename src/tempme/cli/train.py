@@ -63,5 +63,6 @@ def train(
     if as_json:
         print_json(answer)
         return
-    print_line(as_markdown(compared({settings.name: [answer]})))
+    for line in as_markdown(compared({settings.name: [answer]})).splitlines():
+        print_line(line)
     say(f"retriever: {out / 'retriever'}")

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tempme.errors import BadDataset, UnknownName
 from tempme.results.accuracy import Summary, every_column, measured_on
@@ -18,22 +18,30 @@ RESULT = "result.json"
 FORMATS = ("markdown", "csv", "json")
 
 
+class Group(NamedTuple):
+    """Runs of one experiment and its settings, and the folder of the first."""
+
+    experiment: str
+    folder: str
+    runs: list[Run]
+
+
 def read(paths: Sequence[Path]) -> dict[str, list[Run]]:
     """The runs that paths name, those of one experiment and its settings together, by name.
 
     A path is a result (JSON), the folder of a run, or a folder with some of either below it.
-    Experiments of one name but other settings get a number. BadDataset where a path holds none.
+    Experiments of one name but other settings are told apart by their folders. BadDataset where a
+    path holds none.
     """
-    found: list[tuple[str, list[Run]]] = []
+    found: list[Group] = []
     for file in dict.fromkeys(file for path in paths for file in _files(path)):
         run = read_run(file)
-        for name, runs in found:
-            same = name == run["experiment"] and is_alike(runs[0], run)
-            if same and run["seed"] not in [other["seed"] for other in runs]:
-                runs.append(run)
-                break
+        alike = (group for group in found if _belongs(run, group))
+        group = next(alike, None)
+        if group is None:
+            found.append(Group(str(run["experiment"]), file.parent.name, [run]))
         else:
-            found.append((run["experiment"], [run]))
+            group.runs.append(run)
     return _named(found)
 
 
@@ -91,13 +99,21 @@ def _files(path: Path) -> Iterator[Path]:
     yield from below
 
 
-def _named(found: Sequence[tuple[str, list[Run]]]) -> dict[str, list[Run]]:
+def _belongs(run: Run, group: Group) -> bool:
+    """Whether a run is one more seed of a group."""
+    is_new = run["seed"] not in [other["seed"] for other in group.runs]
+    return is_new and group.experiment == run["experiment"] and is_alike(group.runs[0], run)
+
+
+def _named(found: Sequence[Group]) -> dict[str, list[Run]]:
     made: dict[str, list[Run]] = {}
-    for name, runs in found:
+    for group in found:
+        several = [other.experiment for other in found].count(group.experiment) > 1
+        own = f"{group.experiment} ({group.folder})" if several else group.experiment
         number = 1
-        while (own := name if number == 1 else f"{name} ({number})") in made:
+        while (name := own if number == 1 else f"{own} {number}") in made:
             number += 1
-        made[own] = runs
+        made[name] = group.runs
     return made
 
 
