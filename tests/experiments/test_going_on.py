@@ -194,3 +194,14 @@ def test_a_retriever_that_learnt_is_trained_on(films: Path, tmp_path: Path) -> N
             run(wrong, seed=0, folder=tmp_path / "four", show_progress=False)
     with pytest.raises(BadSetting, match=r"system\.tuning is given beside continue_from"):
         Experiment.of("on", {"system": table["system"] | {"tuning": {"rank": 4}}}, "here")
+
+
+def test_a_validation_is_called_so(films: Path, tmp_path: Path) -> None:
+    chosen = experiment(films, "data.validation=spare", "evaluation.select=validation")
+    _, result = run(chosen, seed=0, folder=tmp_path / "run", show_progress=False)
+    assert result is not None
+    assert [sorted(told) for told in result["validations"]] == [
+        ["step", "validation", "validation_r1"]
+    ]
+    assert result["metrics"].keys() == {"test"}
+    assert result["selection"].keys() == {"by", "last", "best", "best_score"}

@@ -58,10 +58,9 @@ class Retriever(nn.Module):
     ) -> Retriever:
         """Load, tune, compress: an untrained retriever of the system.
 
-        weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
-        dict, a saved or shipped retriever of which only the backbone has learnt, or None; of the
-        system's sizes, but positions are interpolated to its image size. activation: overrules what
-        they say. tokenizer: for random weights. seed: makes what starts at random repeatable.
+        weights: a published tag ("openai"), a file, folder or hub id of CLIP weights, a state dict,
+        a saved retriever of which only the backbone has learnt, or None; of the system's sizes, but
+        for its image size. activation overrules them. seed: what is random is so repeatably.
         """
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
@@ -82,8 +81,7 @@ class Retriever(nn.Module):
 
         source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
-        weights know no system: they get `system_name`, untrained (which costs nothing where nothing
-        learns: tome). activation overrules what they say. BadWeights, NoNetwork: they are not read.
+        weights get `system_name`, untrained; activation overrules theirs. BadWeights, NoNetwork.
         """
         parts = checkpoint.load(source, system_name=system_name, activation=activation)
         return cls(parts).eval()
