@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from tempme.evaluation import timing as benchmark
-from tempme.evaluation.timing import Job, Shared
+from tempme.evaluation.timing import Shared, TimedJob
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
@@ -34,7 +34,7 @@ NOTES = {
     "macs_ratio": "multiply-adds of `lora` by those of the system: the speed-up if all cost alike",
     "share_of_ratio": f"speed_up / macs_ratio; {GOAL} or more is the goal of compressions",
     "share_of_peak": "multiply-adds done per second / those of plain matrix products in the same "
-    "precision; the last block, which asks for class tokens alone, counts as if it were whole",
+    "precision",
     "peak_mb": "what a process of its own holds at most, of which before_mb before it encodes",
     "below_the_goal": "vop-c and vop-fc make prompts by a recurrent layer, which reads all of its "
     "weights for one frame of each video at a time: it waits for memory, in batches less. "
@@ -48,19 +48,19 @@ NOTES = {
 }
 
 
-def jobs_of(systems: list[str], **settings: Any) -> dict[str, Job]:
+def jobs_of(systems: list[str], **settings: Any) -> dict[str, TimedJob]:
     """A job per system, and a second one with prompts the other way where it makes some."""
     jobs = {}
     for name in systems:
-        jobs[name] = Job(name, **settings)
+        jobs[name] = TimedJob(name, **settings)
         kind = jobs[name].kind_of_prompts
         if kind is not None:
             other = "given" if kind == "made" else "made"
-            jobs[f"{name}, prompts {other}"] = Job(name, **settings, prompts=other)
+            jobs[f"{name}, prompts {other}"] = TimedJob(name, **settings, prompts=other)
     return jobs
 
 
-def measure(jobs: dict[str, Job], models: dict[str, Retriever], *, rounds: int) -> list[Any]:
+def measure(jobs: dict[str, TimedJob], models: dict[str, Retriever], *, rounds: int) -> list[Any]:
     """A row per job; all of them have the same settings but for system and prompts."""
     some = jobs[DENSE]
     peak = benchmark.matmul_peak(some.precision)
@@ -153,7 +153,7 @@ def add_memory(target: Path) -> None:
     names = ("system", "backbone", "frames", "batch", "precision", "prompts")
     for row in document["rows"]:
         if "peak_mb" not in row:
-            row |= benchmark.peak_memory(Job(**{name: row[name] for name in names}))
+            row |= benchmark.peak_memory(TimedJob(**{name: row[name] for name in names}))
             results.write(document, target)
 
 

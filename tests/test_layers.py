@@ -92,6 +92,17 @@ def test_imports_point_down_or_as_drawn() -> None:
     assert used == arrows, "arrows that nothing needs any more"
 
 
+def test_public_classes_have_names_of_their_own() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    assert homes["Index"] == ["tempme.index.index"]
+    twice = {name: modules for name, modules in homes.items() if len(modules) > 1}
+    assert not twice, f"one name for one thing: {twice}"
+
+
 def _files_of_families() -> list[Path]:
     return [
         path for family in ("tuning", "compression") for path in (ROOT / family).glob("[!_]*.py")

@@ -1,8 +1,10 @@
 """What a plan costs, from integers alone: Table 1 of the paper.
 
-A multiply-add is one multiplication and one addition. The paper prints multiply-adds of the
-vision tower as "GFLOPs". Its profiler also counts some elementwise work, and for 64 frames it
-counts the patch embedding of only 12; `paper_gflops` follows it, `multiply_adds` does not.
+A multiply-add is one multiplication and one addition. `Cost.gmacs` counts every matrix product
+that runs for a video encoded alone, no more and no less. The paper prints multiply-adds of the
+vision tower as "GFLOPs", by a profiler that runs the last block whole, although no token but the
+protected ones is read after it, counts some elementwise work, leaves out the matching, and for 64
+frames counts the patch embedding of only 12: `Cost.gflops_paper`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ FRAMES_IN_PAPER_PATCHES = 12
 class Cost:
     """Giga multiply-adds of encoding one video."""
 
-    gmacs: float  # every matrix product, matching included
+    gmacs: float  # every matrix product that runs, matching included
     gflops_paper: float  # as printed in the paper
     gmacs_prompts: float = 0.0  # on top of both: making prompts, which the paper leaves out
 
@@ -48,7 +50,7 @@ def cost(plan: Sequence[Step], config: ClipConfig, extra: Extra = NOTHING) -> Co
     """The cost of one video under `plan`; LoRA is folded, texts are not counted."""
     frames = plan[0].clips * plan[0].join
     patches = _patches(config)
-    products = sum(_block(step, config) for step in plan) + _projection(plan, config)
+    products = sum(_run(step, config) for step in plan) + _projection(plan, config)
     matching = sum(_matching(step, config) for step in plan)
     counted = min(frames, FRAMES_IN_PAPER_PATCHES)
     longer = with_tokens(plan, extra.paper_prompts, first=extra.prompts_from)
@@ -70,17 +72,25 @@ def with_tokens(plan: Sequence[Step], more: int, *, first: int = 0) -> tuple[Ste
 def seeing(step: Step, config: ClipConfig, prompts: int, *, parts: int = 1) -> int:
     """Multiply-adds of a block that attends to prompts beside its tokens.
 
-    They are projected `parts` times a video; every token of every clip looks at all of them.
+    Keys and values are made of them `parts` times a video; every token that asks looks at all.
     """
-    looks = 2 * step.clips * step.attended * prompts * config.width
-    return 3 * parts * prompts * config.width**2 + looks
+    looks = 2 * step.clips * step.asking * prompts * config.width
+    return 2 * parts * prompts * config.width**2 + looks
 
 
 def _patches(config: ClipConfig) -> int:
     return config.grid**2 * config.width * 3 * config.patch**2
 
 
+def _run(step: Step, config: ClipConfig) -> int:
+    """A block as it runs: keys and values of all tokens, all else of those it serves."""
+    d, attended, asking = config.width, step.attended, step.asking
+    products = 2 * attended * d * d + 2 * asking * d * d + 2 * asking * attended * d
+    return step.clips * products + step.clips_out * step.through_mlp * 8 * d * d
+
+
 def _block(step: Step, config: ClipConfig) -> int:
+    """A whole block, whatever is read after it."""
     d, attended = config.width, step.attended
     attention = step.clips * (4 * attended * d * d + 2 * attended * attended * d)
     return attention + step.clips_out * step.fed * 8 * d * d
@@ -93,13 +103,15 @@ def _projection(plan: Sequence[Step], config: ClipConfig) -> int:
 def _matching(step: Step, config: ClipConfig) -> int:
     """Similarities of set A to set B: of whole tokens across clips, of one head's keys inside.
 
-    A method that decides otherwise says in `step.dots` what it compares.
+    A method that decides otherwise says in `step.dots` what it compares. Where a block
+    serves some tokens alone, nothing is decided behind its attention.
     """
-    key = config.width // config.heads
+    key, is_whole = config.width // config.heads, step.serves is None
     if step.dots is not None:
-        return step.dots.tokens * config.width + step.dots.keys * key
+        dots = step.dots
+        return is_whole * (dots.tokens * config.width + dots.keys * key + dots.scalars)
     before = _pairs(step.attended + step.cross - step.protected) if step.cross else 0
-    after = _pairs(step.attended - step.protected) if step.intra else 0
+    after = _pairs(step.attended - step.protected) if step.intra and is_whole else 0
     return step.clips * (before * config.width + after * key)
 
 

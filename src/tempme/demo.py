@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tempme.datasets.pairs import Pair
-from tempme.drawing.contact_sheet import Row, contact_sheet
+from tempme.drawing.contact_sheet import SheetRow, contact_sheet
 from tempme.index import Hit, Index, Progress, Report
 from tempme.scenes import Scene, scenes, write_video
 from tempme.video import Failure, Reading, load
@@ -90,7 +90,7 @@ def draw_sheet(searches: Sequence[Search], path: Path) -> Path:
             continue
         place = f"{hit.start_seconds:.1f}-{hit.end_seconds:.1f} s"
         title = f'"{search.query}"  ->  {Path(hit.path).name}  {place}  score {hit.score:.3f}'
-        rows.append(Row(title, frames.pixels))
+        rows.append(SheetRow(title, frames.pixels))
     return contact_sheet(rows, path)
 
 

@@ -17,6 +17,7 @@ class Dots(NamedTuple):
 
     tokens: int = 0  # as wide as the model
     keys: int = 0  # as wide as one head
+    scalars: int = 0  # of one number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,24 @@ class Step:
     merged_clips: int = 0  # clips that merge into others between attention and the MLP
     joined_inside: bool = False  # whether a tuning's layer joins, so that nothing around it does
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
+    serves: int | None = (
+        None  # tokens of a clip that the last block serves; None: all, as others do
+    )
 
     @property
     def fed(self) -> int:
         """Tokens of a clip in the MLP."""
         return self.attended - self.intra
+
+    @property
+    def asking(self) -> int:
+        """Tokens of a clip whose queries are made; keys and values are made of all `attended`."""
+        return self.attended if self.serves is None else self.serves
+
+    @property
+    def through_mlp(self) -> int:
+        """Tokens of a clip that the MLP is run for; where few are served, none leaves before."""
+        return self.fed if self.serves is None else self.serves
 
     @property
     def tokens_out(self) -> int:

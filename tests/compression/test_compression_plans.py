@@ -13,7 +13,7 @@ import tempme
 from compression_material import METHODS, quick
 from tempme.compression import STA, TESTA, Compression, DiffRate, EViT
 from tempme.errors import BadSetting
-from tempme.schedule import Step, total_tokens
+from tempme.schedule import Dots, Step, total_tokens
 from tempme.systems.system import System
 from tempme.tuning import LoRA
 
@@ -63,8 +63,10 @@ def test_deciding_is_counted() -> None:
         difference = system.cost().gmacs - tempme.cost.cost(silent, system.config).gmacs
         return round(difference * 1e9)
 
-    assert deciding(EViT(at=(3,))) == 12 * 50 * width
-    assert deciding(STA(r=(10,), at=(0,))) == (24 * 25 + 11 * 49 * 49) * key
+    assert deciding(EViT(at=(3,))) == 2 * 12 * 50 * width  # the map, and the fused token
+    assert deciding(EViT(at=(3,), fuse=False)) == 12 * 50 * width
+    assert deciding(EViT(at=(11,))) == 0  # nothing leaves where few tokens are served
+    assert deciding(STA(r=(10,), at=(0,))) == (24 * 25 + 11 * 49 * 49) * key + 11 * 49 * 49
     assert deciding(TESTA(r=0, frames_at=(0,))) == 50 * 6 * 6 * key
     assert deciding(TESTA(merge_frames=0, at=(0,))) == 12 * 24 * 25 * key
     rates = DiffRate((45, *[50] * 11), (40, *[50] * 11))
@@ -72,7 +74,7 @@ def test_deciding_is_counted() -> None:
 
 
 def replace_dots(step: Step) -> Any:
-    return None if step.dots is None else step.dots._replace(tokens=0, keys=0)
+    return None if step.dots is None else Dots()
 
 
 @pytest.mark.parametrize(

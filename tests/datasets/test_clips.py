@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tempme.datasets.augment import RandAugment
-from tempme.datasets.clips import ClipBatches, Clips, Job, Reader
+from tempme.datasets.clips import ClipBatches, Clips, MomentJob, Reader
 from tempme.datasets.frames import read_moment
-from tempme.datasets.order import Order
+from tempme.datasets.order import PairOrder
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting
 from tempme.scenes import write
@@ -63,7 +63,7 @@ def assert_same(one: Clips, other: Clips) -> None:
 
 def test_every_pair_comes_once_an_epoch() -> None:
     split = split_of(GOOD, 5)
-    order = Order(split, batch=4, seed=0)
+    order = PairOrder(split, batch=4, seed=0)
     assert order.steps_per_epoch == 6
     epochs = [
         [pair for step in range(6 * epoch, 6 * epoch + 6) for pair in order.pairs(step)]
@@ -73,13 +73,13 @@ def test_every_pair_comes_once_an_epoch() -> None:
         assert len(set(epoch)) == len(epoch) == 24
         assert set(epoch) < set(range(25))
     assert epochs[0] != epochs[1] != epochs[2]
-    assert Order(split, batch=4, seed=0).pairs(13) == order.pairs(13)
-    assert Order(split, batch=4, seed=1).pairs(13) != order.pairs(13)
+    assert PairOrder(split, batch=4, seed=0).pairs(13) == order.pairs(13)
+    assert PairOrder(split, batch=4, seed=1).pairs(13) != order.pairs(13)
 
 
 def test_substitutes_are_of_every_other_video_and_rather_not_of_the_step() -> None:
     split = split_of([f"v{number}" for number in range(20)], 2)
-    order = Order(split, batch=5, seed=0)
+    order = PairOrder(split, batch=5, seed=0)
     targets = split.text_targets
     shown = {targets[pair] for pair in order.pairs(7)}
     own = targets[order.pairs(7)[2]]
@@ -92,7 +92,7 @@ def test_substitutes_are_of_every_other_video_and_rather_not_of_the_step() -> No
 
 def test_other_captions() -> None:
     split = Split("few", (*split_of(("a", "b"), 3).pairs, Pair("c", "alone")))
-    order = Order(split, batch=1, seed=0)
+    order = PairOrder(split, batch=1, seed=0)
     seen = Counter(order.other(step, 0, 1) for step in range(100))
     assert set(seen) == {0, 2}
     assert order.other(0, 0, 6) == 6
@@ -199,7 +199,7 @@ def test_augmentation_is_off_unless_asked_and_differs_between_captions(folder: P
 def test_a_video_is_read_once_for_all_its_rows(folder: Path) -> None:
     moment, reading = Moment("a"), Reading(frames=FRAMES, size=SIZE)
     plain, changed = (Reader(reading, change) for change in (None, RandAugment()))
-    job = Job(folder / "a.avi", moment, ("0", "1", "2"))
+    job = MomentJob(folder / "a.avi", moment, ("0", "1", "2"))
     assert np.shape(plain(job)) == (1, FRAMES, SIZE, SIZE, 3)
     assert np.shape(changed(job)) == (3, FRAMES, SIZE, SIZE, 3)
 

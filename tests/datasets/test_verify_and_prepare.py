@@ -10,7 +10,7 @@ import pytest
 
 from split_video import make_video
 from tempme.datasets.pairs import locate
-from tempme.datasets.prepare import Job, Recipe, prepare, reencode
+from tempme.datasets.prepare import EncodingJob, VideoEncoding, prepare, reencode
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadSetting
 from tempme.video import Failure, Frames, Reading, VideoInfo, load, probe
@@ -80,7 +80,7 @@ def frames_of(path: Path, times: list[float]) -> Frames:
 
 def test_prepare_keeps_time_shape_and_name(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
-    done = prepare(videos, out, recipe=Recipe(fps=3, size=32), workers=2)
+    done = prepare(videos, out, recipe=VideoEncoding(fps=3, size=32), workers=2)
     assert (done.made, done.ready) == (5, 0)
     assert {path.name for path in done.failed} == {"text.mp4"}
     assert done.bytes_after < done.bytes_before
@@ -103,7 +103,7 @@ def test_prepare_keeps_time_shape_and_name(videos: Path, tmp_path: Path) -> None
 
 def test_prepare_goes_on_where_it_stopped(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
-    recipe = Recipe(fps=2, size=16)
+    recipe = VideoEncoding(fps=2, size=16)
     prepare(videos, out, recipe=recipe, workers=1)
     kept = (out / "twin.mp4").stat().st_mtime_ns
     (out / "whole.mp4").unlink()
@@ -113,7 +113,7 @@ def test_prepare_goes_on_where_it_stopped(videos: Path, tmp_path: Path) -> None:
     assert (out / "twin.mp4").stat().st_mtime_ns == kept
     assert not list(out.rglob("*.part"))
     with pytest.raises(BadSetting, match="choose another folder"):
-        prepare(videos, out, recipe=Recipe(fps=3, size=16))
+        prepare(videos, out, recipe=VideoEncoding(fps=3, size=16))
 
 
 def test_prepare_turns_frames_upright_and_never_enlarges(tmp_path: Path) -> None:
@@ -126,7 +126,10 @@ def test_prepare_turns_frames_upright_and_never_enlarges(tmp_path: Path) -> None
             if packet.dts is not None:
                 packet.stream = stream
                 new.mux(packet)
-    assert reencode(Job(turned, tmp_path / "t.mp4"), recipe=Recipe()) == tmp_path / "t.mp4"
+    assert (
+        reencode(EncodingJob(turned, tmp_path / "t.mp4"), recipe=VideoEncoding())
+        == tmp_path / "t.mp4"
+    )
     made = probe(tmp_path / "t.mp4")
     assert isinstance(made, VideoInfo)
     assert (made.width, made.height, made.rotation_degrees) == (64, 96, 0)
@@ -148,7 +151,7 @@ def test_two_files_of_one_name_both_survive(tmp_path: Path) -> None:
 
 def test_a_file_without_video_is_a_failure_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_bytes(b"")
-    answer = reencode(Job(tmp_path / "x.mp4", tmp_path / "y/x.mp4"), recipe=Recipe())
+    answer = reencode(EncodingJob(tmp_path / "x.mp4", tmp_path / "y/x.mp4"), recipe=VideoEncoding())
     assert isinstance(answer, Failure)
     assert answer.reason
     assert list((tmp_path / "y").iterdir()) == []
@@ -163,9 +166,9 @@ def test_prepare_refuses_what_cannot_work(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="choose a folder outside"):
         prepare(tmp_path, tmp_path / "in")
     with pytest.raises(BadSetting, match="fps is 0"):
-        Recipe(fps=0)
+        VideoEncoding(fps=0)
     with pytest.raises(BadSetting, match="crf is 99"):
-        Recipe(crf=99)
+        VideoEncoding(crf=99)
 
 
 @pytest.mark.parametrize("record", [b"", b"{", b"\xff"])

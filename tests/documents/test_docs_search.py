@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for module in ("tempme.index.model", "tempme.index.index"):
-        monkeypatch.setattr(f"{module}.DEFAULT", HERE)
+        monkeypatch.setattr(f"{module}.DEFAULT_MODEL", HERE)
     return tmp_path
 
 

@@ -16,7 +16,7 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting, FailedSelfTest
 from tempme.evaluation import known_answers as self_test_module
-from tempme.evaluation.evaluate import Report, evaluate, score
+from tempme.evaluation.evaluate import EvaluationReport, evaluate, score
 from tempme.evaluation.known_answers import CHECKS, self_test
 from tempme.evaluation.metrics import both_directions
 from tempme.retriever.retriever import Retriever
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(retriever: Retriever, folder: Path) -> Report:
+def report(retriever: Retriever, folder: Path) -> EvaluationReport:
     return evaluate(retriever, Split("scenes/test", load_folder(folder)), batch=3, workers=2)
 
 
@@ -54,7 +54,7 @@ def features_by_hand(retriever: Retriever, split: Split) -> tuple[torch.Tensor, 
 
 @torch.inference_mode()
 def test_a_report_holds_the_metrics_of_the_features(
-    report: Report, retriever: Retriever, folder: Path
+    report: EvaluationReport, retriever: Retriever, folder: Path
 ) -> None:
     split = Split("scenes/test", load_folder(folder))
     texts, videos = features_by_hand(retriever, split)
@@ -69,7 +69,7 @@ def test_a_report_holds_the_metrics_of_the_features(
     assert report.fingerprint == retriever.fingerprint
 
 
-def test_a_report_is_json_and_lines(report: Report, tmp_path: Path) -> None:
+def test_a_report_is_json_and_lines(report: EvaluationReport, tmp_path: Path) -> None:
     report.save(tmp_path / "results/one.json")
     answer = json.loads((tmp_path / "results/one.json").read_text())
     assert answer["scores"]["plain"]["t2v"]["r1"] == report.scores.plain.t2v.r1

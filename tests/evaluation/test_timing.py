@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tempme.evaluation import timing
-from tempme.evaluation.timing import Job, Shared
+from tempme.evaluation.timing import Shared, TimedJob
 
 
 def test_rates_are_videos_by_seconds() -> None:
@@ -88,7 +88,7 @@ def test_equal_tensors_are_held_once() -> None:
 def test_how_prompts_come_about(
     system: str, asked: timing.Prompts | None, kind: str | None
 ) -> None:
-    job = Job(system, prompts=asked, batch=2)
+    job = TimedJob(system, prompts=asked, batch=2)
     assert job.kind_of_prompts == kind
     cost = job.row.cost()
     made = kind == "made"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,3 +124,18 @@ def test_an_index_of_before_opens_by_the_name_its_model_had(tmp_path: Path, film
     path.write_text(json.dumps(fields | {"format": 2}))
     with pytest.raises(WrongModel):
         Index.open(index.path, retriever=model)
+
+
+@pytest.mark.parametrize("way", ["True", "model"])
+def test_open_makes_an_index_where_there_is_none(tmp_path: Path, way: str) -> None:
+    mine, path = ColourRetriever("mine"), tmp_path / "a.tempme"
+    how: dict[str, Any] = {"create": True, "retriever": mine} if way == "True" else {"create": mine}
+    made = Index.open(path, **how, every_seconds=2.0)
+    assert made.header.cutting.every_seconds == 2
+    assert Index.open(path, **how).header == made.header
+    with pytest.raises(WrongModel):
+        Index.open(path, create=ColourRetriever("other"))
+    with pytest.raises(BadSetting, match=r"every_seconds is 1\.0, but the index .* with 2\.0"):
+        Index.open(path, **how, every_seconds=1.0)
+    with pytest.raises(BadIndex):
+        Index.open(tmp_path / "none.tempme")

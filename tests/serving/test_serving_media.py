@@ -14,7 +14,7 @@ from PIL import Image
 from index_material import COLOURS, write_video
 from serving_material import hits_of
 from tempme.serving.media.cache import Cache
-from tempme.serving.media.cutting import Clip, Look, Made, Picture, make
+from tempme.serving.media.cutting import Excerpt, Made, Playability, Still, make
 
 
 def moment_of(client: Any, words: str) -> dict[str, Any]:
@@ -103,8 +103,8 @@ def test_turned_videos_stand_upright(tmp_path: Path, turn: int) -> None:
         }
         body = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix[turn])
         source.write_bytes(turned[:at] + body + turned[at + 36 :])
-    assert make(Picture(source, 0.5, 320, tmp_path / "a.jpg")) == Made()
-    assert make(Clip(source, 0.0, 1.0, 240, tmp_path / "a.mp4")) == Made()
+    assert make(Still(source, 0.5, 320, tmp_path / "a.jpg")) == Made()
+    assert make(Excerpt(source, 0.0, 1.0, 240, tmp_path / "a.mp4")) == Made()
     with Image.open(tmp_path / "a.jpg") as picture, av.open(str(tmp_path / "a.mp4")) as clip:
         frame = next(clip.decode(video=0)).to_image()
         assert picture.size == frame.size == ((96, 48) if not turn else (48, 96))
@@ -120,13 +120,13 @@ def test_turned_videos_stand_upright(tmp_path: Path, turn: int) -> None:
 
 def test_what_browsers_play_is_told_by_content(tmp_path: Path) -> None:
     plays = write_video(tmp_path / "a.mkv", ["red"], codec="libx264")  # Matroska
-    assert make(Look(plays)).type == ""
+    assert make(Playability(plays)).type == ""
     named = write_video(tmp_path / "b.mp4", ["red"], codec="libx264").rename(tmp_path / "b.avi")
-    assert make(Look(named)).type == "video/mp4"
-    assert make(Look(write_video(tmp_path / "c.mp4", ["red"]))).type == ""  # MPEG-4 part 2
+    assert make(Playability(named)).type == "video/mp4"
+    assert make(Playability(write_video(tmp_path / "c.mp4", ["red"]))).type == ""  # MPEG-4 part 2
     broken = tmp_path / "d.mp4"
     broken.write_bytes(b"\0" * 100)
-    assert "zeros" in make(Look(broken)).reason
+    assert "zeros" in make(Playability(broken)).reason
 
 
 def test_the_cache_stays_within_its_size(tmp_path: Path) -> None:

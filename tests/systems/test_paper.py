@@ -20,12 +20,13 @@ TABLE_1 = [
     ("tome", "ViT-B/32", 64, 64, 26, 208.5),
     ("tempme", "ViT-B/32", 64, 1, 500, 180.3),
 ]
-# Every product, counted by hand; the second term is the matching.
+# Every product that runs (tests/test_cost.py has torch count them): whole blocks and matching, less
+# what the last block leaves out of queries, their answers, the MLP and the matching.
 TRUE_GMACS = {
-    ("lora", "ViT-B/32", 12): 52.91,
-    ("tempme", "ViT-B/32", 12): 34.71 + 0.02,
-    ("tempme", "ViT-B/16", 12): 121.13 + 0.15,
-    ("tempme", "ViT-B/32", 64): 185.93 + 0.30,
+    ("lora", "ViT-B/32", 12): 52.906 - 3.514,
+    ("tempme", "ViT-B/32", 12): 34.707 + 0.019 - 0.530,
+    ("tempme", "ViT-B/16", 12): 121.127 + 0.152 - 0.742,
+    ("tempme", "ViT-B/32", 64): 185.93 + 0.30 - 3.07,
 }
 
 
@@ -43,7 +44,7 @@ def test_table_1(
 @pytest.mark.parametrize(("name", "backbone", "frames"), TRUE_GMACS)
 def test_multiply_adds(name: str, backbone: str, frames: int) -> None:
     cost = tempme.system(name, backbone=backbone, frames=frames).cost()
-    assert cost.gmacs == pytest.approx(TRUE_GMACS[name, backbone, frames], abs=0.03)
+    assert cost.gmacs == pytest.approx(TRUE_GMACS[name, backbone, frames], abs=0.01)
 
 
 def test_tokens_of_every_block() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from documents.counted import benchmark_now
 from tempme.results.markdown import NOTHING, table
 
 # What a file says of where it was measured, in one line.
@@ -16,10 +17,15 @@ PLACE = ("machine", "device", "commit", "load_average", "load_average_at_start")
 def benchmark_tables(folder: Path) -> str:
     """Every JSON file of `folder`, one section each."""
     sections = [
-        "\n\n".join([f"### {path.stem}", *_sections(json.loads(path.read_text("utf-8")))])
+        "\n\n".join([f"### {path.stem}", *_sections(_read(path))])
         for path in sorted(folder.glob("*.json"))
     ]
     return "\n\n".join(sections) or "None yet."
+
+
+def _read(path: Path) -> Any:
+    document = json.loads(path.read_text("utf-8"))
+    return benchmark_now(document) if isinstance(document, Mapping) else document
 
 
 def _sections(document: Any, name: str = "") -> list[str]:

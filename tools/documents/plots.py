@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from documents.counted import experiments_now
 from documents.labels import label_ends, place_labels
 from documents.rendering import PICTURES, picture_name
 from tempme.compression import Keep, TempMe
@@ -101,7 +102,7 @@ def loss_plot(experiments: Mapping[str, Sequence[Run]], title: str) -> Figure | 
 def draw(root: Path = Path()) -> tuple[Path, ...]:
     """Draw what results/ holds; the files that were written."""
     written: list[Path] = []
-    for data_set, experiments in read_experiments(root / "results").items():
+    for data_set, experiments in experiments_now(read_experiments(root / "results")).items():
         found = summaries(experiments)
         ordered = {name: experiments[name] for name in found}
         figures = {

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from documents.benchmarks import benchmark_tables
+from documents.counted import experiments_now
 from tempme.errors import BadDataset
 from tempme.results.accuracy import (
     Summary,
@@ -43,7 +44,7 @@ COLUMNS = {
 def render(root: Path = Path()) -> dict[Path, str]:
     """Every document below `root` as it should be, from what results/ holds."""
     results = root / "results"
-    experiments = read_experiments(results)
+    experiments = experiments_now(read_experiments(results))
     if "scenes" not in experiments:
         raise BadDataset(f"{results / 'scenes'} holds no results; `make results` makes them")
     paper = read_paper(results)

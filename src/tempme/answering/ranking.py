@@ -28,7 +28,7 @@ QUESTIONS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedAnswers:
     """The candidates of every question, best first."""
 
     ids: Tensor  # (Q, K) places in the list of answers
@@ -47,7 +47,7 @@ def rank_answers(
     *,
     k: int | None = None,
     rule: Rule = "whole",
-) -> Ranked:
+) -> RankedAnswers:
     """Questions from `UmtAnswerer.ask`, and answers as the tokenizer gives them with `end=True`.
 
     `k` is the number of candidates; None is 128, or all answers where there are fewer.
@@ -61,7 +61,9 @@ def rank_answers(
         chosen = _candidates(first, k, rule)
         losses = candidate_losses(decoder, some, ids_AN, mask_AN, chosen)
         parts.append(_ranked(first.gather(1, chosen), chosen, losses, rule))
-    return Ranked(torch.cat([p.ids for p in parts]), torch.cat([p.probabilities for p in parts]))
+    return RankedAnswers(
+        torch.cat([p.ids for p in parts]), torch.cat([p.probabilities for p in parts])
+    )
 
 
 def first_words(decoder: AnswerDecoder, questions: Tokens, ids_AN: Tensor) -> Tensor:
@@ -85,10 +87,10 @@ def _candidates(first_QA: Tensor, k: int, rule: Rule) -> Tensor:
     return first_QA.sort(dim=1, descending=True, stable=True).indices[:, :k]
 
 
-def _ranked(first_QK: Tensor, chosen_QK: Tensor, losses_QK: Tensor, rule: Rule) -> Ranked:
+def _ranked(first_QK: Tensor, chosen_QK: Tensor, losses_QK: Tensor, rule: Rule) -> RankedAnswers:
     scores = first_QK.log() - losses_QK if rule == "official" else -losses_QK
     best, order = scores.softmax(dim=-1).sort(dim=1, descending=True, stable=True)
-    return Ranked(chosen_QK.gather(1, order), best)
+    return RankedAnswers(chosen_QK.gather(1, order), best)
 
 
 def _check(k: int, rule: str, ids_AN: Tensor) -> None:

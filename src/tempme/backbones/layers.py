@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tempme.backbones.attention import attention, hiding, size_bias
 from tempme.tokens import Tokens, spread
 
 L = TypeVar("L", bound="Layer")
@@ -72,6 +73,11 @@ class Foldable(Part):
         """The same function, without what only training needs."""
         raise NotImplementedError
 
+    def rows(self, x: Tensor, part: slice) -> Tensor:
+        """A part of what `forward` puts out; a linear map can leave out the rest."""
+        out: Tensor = self(x)[..., part]
+        return out
+
 
 def fold(module: nn.Module) -> nn.Module:
     """Replace every Foldable inside `module` by its cheaper form; returns the module."""
@@ -81,6 +87,13 @@ def fold(module: nn.Module) -> nn.Module:
         else:
             fold(child)
     return module
+
+
+def rows_of(linear: nn.Module, x: Tensor, part: slice) -> Tensor:
+    """A part of what `linear` puts out; the rest is not computed, where it is known how."""
+    if type(linear) is nn.Linear:  # what derives from it may compute something else
+        return F.linear(x, linear.weight[part], None if linear.bias is None else linear.bias[part])
+    return linear.rows(x, part) if isinstance(linear, Foldable) else linear(x)[..., part]
 
 
 class QuickGELU(nn.Module):
@@ -117,71 +130,35 @@ class Attention(nn.Module):
 
         Prompts beside them answer, too; hidden tokens do not.
         """
-        q, k, v = self.project(x_CND)
+        q, k, v = self.project(x_CND, num_queries)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
-        asking = q if num_queries is None else q[:, :, :num_queries]
         bias = cues.bias if hidden_CN is None else hiding(hidden_CN, cues.bias, q.dtype)
         if prompts_BMD is not None:
-            _, *more = self.project(prompts_BMD)
+            _, *more = self.project(prompts_BMD, 0)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
             bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
-        return self.gather(attention(asking, k, v, bias, causal=causal)), cues
+        return self.gather(attention(q, k, v, bias, causal=causal)), cues
 
-    def project(self, x_CND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each."""
+    def project(
+        self, x_CND: Tensor, num_queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(C, N, D) -> queries, keys and values, (C, H, N, D / H) each.
+
+        num_queries: make queries of so many first tokens alone.
+        """
         # Cut along the last axis: gradients are then put together in the order they lie in.
-        q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.qkv(x_CND).chunk(3, dim=-1)
-        )
+        if num_queries is None:
+            parts = self.qkv(x_CND).chunk(3, dim=-1)
+        else:
+            width = x_CND.shape[-1]
+            asking = rows_of(self.qkv, x_CND[:, :num_queries], slice(width))
+            parts = asking, *rows_of(self.qkv, x_CND, slice(width, None)).chunk(2, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         return q, k, v
 
     def gather(self, y_CHNd: Tensor) -> Tensor:
         """The heads' answers (C, H, N, D / H) -> (C, N, D)."""
         return self.out(y_CHNd.transpose(1, 2).flatten(2))
-
-
-def size_bias(size_CN1: Tensor, dtype: torch.dtype) -> Tensor:
-    """(C, N, 1) -> (C, 1, 1, N): what lets a token answer as often as the patches it holds."""
-    return size_CN1.log().mT[:, None].to(dtype)
-
-
-def hiding(hidden_CN: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """(C, N) -> (C, 1, 1, N): minus infinity for hidden tokens, on top of another bias."""
-    none = torch.zeros(hidden_CN.shape, dtype=dtype, device=hidden_CN.device)
-    own = none.masked_fill(hidden_CN, float("-inf"))[:, None, None]
-    return own if bias is None else bias + own
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool) -> Tensor:
-    """(C, H, N, D / H) queries, as many or more keys and values -> (C, H, N, D / H).
-
-    `causal`: keys that are more than the queries stand after the first word, which alone does not
-    see them.
-
-    Spelled out where that is better than the fused kernel: for gradients on a CPU it takes half
-    the time (96 frames, bf16), and over words in fp32 it is nearer to the reference (logits
-    8e-6 rather than 1.1e-5 apart).
-    """
-    if not causal and not (q.requires_grad and q.device.type == "cpu"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    if causal:
-        scores = scores + _later(scores)
-    if bias is not None:
-        scores = scores + bias
-    return scores.softmax(dim=-1).to(v.dtype) @ v
-
-
-def _later(scores: Tensor) -> Tensor:
-    """(words, keys) of minus infinity where a word must not look, else 0."""
-    words, keys = scores.shape[-2:]
-    more = keys - words
-    hidden = torch.full((words, keys), float("-inf"), device=scores.device, dtype=scores.dtype)
-    hidden = hidden.triu(1 + more)
-    if more:
-        hidden[0, :more] = float("-inf")
-    return hidden
 
 
 class Layer(Part):

@@ -13,7 +13,7 @@ from tempme.tokens import Tokens
 # Shape letters: T texts, W words, D width.
 
 
-class Line(nn.Module):
+class TextRows(nn.Module):
     """How words become the rows of a text: one after the other.
 
     A tuning that puts prompts around the words takes this module's place (`TextTower.line`).
@@ -40,7 +40,7 @@ class TextTower(nn.Module):
         self.context = config.context
         self.token_embedding = nn.Embedding(config.vocab, width)
         self.position_embedding = nn.Parameter(0.01 * torch.randn(config.context, width))
-        self.line: nn.Module = Line()
+        self.line: nn.Module = TextRows()
         self.layers: nn.ModuleList = nn.ModuleList(
             Block(width, config.text_heads, config.activation) for _ in range(config.text_layers)
         )

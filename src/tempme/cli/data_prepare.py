@@ -29,14 +29,14 @@ def prepare(
 ) -> None:
     """Re-encode VIDEOS so that training reads them fast; run again to go on where it stopped."""
     from tempme.cli.progress import counting
-    from tempme.datasets.prepare import Recipe
+    from tempme.datasets.prepare import VideoEncoding
     from tempme.datasets.prepare import prepare as reencode_all
 
     with counting("preparing") as count:
         done = reencode_all(
             videos,
             out,
-            recipe=Recipe(fps=fps, size=size, crf=crf),
+            recipe=VideoEncoding(fps=fps, size=size, crf=crf),
             workers=workers,
             worker_memory_mb=worker_memory_mb,
             on_file=count,

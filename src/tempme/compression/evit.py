@@ -105,7 +105,8 @@ class EViT(Compression):
                     intra=n - out,
                     pruned=pruned,
                     protected=protected,
-                    dots=Dots(tokens=frames * n if pruned else 0),
+                    # The map of the class token, and a sum of all tokens weighted by it.
+                    dots=Dots(tokens=frames * n * (2 if self.fuse else 1) if pruned else 0),
                 )
             )
             n = out

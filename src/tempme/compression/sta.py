@@ -125,7 +125,8 @@ class STA(Compression):
         for block in range(depth):
             free = n - protected
             after = min(wanted.get(block, 0), free // 2)
-            walked = (free // 2) * (free - free // 2) + (frames - 1) * free * free
+            flow = (frames - 1) * free * free  # scores once, followed once
+            walked = (free // 2) * (free - free // 2) + flow
             steps.append(
                 Step(
                     clips=frames,
@@ -133,7 +134,7 @@ class STA(Compression):
                     protected=protected,
                     after=after,
                     backward=block in at and at.index(block) % 2 == 1,
-                    dots=Dots(keys=walked if after else 0),
+                    dots=Dots(keys=walked, scalars=flow) if after else Dots(),
                 )
             )
             n -= after

@@ -20,7 +20,7 @@ import numpy as np
 
 from tempme.datasets.augment import RandAugment
 from tempme.datasets.frames import read_moment
-from tempme.datasets.order import Order
+from tempme.datasets.order import PairOrder
 from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
 from tempme.processes.limits import WORKER_MEMORY_MB
@@ -49,7 +49,7 @@ class Clips(NamedTuple):
     videos: list[int]
 
 
-class Job(NamedTuple):
+class MomentJob(NamedTuple):
     """A moment to read once, and the seeds of its augmented copies."""
 
     path: Path
@@ -64,7 +64,7 @@ class Reader:
     reading: Reading
     augment: RandAugment | None
 
-    def __call__(self, job: Job) -> Pixels | Failure:
+    def __call__(self, job: MomentJob) -> Pixels | Failure:
         """(K, F, S, S, 3): a copy for every look; plain ones are all alike, so K is 1."""
         try:
             answer = read_moment(job.path, job.moment, self.reading)
@@ -123,7 +123,7 @@ class ClipBatches:
             raise BadSetting(f"on_bad is {on_bad!r}; possible: {', '.join(ON_BAD)}")
         self.on_bad, self.failed = on_bad, dict[Video, str]()
         self._paths = self._located(split, videos)
-        self.order = Order(split.only(self._paths), batch=batch, seed=seed)
+        self.order = PairOrder(split.only(self._paths), batch=batch, seed=seed)
         if not self.order.steps_per_epoch:
             raise BadSetting(
                 f"{split.name} has {len(self.order.split)} pairs here, fewer than one batch of"
@@ -134,7 +134,7 @@ class ClipBatches:
         hang = HANGS * timeout_seconds
         self._limits = Limits(timeout_seconds=hang, worker_memory_mb=worker_memory_mb)
         self._num_workers = workers
-        self._crew: Workers[Job, Pixels | Failure] | None = None
+        self._crew: Workers[MomentJob, Pixels | Failure] | None = None
         self._next: tuple[tuple[int, int, int], list[_Row]] | None = None
         self._bad: set[int] = set()
 
@@ -219,7 +219,9 @@ class ClipBatches:
         self._read(step, rows, self._crew)
         return rows
 
-    def _read(self, step: int, rows: Sequence[_Row], crew: Workers[Job, Pixels | Failure]) -> None:
+    def _read(
+        self, step: int, rows: Sequence[_Row], crew: Workers[MomentJob, Pixels | Failure]
+    ) -> None:
         """Read the next candidate of each row; rows that show one video share its decoding."""
         split, together = self.order.split, dict[int, list[_Row]]()
         for row in rows:
@@ -228,7 +230,7 @@ class ClipBatches:
         for moment, same in together.items():
             wanted = split.moments[moment]
             looks = tuple(self.order.look(step, row.number) for row in same)
-            clip = crew.submit(Job(self._paths[wanted.video], wanted, looks))
+            clip = crew.submit(MomentJob(self._paths[wanted.video], wanted, looks))
             for place, row in enumerate(same):
                 row.clip, row.place = clip, place if self._reader.augment else 0
 

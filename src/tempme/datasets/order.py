@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from tempme.datasets.pairs import Split
 
 
-class Order:
+class PairOrder:
     """The pairs of every step, `batch` at a time; steps count on through the epochs.
 
     Every pair comes once an epoch, but for the last ones that fill no batch.

@@ -36,7 +36,7 @@ RECORD = "prepared.json"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class VideoEncoding:
     """Frames a second, pixels of the short side (never enlarged), and H.264's quality factor."""
 
     fps: int = 3
@@ -69,7 +69,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Job:
+class EncodingJob:
     """One file on its way."""
 
     source: Path
@@ -80,7 +80,7 @@ def prepare(
     videos: Path,
     out: Path,
     *,
-    recipe: Recipe | None = None,
+    recipe: VideoEncoding | None = None,
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     on_file: Callable[[int, int], None] | None = None,
@@ -91,7 +91,7 @@ def prepare(
     called after each file. A video that makes a process hold more than `worker_memory_mb` is left
     out. Raises if `out` was made by another recipe.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or VideoEncoding()
     start = time.perf_counter()
     jobs = _jobs(videos, out)
     _claim(out, recipe)
@@ -116,7 +116,9 @@ def prepare(
     )
 
 
-def reencode(job: Job, *, recipe: Recipe, timeout_seconds: float = 600.0) -> Path | Failure:
+def reencode(
+    job: EncodingJob, *, recipe: VideoEncoding, timeout_seconds: float = 600.0
+) -> Path | Failure:
     """Write one file; a crash leaves at most a `.part` behind, which the next run replaces."""
     job.target.parent.mkdir(parents=True, exist_ok=True)
     part = job.target.with_name(f".{job.target.name}.part")
@@ -129,7 +131,7 @@ def reencode(job: Job, *, recipe: Recipe, timeout_seconds: float = 600.0) -> Pat
     return job.target
 
 
-def _jobs(videos: Path, out: Path) -> list[Job]:
+def _jobs(videos: Path, out: Path) -> list[EncodingJob]:
     """Every video and where it goes; `a.avi` beside `a.mov` become `a.avi.mp4`, `a.mov.mp4`."""
     if not videos.is_dir():
         raise BadDataset(f"{videos} is no folder; give the one that holds the videos")
@@ -141,12 +143,14 @@ def _jobs(videos: Path, out: Path) -> list[Job]:
     names = [source.relative_to(videos) for source in sources]
     plain = [name.with_suffix(".mp4") for name in names]
     return [
-        Job(source, out / (one if plain.count(one) == 1 else name.with_name(f"{name.name}.mp4")))
+        EncodingJob(
+            source, out / (one if plain.count(one) == 1 else name.with_name(f"{name.name}.mp4"))
+        )
         for source, name, one in zip(sources, names, plain, strict=True)
     ]
 
 
-def _claim(out: Path, recipe: Recipe) -> None:
+def _claim(out: Path, recipe: VideoEncoding) -> None:
     """Note the recipe in the folder, and refuse a folder of another one."""
     out.mkdir(parents=True, exist_ok=True)
     record = out / RECORD
@@ -167,13 +171,13 @@ def _claim(out: Path, recipe: Recipe) -> None:
         )
 
 
-def _is_ready(job: Job) -> bool:
+def _is_ready(job: EncodingJob) -> bool:
     if not job.target.exists():
         return False
     return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
 
 
-def _write(source: Path, part: Path, recipe: Recipe, deadline: Deadline) -> None:
+def _write(source: Path, part: Path, recipe: VideoEncoding, deadline: Deadline) -> None:
     """Decode the frame shown at each tick of the recipe, and encode it."""
     timeline = read_timeline(source, deadline)
     count = max(1, round(timeline.duration_seconds * recipe.fps))
@@ -195,7 +199,7 @@ def _write(source: Path, part: Path, recipe: Recipe, deadline: Deadline) -> None
 
 
 def _stream(
-    container: av.container.OutputContainer, recipe: Recipe, first: Pixels
+    container: av.container.OutputContainer, recipe: VideoEncoding, first: Pixels
 ) -> av.VideoStream:
     stream = container.add_stream("libx264", rate=recipe.fps)
     stream.height, stream.width = first.shape[:2]

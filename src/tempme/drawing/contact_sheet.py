@@ -17,14 +17,14 @@ MARGIN, LINE = 8, 18  # pixels
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """Frames (F, H, W, 3) uint8, side by side, and what is written above them."""
 
     title: str
     frames: npt.NDArray[np.uint8]
 
 
-def contact_sheet(rows: Sequence[Row], path: Path) -> Path:
+def contact_sheet(rows: Sequence[SheetRow], path: Path) -> Path:
     """Draw the rows one below the other into a PNG; returns its path."""
     if not rows:
         raise BadSetting("a contact sheet needs at least one row")

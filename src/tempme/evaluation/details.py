@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Moment
-from tempme.evaluation.evaluate import MATRIX_SCORES, Report
-from tempme.evaluation.features import Features
+from tempme.evaluation.evaluate import MATRIX_SCORES, EvaluationReport
+from tempme.evaluation.features import SplitFeatures
 from tempme.evaluation.ranks import Places, places_in_blocks
 from tempme.evaluation.sets import places_of_sets
 
@@ -22,7 +22,9 @@ MISSES, MATRIX = "misses.csv", "similarity.npy"
 NUM_MISSES = 50
 
 
-def write_details(report: Report, features: Features, folder: Path) -> tuple[str, ...]:
+def write_details(
+    report: EvaluationReport, features: SplitFeatures, folder: Path
+) -> tuple[str, ...]:
     """Write the files; their names.
 
     report.json; ranks.csv, a row for each caption: its video, its rank and how many wrong videos
@@ -62,7 +64,7 @@ def _write(
     _save(path, [*head, "video", "start", "end", "rank", "ties"], rows)
 
 
-def _write_misses(path: Path, features: Features, found: Places) -> None:
+def _write_misses(path: Path, features: SplitFeatures, found: Places) -> None:
     """The worst first; what came first instead of the right video."""
     split, ranks = features.split, found.ranks("expected")
     worst = [int(i) for i in np.argsort(-ranks, kind="stable")[:NUM_MISSES] if ranks[i] > 1]
@@ -70,7 +72,9 @@ def _write_misses(path: Path, features: Features, found: Places) -> None:
     _save(path, head, (_miss(features, i, ranks[i], split.moments) for i in worst))
 
 
-def _miss(features: Features, i: int, rank: float, moments: Sequence[Moment]) -> list[str | float]:
+def _miss(
+    features: SplitFeatures, i: int, rank: float, moments: Sequence[Moment]
+) -> list[str | float]:
     scores: NDArray[np.float32] = features.videos @ features.texts[i]
     target, first = features.split.text_targets[i], int(scores.argmax())
     own, other = (" ".join(map(str, _moment(moments[n]))).strip() for n in (target, first))

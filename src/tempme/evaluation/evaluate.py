@@ -1,4 +1,4 @@
-"""A split and a retriever -> Report: accuracy and cost together, and N beside every number."""
+"""A split and a retriever -> EvaluationReport: accuracy and cost together, and N beside every number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
-from tempme.evaluation.features import Features, encode
+from tempme.evaluation.features import SplitFeatures, encode
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
     BothDirections,
@@ -53,7 +53,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """What was evaluated, how well, at which cost, and what was left out."""
 
     split: str
@@ -124,7 +124,7 @@ def evaluate(
     precision: str = "fp32",
     ties: Ties = "expected",
     on_video: Callable[[int, int], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """The report of `examine`."""
     return examine(
         retriever,
@@ -150,7 +150,7 @@ def examine(
     precision: str = "fp32",
     ties: Ties = "expected",
     on_video: Callable[[int, int], None] | None = None,
-) -> tuple[Report, Features]:
+) -> tuple[EvaluationReport, SplitFeatures]:
     """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
@@ -175,7 +175,7 @@ def examine(
         on_video=on_video,
     )
     used = features.split
-    report = Report(
+    report = EvaluationReport(
         split=split.name,
         system=retriever.system.name,
         fingerprint=retriever.fingerprint,

@@ -27,7 +27,7 @@ TEXTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Features:
+class SplitFeatures:
     """Unit features of a split (fp32), and what could not be read."""
 
     split: Split
@@ -46,7 +46,7 @@ def encode(
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     on_video: Callable[[int, int], None] | None = None,
-) -> Features:
+) -> SplitFeatures:
     """Features of every caption and moment; moments that cannot be read leave with their captions.
 
     Videos are decoded in worker processes while the retriever encodes; one that makes a process
@@ -77,7 +77,7 @@ def encode(
         raise BadDataset(f"no video of {split.name} can be read; the first, {video}: {reason}")
     kept = split.only([video for video in split.videos if video not in failed])
     place = {moment: number for number, moment in enumerate(split.moments)}
-    return Features(
+    return SplitFeatures(
         split=kept,
         texts=encode_texts(retriever, kept.captions),
         videos=np.stack([rows[place[moment]] for moment in kept.moments]),

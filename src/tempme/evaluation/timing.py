@@ -39,7 +39,7 @@ Encoding = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Job:
+class TimedJob:
     """One system encoding batches of one size in one precision.
 
     prompts: "made" in every call, or "given" as constants, where a tuning makes some; None is how
@@ -171,7 +171,7 @@ def matmul_peak(precision: str, *, rounds: int = 5) -> float:
     return best
 
 
-def peak_memory(job: Job) -> dict[str, float]:
+def peak_memory(job: TimedJob) -> dict[str, float]:
     """MB that a process of its own holds at most: before it encodes, and while it does."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -216,7 +216,7 @@ def _give_prompts(ready: Retriever, frames: int) -> None:
             module.context = Borrowed(_Given(module.context.module, frames))
 
 
-def _memory_of(job: Job, threads: int) -> dict[str, float]:
+def _memory_of(job: TimedJob, threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
     encode = job.encoding(job.model())
     # Building the model held more than encoding may: the mark starts anew (Linux alone can).

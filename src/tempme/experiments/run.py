@@ -16,7 +16,7 @@ from tempme.experiments.identity import DATA, RESULT, RETRIEVER, note
 from tempme.experiments.scenes import Scenes
 from tempme.experiments.settings import Experiment, SceneData
 from tempme.experiments.start import started
-from tempme.experiments.videos import Videos
+from tempme.experiments.videos import ExperimentVideos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
 from tempme.retriever.retriever import Retriever
@@ -98,7 +98,7 @@ def open_world(experiment: Experiment) -> World:
     data = experiment.data
     if isinstance(data, SceneData):
         return Scenes(data, experiment.evaluation.gallery)
-    return Videos(data)
+    return ExperimentVideos(data)
 
 
 def rsum(metrics: Mapping[str, Any]) -> float:

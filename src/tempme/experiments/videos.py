@@ -29,7 +29,7 @@ NAMED = 3  # of what is missing
 
 
 @dataclass
-class Videos:
+class ExperimentVideos:
     """The videos of an experiment."""
 
     data: VideoData

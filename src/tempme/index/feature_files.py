@@ -15,7 +15,7 @@ from tempme.atomic import replacing
 from tempme.errors import BadSetting
 
 if TYPE_CHECKING:
-    from tempme.index.building.scan import Unreadable
+    from tempme.index.building.scan import Unseen
     from tempme.index.features import Features
 
 FORMAT = "tempme features 1"
@@ -113,7 +113,7 @@ def _about(features: Features) -> dict[str, Any]:
     }
 
 
-def _told(items: Iterable[Unreadable]) -> list[dict[str, str]]:
+def _told(items: Iterable[Unseen]) -> list[dict[str, str]]:
     return [{"path": _text(item.path), "reason": item.reason} for item in items]
 
 

@@ -18,7 +18,7 @@ from tempme.index.building.lengths import windows_in
 from tempme.index.building.pace import Pace, share_of
 from tempme.index.building.pictures import Picture, encode_pictures, read_pictures
 from tempme.index.building.report import Progress
-from tempme.index.building.scan import File, Unreadable, find_files, given_paths
+from tempme.index.building.scan import File, Unseen, find_files, given_paths
 from tempme.index.header import Cutting
 from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
 
@@ -42,8 +42,8 @@ class Features:
     frames: int
     cutting: Cutting
     seconds: float
-    failures: tuple[Unreadable, ...] = ()
-    notes: tuple[Unreadable, ...] = ()
+    failures: tuple[Unseen, ...] = ()
+    notes: tuple[Unseen, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -92,8 +92,8 @@ class _Extraction:
         self, retriever: Encoder, cutting: Cutting, on_progress: Callable[[Progress], None]
     ) -> None:
         self.retriever, self.cutting, self.on_progress = retriever, cutting, on_progress
-        self.failures: list[Unreadable] = []
-        self.notes: list[Unreadable] = []
+        self.failures: list[Unseen] = []
+        self.notes: list[Unseen] = []
         self._parts: list[_Part] = []
         self._pieces: dict[Path, list[_Part]] = {}
         self._total = 0
@@ -172,7 +172,7 @@ class _Extraction:
             self.on_progress(self._progress(path))
             return
         if piece.note:
-            self.notes.append(Unreadable(path, piece.note))
+            self.notes.append(Unseen(path, piece.note))
         self._finish(path, self._pieces.pop(path))
 
     def _finish(self, path: Path, parts: Sequence[_Part]) -> None:
@@ -183,7 +183,7 @@ class _Extraction:
 
     def _close(self, path: Path, reason: str) -> None:
         if reason:
-            self.failures.append(Unreadable(path, reason))
+            self.failures.append(Unseen(path, reason))
         self._pace.finish(path)
         self._done += 1
         self.on_progress(self._progress(path))

@@ -60,17 +60,17 @@ class Index:
         path: str | Path,
         *,
         retriever: Encoder | str | None = None,
-        create: bool = False,
+        create: bool | str | Encoder = False,
         **cutting: Any,
     ) -> Index:
         """The index at `path`.
 
         retriever: a model, or what `tempme.load` takes, that has to be the one that made the index;
-        without it the index brings its own. create: make an index where there is none, with the
-        retriever (published CLIP, if none is given), cut into windows as `cutting` says: see
-        `Index.create`. An index that is there has to be cut like that, too.
+        without it the index brings its own. create: the same, and where there is no index, make one
+        with it (True: with `retriever`, or published CLIP), cut as `cutting` says: see `create`.
         """
         folder = Path(path).expanduser()
+        retriever = retriever if isinstance(create, bool) else create
         if create and not (folder / NAME).exists():
             return cls._created(folder, retriever, cutting)
         index = cls(folder, read_header(folder))
@@ -160,9 +160,9 @@ class Index:
         process may hold; a video that needs more fails. None: no limit, as always on Windows.
         """
         from tempme.index.building.build import Build
-        from tempme.index.building.order import Order
+        from tempme.index.building.order import RunOrder
 
-        order = Order(
+        order = RunOrder(
             paths=given_paths(paths),
             prune=prune,
             force=force,
@@ -267,7 +267,7 @@ class Index:
             return forget(self._store, given_paths(paths))
 
     def version(self) -> str:
-        """A word that changes with everything that any process writes into the index."""
+        """A word that changes with everything that is written into the index."""
         return self._store.version()
 
     def moments_of(self, video_id: str) -> Gallery:

@@ -18,7 +18,7 @@ START_SECONDS = 600.0
 PATIENCE_SECONDS = 1.0
 
 
-class Job(Protocol):
+class ItemJob(Protocol):
     """An item, and where what becomes of it goes."""
 
     @property
@@ -52,7 +52,7 @@ class Keeper(Thread):
     """
 
     def __init__(
-        self, take: Callable[[], Job | None], start: Start, *, limits: Limits, gate: Gate
+        self, take: Callable[[], ItemJob | None], start: Start, *, limits: Limits, gate: Gate
     ) -> None:
         super().__init__(daemon=True)
         self._take, self._work, self._limits, self._gate = take, start, limits, gate
@@ -79,7 +79,7 @@ class Keeper(Thread):
         if process is not None:
             process.kill()
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: ItemJob) -> None:
         item = packed(Kind.ITEM, job.item)
         pieces = _Pieces(job)
         with self._gate.together():
@@ -164,7 +164,7 @@ class Keeper(Thread):
 class _Pieces:
     """The pieces of one job, some of which a second try makes again."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ItemJob) -> None:
         self.job = job
         self.num_put = 0
         self._num_made = 0

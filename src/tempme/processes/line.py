@@ -8,7 +8,7 @@ from threading import Event, Lock, Semaphore
 from typing import Any, NamedTuple
 
 
-class Wanted:
+class WantedItem:
     """A job that is done once it is there to be done, and whose answer always has room."""
 
     item: Any
@@ -84,7 +84,7 @@ class Line:
         return None
 
 
-class _Piecewise(Wanted):
+class _Piecewise(WantedItem):
     """An item whose answers wait in the queue of a line."""
 
     def __init__(

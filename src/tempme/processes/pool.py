@@ -24,7 +24,7 @@ from tempme.processes.deaths import Crash
 from tempme.processes.gate import Gate
 from tempme.processes.keeper import Keeper
 from tempme.processes.limits import Limits
-from tempme.processes.line import Line, Wanted
+from tempme.processes.line import Line, WantedItem
 from tempme.processes.messages import Beat, Start
 
 __all__ = ["Beat", "Crash", "Limits", "Workers", "each_in_processes", "pieces_in_processes"]
@@ -150,7 +150,7 @@ def _run(
         _end_all(gate, crew)
 
 
-class _Asked(Wanted):
+class _Asked(WantedItem):
     """An item whose answer a future waits for."""
 
     def __init__(self, item: Any, future: Future[Any]) -> None:

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Batches(Generic[Item, Answer]):
+class Batcher(Generic[Item, Answer]):
     """Hands what waits to `work`, at most `most` items at a time; one answer or error for each.
 
     `begin` is called first, in the thread that works.

@@ -23,7 +23,7 @@ KEPT = 512
 
 
 @dataclass(frozen=True)
-class Moment:
+class IndexedMoment:
     """A moment of the index: the content it is of, its place there, its span in seconds."""
 
     video: Video
@@ -110,7 +110,7 @@ class Library:
                 self._galleries.popitem(last=False)
             return known
 
-    def moment(self, wanted: str) -> Moment:
+    def moment(self, wanted: str) -> IndexedMoment:
         """The moment with this id; Problem if the index has none."""
         found = MOMENT_ID.fullmatch(wanted)
         if found is not None and found[1] in self.shelf().by_id:
@@ -118,7 +118,7 @@ class Library:
             rows = np.flatnonzero((spans == [int(found[2]), int(found[3])]).all(axis=1))
             if len(rows):
                 start, end = (float(s) for s in self.gallery(found[1]).spans[rows[0]])
-                return Moment(self.copies(found[1])[0], int(rows[0]), start, end)
+                return IndexedMoment(self.copies(found[1])[0], int(rows[0]), start, end)
         raise Problem(
             404,
             "no-such-moment",

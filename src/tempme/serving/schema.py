@@ -23,7 +23,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Part(Strict):
+class QueryPart(Strict):
     """One thing that a search is about; exactly one of text, moment and upload.
 
     A weight below 0 means "not this".
@@ -58,7 +58,7 @@ class SearchRequest(Strict):
     """What to look for: `query` for words alone, `parts` for anything else or for several."""
 
     query: Text | None = None
-    parts: list[Part] = Field(default_factory=list, max_length=16)
+    parts: list[QueryPart] = Field(default_factory=list, max_length=16)
     k: int = Field(default=20, ge=1, le=200)
     group_by: Literal["video", "moment"] = "video"
     filters: Filters = Filters()
@@ -102,7 +102,7 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     confidence: Confidence
-    num_videos: int = Field(description="Videos that the filters left to look at.")
+    num_videos: int = Field(description="VideoPage that the filters left to look at.")
     note: str = Field(default="", description="What of the query the model does not read.")
     upload: UploadOut | None = None
     next_page_token: str | None = None
@@ -131,7 +131,7 @@ class VideoOut(BaseModel):
     thumbnail: str | None = Field(description="Address of a picture of it.")
 
 
-class Videos(BaseModel):
+class VideoPage(BaseModel):
     """A page of videos, ordered by path."""
 
     videos: list[VideoOut]

@@ -20,7 +20,7 @@ from tempme.index.confidence import Kind
 from tempme.index.search import Asked, Request
 from tempme.serving.library import Library
 from tempme.serving.problems import Problem
-from tempme.serving.schema import Part, SearchRequest
+from tempme.serving.schema import QueryPart, SearchRequest
 
 Floats = NDArray[np.float32]
 SHORTEST = 1e-3
@@ -36,7 +36,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedSearch:
     """A search whose words are not yet encoded: `rows` holds features or a text, with weights."""
 
     parts: tuple[tuple[str | Floats, float], ...]
@@ -44,7 +44,7 @@ class Wanted:
     request: Request = field(default_factory=Request)
 
 
-class Kept:
+class Remembered:
     """The newest values by key, at most `most` of them. Safe to use from several threads."""
 
     def __init__(self, most: int) -> None:
@@ -67,14 +67,14 @@ class Kept:
                 self._values.popitem(last=False)
 
 
-class Searcher:
+class BatchSearcher:
     """Answers batches of searches; encodes each text once while it is remembered."""
 
     def __init__(self, index: Index, *, cached: int) -> None:
         self._index = index
-        self._texts = Kept(cached)
+        self._texts = Remembered(cached)
 
-    def __call__(self, batch: Sequence[Wanted]) -> list[list[Hit] | Exception]:
+    def __call__(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
         """The hits of each, or what is wrong with it."""
         self._encode([part for wanted in batch for part, _ in wanted.parts])
         asked: list[Asked | Exception] = []
@@ -86,7 +86,7 @@ class Searcher:
         answers = iter(self._index.answer_all([one for one in asked if isinstance(one, Asked)]))
         return [one if isinstance(one, Exception) else next(answers) for one in asked]
 
-    def features(self, wanted: Wanted) -> Floats:
+    def features(self, wanted: WantedSearch) -> Floats:
         """One row, or the windows of a video that is all that is wanted: (Q, D), unit rows."""
         rows = [(self._of(part), weight) for part, weight in wanted.parts]
         if len(rows) == 1:
@@ -120,14 +120,14 @@ class Searcher:
 
 
 def parts_of(
-    asked: SearchRequest, upload: Upload | None, *, library: Library, uploads: Kept
-) -> Wanted:
+    asked: SearchRequest, upload: Upload | None, *, library: Library, uploads: Remembered
+) -> WantedSearch:
     """What is wanted, with the features of moments and uploads; Problem for what is not there."""
     given = list(asked.parts)
     if asked.query is not None:
-        given.insert(0, Part(text=asked.query))
+        given.insert(0, QueryPart(text=asked.query))
     if upload is not None and not any(part.upload == "file" for part in given):
-        given.append(Part(upload="file"))
+        given.append(QueryPart(upload="file"))
     if not given:
         raise Problem(422, "empty-query", "nothing to look for: write a query, or add a file")
     parts = [(_part(part, upload, library, uploads), part.weight) for part in given]
@@ -138,10 +138,12 @@ def parts_of(
             "all of it is what you do not want: add what you look for, with a weight above 0",
         )
     is_text = all(isinstance(part, str) for part, _ in parts)
-    return Wanted(tuple(parts), "text" if is_text else "visual")
+    return WantedSearch(tuple(parts), "text" if is_text else "visual")
 
 
-def _part(part: Part, upload: Upload | None, library: Library, uploads: Kept) -> str | Floats:
+def _part(
+    part: QueryPart, upload: Upload | None, library: Library, uploads: Remembered
+) -> str | Floats:
     given = [name for name in ("text", "moment", "upload") if getattr(part, name) is not None]
     if len(given) != 1:
         raise Problem(

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from tempme.index import Hit, Index
 from tempme.index.confidence import Kind
 from tempme.index.watching import follow
-from tempme.serving.batching import Batches
+from tempme.serving.batching import Batcher
 from tempme.serving.jobs import JobOrder, Jobs
 from tempme.serving.library import Library
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
 from tempme.serving.problems import Problem
 from tempme.serving.schema import MomentOut
-from tempme.serving.searching import Kept, Searcher, Wanted
+from tempme.serving.searching import BatchSearcher, Remembered, WantedSearch
 from tempme.serving.settings import ServeSettings
 from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
@@ -41,9 +41,9 @@ class Service:
         self.jobs = Jobs(index, begin=on_all_cores())
         self.media = Media(settings.cache or index.path / CACHE, limits)
         self.uploads = Uploads(index, limits)
-        self.kept = Kept(limits.kept_uploads)
-        self.searcher = Searcher(index, cached=limits.cached_queries)
-        self.batches: Batches[Wanted, list[Hit]] = Batches(
+        self.kept = Remembered(limits.kept_uploads)
+        self.searcher = BatchSearcher(index, cached=limits.cached_queries)
+        self.batches: Batcher[WantedSearch, list[Hit]] = Batcher(
             self._work, most=limits.batch, begin=on_one_core
         )
         self._warm, self._stop = threading.Event(), threading.Event()
@@ -112,7 +112,7 @@ class Service:
         self.media.close()
         self.uploads.close()
 
-    def _work(self, batch: Sequence[Wanted]) -> list[list[Hit] | Exception]:
+    def _work(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
         self.metrics.batch_size.observe(len(batch))
         return self.searcher(batch)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Provenance:
     """The origin of a row.
 
     standing: "reproduced" rows compute what their official code computes, to the last digits, on
@@ -29,7 +29,7 @@ class Source:
 _TEMPME = "LunarShen/TempMe e624930"
 _NO_CODE = "none; parameters and costs of TempMe's tables 2 and 4"
 _MATCHING = "matches in fp32; among equals the first token wins"
-_CLIP4CLIP = Source(
+_CLIP4CLIP = Provenance(
     "reproduced",
     "ArrowLuo/CLIP4Clip 508ffa3",
     "weights in single precision, correct gradients through gathered features",
@@ -38,7 +38,7 @@ _CLIP4CLIP = Source(
     "(in single precision the same rate learns less: search 1e-7 to 5e-6)",
 )
 _DGL = {"learning_rate": 2e-3, "betas": (0.9, 0.98), "decay_vectors": False, "batch": 512}
-_VOP = Source(
+_VOP = Provenance(
     "reconstructed",
     "none of VoP's own (bighuang624/VoP is a README)",
     "all but counts and words of the paper: frame positions start at 0, the video is the mean",
@@ -47,29 +47,29 @@ _VOP = Source(
 )
 
 
-def _full(compression: str) -> Source:
-    return Source("reproduced", _TEMPME, compression, _CLIP4CLIP.recipe, _CLIP4CLIP.beyond)
+def _full(compression: str) -> Provenance:
+    return Provenance("reproduced", _TEMPME, compression, _CLIP4CLIP.recipe, _CLIP4CLIP.beyond)
 
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, Provenance] = {
     "clip4clip": _CLIP4CLIP,
-    "prompt": Source(
+    "prompt": Provenance(
         "reconstructed", _NO_CODE, "5 prompts a block, the one number that fits; where they stand"
     ),
-    "adapter": Source(
+    "adapter": Provenance(
         "reconstructed",
         _NO_CODE,
         "one bottleneck of 8 a block, which fits; beside the MLP, without scale: a choice",
     ),
-    "lora": Source("reproduced", _TEMPME, "nothing; folded for inference"),
-    "plevu": Source(
+    "lora": Provenance("reproduced", _TEMPME, "nothing; folded for inference"),
+    "plevu": Provenance(
         "reconstructed",
         "ju-chen/Efficient-Prompt 1f69a18: the model, reproduced; retrieval itself is not there",
         "a symmetric loss of pairs and even frames; 12 frames, unit features",
         {"learning_rate": 1e-4, "weight_decay": 0.01, "warmup": 0.0, "batch": 64},
         "a constant rate, and a loss from videos to texts alone, of action recognition",
     ),
-    "vop": Source(
+    "vop": Provenance(
         "reproduced",
         "modelscope 2905da12: images, and texts with all prompts ahead",
         "the code's prompts behind the words make it read the wrong row; texts are the paper's",
@@ -81,21 +81,21 @@ SOURCES: dict[str, Source] = {
     "vop-f": _VOP,
     "vop-fp": _VOP,
     "vop-fc": _VOP,
-    "dgl": Source(
+    "dgl": Provenance(
         "reproduced",
         "knightyxp/DGL 9139fd1",
         "no loop over frames; keys of the video are made once, prompts once a model",
         _DGL | {"learning_rate": 1e-2},
         "the rate of LSMDC's script; that of MSR-VTT with this variant is not known",
     ),
-    "dgl-transformer": Source(
+    "dgl-transformer": Provenance(
         "reproduced",
         "knightyxp/DGL 9139fd1",
         "as dgl; prompts behind the end of a text, which nothing sees, are not made",
         _DGL,
         "half precision",
     ),
-    "mv-adapter": Source(
+    "mv-adapter": Provenance(
         "reproduced",
         "zhangbw17/MV-Adapter 08a61f3",
         "factors rescale what comes in, as in the paper; weights in single precision",
@@ -103,47 +103,47 @@ SOURCES: dict[str, Source] = {
         "BertAdam, 1e-7 for CLIP's biases, weights in half precision (in single precision search "
         "1e-4 to 1e-3)",
     ),
-    "rap": Source(
+    "rap": Provenance(
         "reconstructed",
         "none to be had",
         "shapes, rank and places are guesses; patches are chosen by the class token, not by a text",
     ),
-    "tome": Source("reproduced", _TEMPME, _MATCHING),
-    "evit": Source(
+    "tome": Provenance("reproduced", _TEMPME, _MATCHING),
+    "evit": Provenance(
         "reproduced",
         "youweiliang/evit 5ca95a7, on TempMe's LoRA",
         "the share kept is constant in training; among equals the first token wins",
     ),
-    "diffrate": Source(
+    "diffrate": Provenance(
         "reproduced",
         "OpenGVLab/DiffRate 91ae3e3, on TempMe's LoRA; released rates for ViT-B/16",
         "ViT-B/32 has no released rates: ours meet the paper's cost, or are learnt anew; sizes "
         "stay above 0",
     ),
-    "sta": Source(
+    "sta": Provenance(
         "reconstructed",
         "its authors' rule (faf10be), on TempMe's LoRA",
         "a frame is a group, class tokens stay; blocks and numbers are ours, to the paper's cost",
     ),
-    "testa": Source(
+    "testa": Provenance(
         "reconstructed",
         "RenShuhuai-Andy/TESTA 41b9486: its merging, on CLIP with TempMe's LoRA",
         "both merges in one block; the paper prints no row: the cost is matched",
     ),
-    "tempme": Source("reproduced", _TEMPME, _MATCHING),
-    "prompt-tempme": Source(
+    "tempme": Provenance("reproduced", _TEMPME, _MATCHING),
+    "prompt-tempme": Provenance(
         "reconstructed", f"{_TEMPME} for the compression alone", "prompts as in prompt"
     ),
-    "adapter-tempme": Source(
+    "adapter-tempme": Provenance(
         "reconstructed", f"{_TEMPME} for the compression alone", "bottlenecks as in adapter"
     ),
     "tempme-full": _full(_MATCHING),
     "tome-full": _full(_MATCHING),
-    "imgme-only": Source("reproduced", _TEMPME, _MATCHING),
-    "token-reduction": Source(
+    "imgme-only": Provenance("reproduced", _TEMPME, _MATCHING),
+    "token-reduction": Provenance(
         "reconstructed", "the paper does not say how; its cost is near", "how frames merge"
     ),
-    "temporal-modelling": Source("reproduced", _TEMPME, "nothing"),
+    "temporal-modelling": Provenance("reproduced", _TEMPME, "nothing"),
 }
 # Second settings: the same code, trained and read as its authors do.
 SOURCES |= {

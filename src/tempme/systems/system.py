@@ -6,7 +6,7 @@ A system plans, counts and costs; `tempme.Retriever.build` puts weights into it.
 from __future__ import annotations
 
 import copy
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -49,7 +49,7 @@ class System:
     def plan(self) -> tuple[Step, ...]:
         """What every block does to the token count."""
         config = self.config
-        return self.tuning.plan(
+        plan = self.tuning.plan(
             self.compression.plan(
                 tokens=config.tokens,
                 frames=self.frames,
@@ -57,6 +57,7 @@ class System:
                 protected=config.class_tokens,
             )
         )
+        return (*plan[:-1], replace(plan[-1], serves=self.tuning.serves(plan)))
 
     def cost(self) -> Cost:
         """Multiply-adds of one video."""

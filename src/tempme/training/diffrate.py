@@ -77,7 +77,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRates:
     """Rates, and the model that they are for."""
 
     rates: LearntRates
@@ -110,7 +110,7 @@ def dense_model(source: str | Path) -> Retriever:
     return Retriever(build(row, source, seed=0)).eval()
 
 
-def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> Found:
+def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> FoundRates:
     """Learn rates for `model` (what `tempme.load` reads) on scenes, or on a folder of videos."""
     retriever = dense_model(model)
     if videos is None:
@@ -132,7 +132,7 @@ def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) 
             weight=settings.weight * (WEIGHED_AT_GMACS / dense) ** 2,
         ),
     )
-    return Found(
+    return FoundRates(
         rates,
         _name_of(retriever.backbone.config),
         str(model).rpartition(":")[2],

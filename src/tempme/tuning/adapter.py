@@ -73,6 +73,8 @@ class Adapter(DeepTuning):
 
     def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
         """Two thin products for every token that an MLP sees."""
-        tuned = plan[self.vision_from :]
-        products = sum(2 * s.clips_out * s.fed * config.width * self.width for s in tuned)
-        return Extra(products, paper=products)
+        tuned, each = plan[self.vision_from :], 2 * config.width * self.width
+        return Extra(
+            products=sum(step.clips_out * step.through_mlp * each for step in tuned),
+            paper=sum(step.clips_out * step.fed * each for step in tuned),
+        )

@@ -80,6 +80,10 @@ class DGL(DeepTuning):
                 f"{config.layers - 1} or less"
             )
 
+    def serves(self, plan: tuple[Step, ...]) -> int | None:  # noqa: ARG002
+        """The feature is made of the video's own tokens: no token of a frame is served."""
+        return 0
+
     def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
         """Put every block among prompts; nothing of CLIP learns."""
         clip.requires_grad_(False)
@@ -114,12 +118,13 @@ class DGL(DeepTuning):
         """Prompts beside the frames, and the tokens of the video through every block."""
         frames = plan[0].clips * plan[0].join
         d, m, g = config.width, self.local_prompts, self.global_prompts
-        products = paper = 0
+        led = plan[-1].clips_out * plan[-1].protected
+        products, paper = (g - led) * d * config.embed, 0  # projected: the video's tokens alone
         for step in plan[self.vision_from :]:
             all_tokens = g + step.clips * (step.attended + m)
             own = 10 * g * d * d + 2 * g * all_tokens * d
-            products += own + 2 * g * d * d + 2 * step.clips * step.attended * (g + m) * d
-            products += 3 * self.parts(frames) * m * d * d
+            products += own + 2 * g * d * d + 2 * step.clips * step.asking * (g + m) * d
+            products += 2 * self.parts(frames) * m * d * d
             # The original projects the video's keys for every frame, and all keys for the video.
             paper += own + 2 * all_tokens * d * d
             paper += step.clips * (2 * g * d * d + 2 * (step.attended + m) * g * d)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tempme.backbones.attention import attention, size_bias
 from tempme.backbones.config import ClipConfig
-from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU, attention, size_bias
+from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts
 
@@ -123,7 +124,7 @@ class GlobalLocal(Around[Block]):
     def finish_protected(self, tokens: Tokens) -> Tokens:
         """The tokens of the videos: nobody asks for the frames' any more."""
         video = self._video(tokens)
-        seen = _Seen(self.layer, tokens, self.local(), video)
+        seen = _Seen(self.layer, tokens, self.local(), video, num_queries=0)
         return tokens.with_video(self._fed(video + seen.by_videos())).protected()
 
     def _video(self, tokens: Tokens) -> Tensor:
@@ -137,14 +138,24 @@ class GlobalLocal(Around[Block]):
 
 
 class _Seen:
-    """Queries, keys and values of one block, each computed once."""
+    """Queries, keys and values of one block, each computed once.
 
-    def __init__(self, block: Block, tokens: Tokens, local: Tensor, video: Tensor) -> None:
+    num_queries: how many tokens of a frame ask; None: all of them.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        tokens: Tokens,
+        local: Tensor,
+        video: Tensor,
+        num_queries: int | None = None,
+    ) -> None:
         self.attn, self.tokens = block.attn, tokens
         clips = len(tokens.x_CND)
-        self.q, k, v = self.attn.project(block.ln_1(tokens.x_CND))
+        self.q, k, v = self.attn.project(block.ln_1(tokens.x_CND), num_queries)
         self.asking, *self.of_video = self.attn.project(block.ln_1(video))
-        _, *beside = self.attn.project(block.ln_1(_by_clip(local, tokens.clips_per_video)))
+        _, *beside = self.attn.project(block.ln_1(_by_clip(local, tokens.clips_per_video)), 0)
         self.near = [
             torch.cat([_tiled(b, clips), own], dim=2) for b, own in zip(beside, (k, v), strict=True)
         ]

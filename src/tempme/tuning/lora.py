@@ -36,10 +36,14 @@ class LoRALinear(Foldable):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out); the bias comes last, as in the official sum."""
-        update = self.up(self.down(x))
+        return self.rows(x, slice(None))
+
+    def rows(self, x: Tensor, part: slice) -> Tensor:
+        """(..., in) -> (..., as many of the numbers put out)."""
+        update = linear(self.down(x), self.up.weight[part])
         update = update if self.scale == 1 else self.scale * update
-        updated = linear(x, self.base.weight) + update
-        return updated + self.base.bias.to(updated.dtype)  # half where products are
+        updated = linear(x, self.base.weight[part]) + update
+        return updated + self.base.bias[part].to(updated.dtype)  # half where products are
 
     def inner(self) -> nn.Linear:
         """The projection without its update."""

@@ -65,6 +65,15 @@ class Tuning:
             )
         return plan
 
+    def serves(self, plan: tuple[Step, ...]) -> int | None:
+        """Tokens of a clip that the last block serves (`Layer.finish`); None: as any other block.
+
+        Those that are read after it: the protected ones. A tuning whose layers do not leave out
+        the others answers `attended` of the last step.
+        """
+        last = plan[-1]
+        return None if last.merged_clips or not last.protected else last.protected
+
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:  # noqa: ARG002
         """Raise BadSetting where texts and prompts are longer than the text encoder reads."""
         if self.text_rows and words + self.text_rows > config.context:

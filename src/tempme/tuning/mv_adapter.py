@@ -253,6 +253,13 @@ class MVAdapter(DeepTuning):
         clip.text.layers = wrapped(blocks_of(clip.text), text)
         return clip
 
+    def serves(self, plan: tuple[Step, ...]) -> int | None:
+        """The last adapter pools the patches behind their MLP: all of them are served."""
+        protected = super().serves(plan)
+        if protected is None or self.vision_from == len(plan):
+            return protected
+        return plan[-1].attended
+
     def _down(self, width: int, factors: list[Factor], from_end: int) -> nn.Module:
         base = nn.Linear(width, self.width)
         nn.init.kaiming_uniform_(base.weight, a=math.sqrt(5))
@@ -266,9 +273,11 @@ class MVAdapter(DeepTuning):
         frames, m = plan[0].clips * plan[0].join, self.width
         meeting = 2 * frames + 1
         inside = 12 * meeting * m * m + 2 * meeting**2 * m + m * m + frames * 3 * m * HIDDEN
-        tuned = plan[self.vision_from :]
-        products = sum(2 * s.clips_out * s.fed * config.width * m + inside for s in tuned)
-        return Extra(products, paper=products)
+        tuned, each = plan[self.vision_from :], 2 * config.width * m
+        return Extra(
+            products=sum(step.clips_out * step.through_mlp * each + inside for step in tuned),
+            paper=sum(step.clips_out * step.fed * each + inside for step in tuned),
+        )
 
 
 def _closed(middle: int, width: int) -> nn.Linear:

@@ -176,6 +176,13 @@ class RAP(DeepTuning):
             )
         return plan
 
+    def serves(self, plan: tuple[Step, ...]) -> int | None:
+        """Modulated layers serve all tokens."""
+        protected = super().serves(plan)
+        if protected is None or self.vision_from == len(plan):
+            return protected
+        return plan[-1].attended
+
     def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
         """As many patches as are chosen have to be there."""
         super().check(frames=frames, words=words, config=config)

@@ -187,8 +187,8 @@ class VoP(DeepTuning):
         products = sum(seeing(step, config, self.visual) for step in plan[deep:])
         for step in plan[self.vision_from : deep]:
             own = (self.positional + self.contextual) * frames // step.clips
-            products += seeing(step, config, self.shared)
-            products += seeing(step, config, own, parts=step.clips)
+            # What all frames share stands beside what every clip has, and is projected with it.
+            products += seeing(step, config, self.shared + own, parts=step.clips if own else 1)
         made = frames * (16 * d * d + 2 * d * self.contextual * d) if self.contextual else 0
         return Extra(
             products,

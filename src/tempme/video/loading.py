@@ -15,7 +15,7 @@ from tempme.errors import BadSetting
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
-from tempme.video.pieces import Job, describe
+from tempme.video.pieces import WindowsJob, describe
 from tempme.video.sampling import every_at_most, spread, uniform_indices, windows
 from tempme.video.values import (
     AS_USUAL,
@@ -96,7 +96,7 @@ def load(
     if not times:
         raise BadSetting("seconds is empty; name at least one time, or leave it out")
     window = Window(min(times), max(times), times)
-    return _one_window(Job(path, (window,), timeline, deadline, reading))
+    return _one_window(WindowsJob(path, (window,), timeline, deadline, reading))
 
 
 @_failing_softly
@@ -121,10 +121,12 @@ def load_uniform(
     )
     times = tuple(timeline.seconds(shown[i]) for i in picks)
     window = Window(min(times), max(times), times)
-    return _one_window(Job(path, (window,), timeline, deadline, replace(reading, sampling="exact")))
+    return _one_window(
+        WindowsJob(path, (window,), timeline, deadline, replace(reading, sampling="exact"))
+    )
 
 
-def _one_window(job: Job) -> Frames:
+def _one_window(job: WindowsJob) -> Frames:
     (piece,) = job.pieces(1)
     order = piece.windows[0]
     return Frames(piece.pixels[order], tuple(piece.seconds[order].tolist()), piece.info, piece.note)
@@ -172,7 +174,7 @@ def _deadline(reading: Reading, progressed: Callable[[], None] = lambda: None) -
     )
 
 
-def _all_windows(path: Path, reading: Reading, deadline: Deadline) -> Job:
+def _all_windows(path: Path, reading: Reading, deadline: Deadline) -> WindowsJob:
     """All that is shown, in windows; the note says if there would have been too many."""
     timeline = read_timeline(path, deadline, reading)
     first = timeline.start_seconds
@@ -189,4 +191,4 @@ def _all_windows(path: Path, reading: Reading, deadline: Deadline) -> Job:
         overlap=reading.overlap,
         start_seconds=first,
     )
-    return Job(path, cut, timeline, deadline, reading)
+    return WindowsJob(path, cut, timeline, deadline, reading)

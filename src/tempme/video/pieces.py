@@ -28,7 +28,7 @@ from tempme.video.values import (
 
 
 @dataclass
-class Job:
+class WindowsJob:
     """Windows of one file on their way from times to pixels."""
 
     path: Path

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from tempme.backbones.layers import Attention, Cues, Layer, attention
+from tempme.backbones.attention import attention
+from tempme.backbones.layers import Attention, Cues, Layer
 from tempme.errors import BadSetting
 from tempme.tokens import Tokens, Watched, spread
 

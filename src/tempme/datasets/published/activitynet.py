@@ -17,7 +17,7 @@ FILES = {"train": "train.json", "test": "val_1.json", "val2": "val_2.json"}
 
 
 @dataclass(frozen=True)
-class Described:
+class ActivityNetVideo:
     """A video's sentences; its times are not used."""
 
     sentences: list[str]
@@ -32,7 +32,7 @@ def read(annotations: Path, split: str) -> Split:
     """One pair per video of "train", "test" (val_1) or "val2"."""
     if split not in FILES:
         raise unknown_split("activitynet", split, FILES)
-    entries = read_json(annotations / FILES[split], dict[str, Described])
+    entries = read_json(annotations / FILES[split], dict[str, ActivityNetVideo])
     pairs = (
         Pair(name.removeprefix("v_"), paragraph(entry.sentences)) for name, entry in entries.items()
     )

@@ -19,7 +19,7 @@ LENGTH_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Described:
+class DidemoMoment:
     """A description of one moment of a video."""
 
     video: str
@@ -36,7 +36,7 @@ def read(annotations: Path, split: str) -> Split:
     if split not in SPLITS:
         raise unknown_split("didemo", split, SPLITS)
     descriptions: dict[str, list[str]] = {}
-    for entry in read_json(annotations / f"{split}_data.json", list[Described]):
+    for entry in read_json(annotations / f"{split}_data.json", list[DidemoMoment]):
         descriptions.setdefault(entry.video, []).append(entry.description)
     listing = annotations / f"{split}_list.txt"
     wanted = read_lines(listing) if listing.exists() else tuple(descriptions)

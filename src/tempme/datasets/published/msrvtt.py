@@ -36,7 +36,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Published:
+class MsrvttFile:
     """`MSRVTT_data.json`."""
 
     videos: list[Listed]
@@ -44,7 +44,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Row:
+class MsrvttRow:
     """A video of 1k-A with its caption."""
 
     video_id: str
@@ -65,7 +65,7 @@ def read(annotations: Path, split: str, *, train: str = "9k") -> Split:
     if split == "test":
         return Split("msrvtt/test-1k-A", _test_pairs(annotations))
     wanted = videos(annotations, split, train=train)
-    published = read_json(annotations / CAPTIONS, Published)
+    published = read_json(annotations / CAPTIONS, MsrvttFile)
     return Split(f"msrvtt/{split}-{train}", _captions(published, wanted))
 
 
@@ -80,11 +80,11 @@ def read_official(annotations: Path, split: str) -> Split:
     return Split(f"msrvtt-full/{split}", _captions(published, wanted))
 
 
-def _official(annotations: Path, split: str) -> tuple[tuple[str, ...], Published]:
+def _official(annotations: Path, split: str) -> tuple[tuple[str, ...], MsrvttFile]:
     """Video ids of a published split, and the file that lists them with all captions."""
     if split not in OFFICIAL:
         raise unknown_split("msrvtt-full", split, OFFICIAL)
-    published = read_json(annotations / CAPTIONS, Published)
+    published = read_json(annotations / CAPTIONS, MsrvttFile)
     ids = (video.video_id for video in published.videos if video.split == OFFICIAL[split])
     return tuple(ids), published
 
@@ -97,10 +97,12 @@ def _ids(path: Path) -> tuple[str, ...]:
 
 
 def _test_pairs(annotations: Path) -> tuple[Pair, ...]:
-    return tuple(Pair(row.video_id, row.sentence) for row in read_rows(annotations / TEST, Row))
+    return tuple(
+        Pair(row.video_id, row.sentence) for row in read_rows(annotations / TEST, MsrvttRow)
+    )
 
 
-def _captions(published: Published, wanted: tuple[str, ...]) -> tuple[Pair, ...]:
+def _captions(published: MsrvttFile, wanted: tuple[str, ...]) -> tuple[Pair, ...]:
     """Every caption of the wanted videos, video by video in the order wanted."""
     captions: dict[str, list[str]] = {video: [] for video in wanted}
     for sentence in published.sentences:

@@ -23,7 +23,7 @@ TOGETHER = "ref_captions.json"
 
 
 @dataclass(frozen=True)
-class Described:
+class VatexVideo:
     """A video and its English captions, named as in the file."""
 
     videoID: str
@@ -66,4 +66,4 @@ def _captions(annotations: Path) -> dict[str, list[str]]:
 
 
 def _published(path: Path) -> dict[str, list[str]]:
-    return {entry.videoID: entry.enCap for entry in read_json(path, list[Described])}
+    return {entry.videoID: entry.enCap for entry in read_json(path, list[VatexVideo])}

@@ -22,12 +22,12 @@ from tempme.index.building.encode import Encoder, encode_windows, join_batches, 
 from tempme.index.building.kinds import Kept, keep
 from tempme.index.building.ledger import Ledger
 from tempme.index.building.lengths import windows_in
-from tempme.index.building.order import Order
+from tempme.index.building.order import RunOrder
 from tempme.index.building.pace import share_of
 from tempme.index.building.pictures import Picture, encode_pictures, picture_row, read_pictures
 from tempme.index.building.pruning import Root, check_roots, rows_to_prune, was_moved
 from tempme.index.building.report import Counts, Progress, Report
-from tempme.index.building.scan import File, Found, find_files
+from tempme.index.building.scan import File, FoundFiles, find_files
 from tempme.index.building.settling import Settling
 from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
@@ -62,7 +62,7 @@ class Build:
         retriever: Encoder,
         *,
         cutting: Cutting,
-        order: Order,
+        order: RunOrder,
         check: Callable[[], None] = lambda: None,
         on_progress: OnProgress | None = None,
     ) -> None:
@@ -104,7 +104,7 @@ class Build:
             self.store.tidy()
         return self._report(found, kept)
 
-    def _find(self) -> tuple[Found, Kept]:
+    def _find(self) -> tuple[FoundFiles, Kept]:
         given = self.order.paths
         found = find_files([p for p in given if os.path.lexists(p)], exclude=self.order.exclude)
         kept = keep(found.files, takes_picture=self._takes_picture)
@@ -246,7 +246,7 @@ class Build:
             eta_seconds=pace.eta_seconds,
         )
 
-    def _report(self, found: Found, kept: Kept) -> Report:
+    def _report(self, found: FoundFiles, kept: Kept) -> Report:
         progress = self._progress()
         return Report(
             videos=Counts(**self.settling.counts),

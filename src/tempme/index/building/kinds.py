@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tempme.index.building.ahead import ahead
-from tempme.index.building.scan import File, Unreadable
+from tempme.index.building.scan import File, Unseen
 from tempme.index.building.suffixes import (
     TEXT_SUFFIXES,
     is_named_like_a_picture,
@@ -33,7 +33,7 @@ class Kept:
 
     videos: tuple[File, ...]
     pictures: tuple[File, ...]
-    unusable: tuple[Unreadable, ...]
+    unusable: tuple[Unseen, ...]
     skipped: Mapping[str, int]
 
 
@@ -50,7 +50,7 @@ def keep(files: Iterable[File], *, takes_picture: Callable[[File], bool]) -> Kep
         elif kind == "picture" and (file.is_named or takes_picture(file)):
             pictures.append(file)
         elif file.is_named:
-            unusable.append(Unreadable(file.path, _why_unusable(file.path)))
+            unusable.append(Unseen(file.path, _why_unusable(file.path)))
         elif kind != "other":
             skipped[kind] += 1
     return Kept(tuple(videos), tuple(pictures), tuple(unusable), dict(skipped))

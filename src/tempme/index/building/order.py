@@ -10,7 +10,7 @@ from tempme.video import TOTAL_SECONDS
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOrder:
     """What one run is asked to do; `Index.add` says what each field means."""
 
     paths: tuple[Path, ...]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tempme.index.building.scan import Unreadable
+from tempme.index.building.scan import Unseen
 from tempme.index.moments import Video
 
 
@@ -76,7 +76,7 @@ class Report:
     encode_seconds: float
     videos_per_second: float
     failures: tuple[Video, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[Unseen, ...] = ()
     notes: tuple[Video, ...] = ()
     missing: tuple[Path, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -100,5 +100,5 @@ class Report:
         }
 
 
-def _told(items: Iterable[Video | Unreadable]) -> list[dict[str, str]]:
+def _told(items: Iterable[Video | Unseen]) -> list[dict[str, str]]:
     return [{"path": str(item.path), "reason": item.reason} for item in items]

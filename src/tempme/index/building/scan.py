@@ -29,7 +29,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class Unseen:
     """A folder or file that could not be looked into, or is nothing to index, and why."""
 
     path: Path
@@ -37,14 +37,14 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """What lies on disk: files ordered by path, what could not be seen, and what was skipped.
 
     `skipped` counts, by rule, folders and files named like a video or picture.
     """
 
     files: tuple[File, ...]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Unseen, ...]
     skipped: Mapping[str, int]
 
 
@@ -65,7 +65,7 @@ def given_paths(given: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
     return tuple(Path(path).expanduser() for path in paths)
 
 
-def find_files(roots: Sequence[Path], *, exclude: Sequence[str] = ()) -> Found:
+def find_files(roots: Sequence[Path], *, exclude: Sequence[str] = ()) -> FoundFiles:
     """All ordinary files at and below `roots`.
 
     Links are followed and each file is found once, under its real path. `exclude` are patterns as
@@ -78,7 +78,7 @@ def find_files(roots: Sequence[Path], *, exclude: Sequence[str] = ()) -> Found:
         if not _exists(root):
             raise BadSetting(f"no such file or folder: {_shown(root)}")
         walk.take_root(Path(os.path.realpath(root)), exclude)
-    return Found(
+    return FoundFiles(
         files=tuple(walk.files[path] for path in sorted(walk.files)),
         unreadable=tuple(walk.unreadable[path] for path in sorted(walk.unreadable)),
         skipped=dict(walk.skipped.most_common()),
@@ -101,7 +101,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.files: dict[Path, File] = {}
-        self.unreadable: dict[Path, Unreadable] = {}
+        self.unreadable: dict[Path, Unseen] = {}
         self.skipped: Counter[str] = Counter()
         self._seen: set[Path] = set()
 
@@ -161,7 +161,7 @@ class _Walk:
         if stat.S_ISREG(about.st_mode):
             self.files[path] = File(path, about.st_size, about.st_mtime_ns, is_named)
         elif is_named or _promises(path):  # a pipe or a device would block whoever opens it
-            self.unreadable[path] = Unreadable(path, "not an ordinary file")
+            self.unreadable[path] = Unseen(path, "not an ordinary file")
 
     def _take_unseen(self, path: Path, shown: Path, error: OSError, *, is_named: bool) -> None:
         """A file that cannot be looked at, or a link that leads nowhere."""
@@ -173,7 +173,7 @@ class _Walk:
 
     def _say(self, path: Path, error: OSError) -> None:
         reason = (error.strerror or str(error)).lower()
-        self.unreadable[path] = Unreadable(path, reason)
+        self.unreadable[path] = Unseen(path, reason)
 
 
 def _promises(path: Path) -> bool:

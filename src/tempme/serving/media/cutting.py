@@ -35,7 +35,7 @@ PLAIN_COLOURS = ("yuv420p", "yuvj420p")
 
 
 @dataclass(frozen=True)
-class Picture:
+class Still:
     """Make a JPEG of the frame at `seconds`, at most `width` wide."""
 
     source: Path
@@ -45,7 +45,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Excerpt:
     """Make an MP4 of a span, re-encoded so that it begins and ends at exact times.
 
     At most `height` high. `end_seconds` None is the end of the file. `growing`: encode into this
@@ -62,7 +62,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Look:
+class Playability:
     """Tell whether browsers play the file as it is."""
 
     source: Path
@@ -76,16 +76,16 @@ class Made:
     type: str = ""
 
 
-Order: TypeAlias = Picture | Clip | Look
+Order: TypeAlias = Still | Excerpt | Playability
 
 
 def make(order: Order) -> Made:
     """Do the order in this process."""
     try:
-        if isinstance(order, Look):
+        if isinstance(order, Playability):
             return Made(type=_type(order.source))
         with replacing(order.target) as draft:
-            if isinstance(order, Picture):
+            if isinstance(order, Still):
                 _picture(order, draft)
             else:
                 _clip(order, draft)
@@ -120,7 +120,7 @@ def _is_named(path: Path, type_: str) -> bool:
         return b"webm" in file.read(64)
 
 
-def _picture(order: Picture, draft: Path) -> None:
+def _picture(order: Still, draft: Path) -> None:
     deadline = Deadline(STALL_SECONDS)
     timeline = read_timeline(order.source, deadline)
     with Source(order.source) as source:
@@ -146,7 +146,7 @@ def _shown(frame: av.VideoFrame, pixel_aspect: float, width: int) -> Pixels:
     return upright(np.asarray(scaled.to_ndarray(), dtype=np.uint8), matrix)
 
 
-def _clip(order: Clip, draft: Path) -> None:
+def _clip(order: Excerpt, draft: Path) -> None:
     target = order.growing or draft
     deadline = Deadline(STALL_SECONDS, total_seconds=TOTAL_SECONDS)
     timeline = read_timeline(order.source, deadline)
@@ -173,7 +173,7 @@ def _mp4(target: Path, *, is_growing: bool) -> av.container.OutputContainer:
     return av.open(str(target), "w", format="mp4", options={"movflags": flags})
 
 
-def _span(order: Clip, timeline: Timeline) -> tuple[int, int]:
+def _span(order: Excerpt, timeline: Timeline) -> tuple[int, int]:
     """From and to in ticks, within the video and not empty."""
     whole = timeline.duration_seconds
     end = whole if order.end_seconds is None else min(order.end_seconds, whole)

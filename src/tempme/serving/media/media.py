@@ -14,7 +14,7 @@ from tempme.index.moments import Video
 from tempme.processes.limits import Limits
 from tempme.processes.pool import Crash, Workers
 from tempme.serving.media.cache import Cache
-from tempme.serving.media.cutting import Clip, Look, Made, Order, Picture, make
+from tempme.serving.media.cutting import Excerpt, Made, Order, Playability, Still, make
 from tempme.serving.problems import Problem
 from tempme.serving.settings import ServeLimits
 
@@ -56,7 +56,7 @@ class Media:
     async def picture(self, video: Video, seconds: float, width: int) -> Path:
         """A JPEG of the frame at `seconds`, at most `width` wide."""
         name = _name(video, f"{seconds:.3f}", f"{width}.jpg")
-        order = Picture(video.path, seconds, width, self.cache.path(name))
+        order = Still(video.path, seconds, width, self.cache.path(name))
         return await self._file(name, order, self._small)
 
     async def clip(
@@ -64,7 +64,7 @@ class Media:
     ) -> Path:
         """An MP4 of exactly this span."""
         name = _name(video, f"{start:.3f}-{end:.3f}", f"{height}{'s' if has_sound else ''}.mp4")
-        order = Clip(video.path, start, end, height, self.cache.path(name), has_sound)
+        order = Excerpt(video.path, start, end, height, self.cache.path(name), has_sound)
         return await self._file(name, order, self._large)
 
     async def playable(self, video: Video) -> tuple[Path, str] | Growing:
@@ -78,7 +78,7 @@ class Media:
         target = self.cache.path(name)
         growing = target.with_suffix(".growing.mp4")
         target.parent.mkdir(parents=True, exist_ok=True)
-        order = Clip(video.path, 0.0, None, STREAM_HEIGHT, target, growing=growing)
+        order = Excerpt(video.path, 0.0, None, STREAM_HEIGHT, target, growing=growing)
         making = self._start(order, self._large)
         # Short videos are done at once, and can then be sought in.
         await asyncio.wait([asyncio.wrap_future(making)], timeout=PATIENCE_SECONDS)
@@ -89,19 +89,19 @@ class Media:
 
     async def _type(self, video: Video) -> str:
         if video.digest not in self._types:
-            made = await asyncio.wrap_future(self._small.submit(Look(video.path)))
+            made = await asyncio.wrap_future(self._small.submit(Playability(video.path)))
             self._check(made, video.path)
             self._types[video.digest] = made.type if isinstance(made, Made) else ""
         return self._types[video.digest]
 
-    async def _file(self, name: str, order: Picture | Clip, crew: Workers[Order, Made]) -> Path:
+    async def _file(self, name: str, order: Still | Excerpt, crew: Workers[Order, Made]) -> Path:
         if (found := self.cache.find(name)) is not None:
             return found
         self._check(await asyncio.wrap_future(self._start(order, crew)), order.source)
         self.cache.added()
         return order.target
 
-    def _start(self, order: Picture | Clip, crew: Workers[Order, Made]) -> Answer:
+    def _start(self, order: Still | Excerpt, crew: Workers[Order, Made]) -> Answer:
         """The work on this target, which may have begun for another request."""
         known = self._making.get(order.target)
         if known is None or known.done():

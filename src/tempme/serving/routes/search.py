@@ -20,7 +20,7 @@ from tempme.serving.filters import admitted, is_any
 from tempme.serving.library import Shelf
 from tempme.serving.problems import Problem, invalid
 from tempme.serving.schema import HitOut, SearchAnswer, SearchRequest, UploadOut
-from tempme.serving.searching import Upload, Wanted, offset_of, parts_of, token_for
+from tempme.serving.searching import Upload, WantedSearch, offset_of, parts_of, token_for
 from tempme.serving.service import Service, best_apart
 
 DEEPEST = 10_000
@@ -134,7 +134,7 @@ async def _answered(service: Service, asked: SearchRequest, upload: Upload | Non
     )
     hits: list[Hit] = []
     if fitting:
-        hits = await service.batches.ask(Wanted(wanted.parts, wanted.kind, search))
+        hits = await service.batches.ask(WantedSearch(wanted.parts, wanted.kind, search))
     sure = at_least(asked.min_confidence)
     hits = [hit for hit in hits if hit.confidence in sure]
     page = hits[offset : offset + asked.k]
@@ -152,7 +152,7 @@ async def _answered(service: Service, asked: SearchRequest, upload: Upload | Non
 
 def _prepared(
     service: Service, asked: SearchRequest, upload: Upload | None
-) -> tuple[Wanted, Shelf, str]:
+) -> tuple[WantedSearch, Shelf, str]:
     wanted = parts_of(asked, upload, library=service.library, uploads=service.kept)
     texts = [part for part, _ in wanted.parts if isinstance(part, str)]
     notes = dict.fromkeys(service.index.retriever.unread(text) for text in texts)
@@ -164,7 +164,7 @@ def _upload_out(upload: Upload) -> UploadOut:
 
 
 def _shown(
-    service: Service, shelf: Shelf, hits: list[Hit], wanted: Wanted, group_by: str
+    service: Service, shelf: Shelf, hits: list[Hit], wanted: WantedSearch, group_by: str
 ) -> list[HitOut]:
     """Hits with what is known of their videos; grouped ones with further moments."""
     queries = service.searcher.features(wanted) if hits and group_by == "video" else None

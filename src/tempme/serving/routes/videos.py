@@ -25,13 +25,13 @@ from tempme.serving.schema import (
     Facets,
     Filters,
     MomentsOut,
-    Part,
+    QueryPart,
     SearchRequest,
     Similarity,
     Span,
     VideoDetail,
     VideoOut,
-    Videos,
+    VideoPage,
 )
 from tempme.serving.searching import parts_of
 from tempme.serving.service import Service
@@ -53,14 +53,14 @@ def video_routes(service: Service) -> APIRouter:
         folder: Annotated[str | None, Query(max_length=4096, pattern=r"^[^\x00]*$")] = None,
         k: Annotated[int, Query(ge=1, le=1000)] = 100,
         page_token: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",
-    ) -> Videos:
+    ) -> VideoPage:
         """The files that the index knows, ordered by path."""
         found = [v for v in library.shelf().videos if status in (None, v.status)]
         if folder:
             found = admitted(found, Filters(folder=folder))
         offset = int(page_token or 0)
         is_more = len(found) > offset + k
-        return Videos(
+        return VideoPage(
             videos=[video_out(video) for video in found[offset : offset + k]],
             total=len(found),
             next_page_token=str(offset + k) if is_more else None,
@@ -124,11 +124,11 @@ def _wanted(
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        several = TypeAdapter(list[Part]).validate_json(parts or "[]")
+        several = TypeAdapter(list[QueryPart]).validate_json(parts or "[]")
     except ValidationError as error:
         raise Problem(422, "unclear-part", f"parts: {error.errors()[0]['msg']}") from error
-    several += [Part(moment=moment)] if moment else []
-    several += [Part(upload=upload)] if upload else []
+    several += [QueryPart(moment=moment)] if moment else []
+    several += [QueryPart(upload=upload)] if upload else []
     return SearchRequest(query=q, parts=several[:16])
 
 
