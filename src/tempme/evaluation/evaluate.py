@@ -1,4 +1,4 @@
-"""A split and a retriever -> EvaluationReport: accuracy and cost together, and N beside every number."""
+"""A split and a retriever -> EvaluationReport: accuracy, cost, and N beside every number."""
 
 from __future__ import annotations
 
