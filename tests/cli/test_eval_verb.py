@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tempme.retriever.retriever import Retriever
@@ -20,8 +22,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tempme_eval(place: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("tempme")), "eval", "model", *args]
+def tempme_eval(place: Path, *args: str, model: str = "model") -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("tempme")), "eval", model, *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
 
 
@@ -47,14 +49,53 @@ def test_eval_says_what_to_do(place: Path) -> None:
     assert done.stderr.startswith("error: no data set 'msrvt'; did you mean 'msrvtt'?")
     done = tempme_eval(place, "folder", "--annotations", "scenes", "--ties", "none")
     assert done.returncode == 1
-    assert "it is one of optimistic, pessimistic" in done.stderr
+    assert "it is one of expected, optimistic, pessimistic" in done.stderr
 
 
-def test_what_cannot_be_written_has_been_printed(place: Path) -> None:
+def test_what_cannot_be_written_is_known_before_anything_is_encoded(place: Path) -> None:
     (place / "file").write_text("no folder")
     done = tempme_eval(
         place, "folder", "--annotations", "scenes", "--workers", "1", "--out", "file/report.json"
     )
     assert done.returncode == 1
-    assert "Text-to-Video:" in done.stdout
+    assert done.stdout == ""
     assert done.stderr == "error: file/report.json: File exists; mend this, or give another path\n"
+
+
+def test_a_folder_of_all_that_is_behind_the_numbers(place: Path) -> None:
+    done = tempme_eval(place, "folder", "--annotations", "scenes", "--workers", "1", "--out", "all")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((place / "all/report.json").read_text())
+    ranks = list(csv.DictReader((place / "all/ranks.csv").read_text().splitlines()))
+    scores = np.load(place / "all/similarity.npy")
+    assert scores.shape == (report["num_texts"], 3) == (len(ranks), 3)
+    videos = list(csv.DictReader((place / "all/video-ranks.csv").read_text().splitlines()))
+    own = [[row["video"] for row in videos].index(row["video"]) for row in ranks]
+    for row, target, mine in zip(ranks, own, scores, strict=True):
+        assert float(row["rank"]) == 1 + (mine > mine[target]).sum()
+    first = [float(row["rank"]) <= 1 for row in ranks]
+    assert report["scores"]["plain"]["t2v"]["r1"] == pytest.approx(100 * np.mean(first))
+    misses = list(csv.DictReader((place / "all/misses.csv").read_text().splitlines()))
+    assert len(misses) == len(first) - sum(first)
+    assert [float(row["rank"]) for row in misses] == sorted(
+        (float(row["rank"]) for row in misses), reverse=True
+    )
+    assert all(row["video"] != row["first"] for row in misses)
+
+
+def test_eval_names_models_that_are_not_there(place: Path) -> None:
+    for model in ("nosuch.pt", "nosuch"):
+        done = tempme_eval(place, "folder", "--annotations", "scenes", model=model)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: no model '{model}': there is no such file or folder")
+    done = tempme_eval(place, "folder", "--annotations", "scenes", model="gone/last.ckpt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: gone/last.ckpt is of no run")
+
+
+def test_words_that_are_cut_are_counted(place: Path) -> None:
+    done = tempme_eval(
+        place, "folder", "--annotations", "scenes", "--workers", "1", "--max-words", "4"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "texts are longer than the model reads, and were cut" in done.stdout

@@ -80,12 +80,10 @@ def test_a_caption_of_two_lines_in_csv(folder: Path) -> None:
     [
         ("{file: dog}", "line 2 is not JSON"),
         ("[1]", "line 2 is not a JSON object"),
-        ('{"caption": "a"}', "line 2 has file None; give file"),
+        ('{"caption": "a"}', "line 2 has file None; give file as text .it has caption"),
         ('{"file": "dog.mp4"}', "line 2 has caption None; give caption"),
         ('{"file": "dog.mp4", "caption": "  "}', "line 2 has caption '  '"),
         ('{"file": "dog.mp4", "caption": ["a"]}', "line 2 has caption"),
-        ('{"file": "gone.mp4", "caption": "a"}', "line 2 names 'gone.mp4', which is not there"),
-        ('{"file": "%s", "caption": "a"}' % ("dog" * 99), "line 2 names 'dogdog"),
         ('{"file": "dog.mp4", "caption": "a", "start": -1}', "line 2 has start -1"),
         ('{"file": "dog.mp4", "caption": "a", "start": 1%s}' % ("0" * 400), "line 2 has start 1"),
         ('{"file": "dog.mp4", "caption": "a", "start": true}', "line 2 has start True"),
@@ -105,8 +103,13 @@ def test_json_lines_that_cannot_be_used(folder: Path, line: str, message: str) -
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("video,text", "dog.mp4,a dog"), "line 1 has no column file and caption"),
-        (("file,text", "dog.mp4,a dog"), "line 1 has no column caption;"),
+        (("film,words", "dog.mp4,a dog"), "no column file and caption; it has film, words. Begin"),
+        (("film;words", "dog.mp4;a dog"), "no column file and caption; it has film;words"),
+        (
+            ("file,words", "dog.mp4,a dog"),
+            "line 1 has no column caption; .* .caption may be called",
+        ),
+        (("file;caption", "dog.mp4;a dog; jumping"), "line 2 has too many fields"),
         (("",), "line 1 has no column file and caption"),
         (("file,caption", "dog.mp4,a dog, jumping"), "line 2 has too many fields"),
         (("file,caption", "dog.mp4,a", "dog.mp4"), "line 3 has caption None"),
@@ -120,11 +123,62 @@ def test_csv_that_cannot_be_used(folder: Path, lines: tuple[str, ...], message: 
         load_folder(folder)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Video;Text;Start;End", 'dog.mp4;"a dog; jumping";1;2.5'),
+        ("video_id\tsentence\tstart_time\tend_time", "dog\ta dog; jumping\t1\t2.5"),
+        ("id,path,description,begin,stop", "7,dog.mp4,a dog; jumping,1,2.5"),
+    ],
+)
+def test_separators_and_names_of_columns_are_found(folder: Path, lines: tuple[str, ...]) -> None:
+    table(folder, *lines)
+    assert load_folder(folder) == (Pair(folder / "dog.mp4", "a dog; jumping", 1.0, 2.5),)
+
+
+def test_ids_and_copies_elsewhere(folder: Path, tmp_path: Path) -> None:
+    jsonl(
+        folder,
+        '{"file": "sub/cat", "caption": "a cat"}',
+        '{"id": "dog", "text": "a dog"}',
+        '{"file": "sub/bird.avi", "caption": "a bird"}',
+    )
+    copies = tmp_path / "copies"
+    (copies / "sub").mkdir(parents=True)
+    for name in ("sub/cat.mp4", "sub/bird.mp4", "dog.avi.mp4"):
+        (copies / name).touch()
+    there = [pair.video for pair in load_folder(folder / "captions.jsonl", videos=copies)]
+    assert there == [copies / "sub/cat.mp4", copies / "dog.avi.mp4", copies / "sub/bird.mp4"]
+    (copies / "dog.mp4").touch()
+    with pytest.raises(BadDataset, match=r"'dog' is the name of 2 files .* write its path"):
+        load_folder(folder, videos=copies)
+    with pytest.raises(BadDataset, match="is no folder"):
+        load_folder(folder, videos=tmp_path / "nowhere")
+
+
+def test_what_is_not_there_keeps_its_place(folder: Path) -> None:
+    long = "dog" * 99
+    jsonl(folder, '{"file": "gone.mp4", "caption": "a"}', f'{{"file": "{long}", "caption": "b"}}')
+    assert [pair.video for pair in load_folder(folder)] == [folder / "gone.mp4", folder / long]
+
+
+def test_rows_that_are_asked_for_and_not_there(folder: Path) -> None:
+    table(folder, "file,caption,split", "dog.mp4,a dog,training")
+    with pytest.raises(BadDataset, match="no caption with split=train: split is training there"):
+        load_folder(folder, split="train")
+    table(folder, "file,caption", "dog.mp4,a dog")
+    with pytest.raises(BadDataset, match="split=train: it has no column split"):
+        load_folder(folder, split="train")
+
+
 def test_folders_without_captions(folder: Path) -> None:
     with pytest.raises(BadDataset, match=r"captions.jsonl or captions.csv"):
         load_folder(folder)
     with pytest.raises(BadDataset, match="no folder or captions file"):
         load_folder(folder / "gone")
+    (folder / "mine.csv").touch()
+    with pytest.raises(BadDataset, match=r"the captions file itself .mine\.csv is there."):
+        load_folder(folder)
     jsonl(folder, "")
     with pytest.raises(BadDataset, match="has no caption; write one row"):
         load_folder(folder)

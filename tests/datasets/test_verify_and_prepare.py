@@ -169,3 +169,14 @@ def test_prepare_refuses_what_cannot_work(tmp_path: Path) -> None:
         VideoEncoding(fps=0)
     with pytest.raises(BadSetting, match="crf is 99"):
         VideoEncoding(crf=99)
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"\xff"])
+def test_a_damaged_record_of_how_copies_were_made(tmp_path: Path, record: bytes) -> None:
+    make_video(tmp_path / "in/dog.avi", seconds=0.5)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepared.json").write_bytes(record)
+    with pytest.raises(
+        BadDataset, match=r"prepared\.json, which says how .* is damaged: remove it"
+    ):
+        prepare(tmp_path / "in", tmp_path / "out", workers=1)

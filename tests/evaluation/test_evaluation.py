@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,18 +134,22 @@ def test_texts_that_are_their_videos_find_them() -> None:
 def test_a_collapsed_model_shows_its_ties() -> None:
     split = Split("made", tuple(Pair(f"v{i}", "x") for i in range(6)))
     same = np.repeat(unit(1, seed=0), 6, axis=0)
-    assert score(same, same, split).num_tied == 6
+    scores = score(same, same, split)
+    assert (scores.num_tied, scores.num_tied_videos) == (6, 6)
+    assert scores.plain.t2v.r1 == scores.plain.v2t.r1 == pytest.approx(100 / 6)
 
 
-@pytest.mark.parametrize("ties", ["optimistic", "mean", "legacy"])
-def test_blocks_score_like_the_matrix(ties: Any) -> None:
-    split = Split("made", tuple(Pair(f"v{i}", "x") for i in range(60)))
+@pytest.mark.parametrize("ties", ["expected", "optimistic", "legacy"])
+@pytest.mark.parametrize("captions", [60, 200])
+def test_blocks_score_like_the_matrix(ties: Any, captions: int) -> None:
+    split = Split("made", tuple(Pair(f"v{i % 60}", "x") for i in range(captions)))
     rng = np.random.default_rng(0)
-    texts, videos = (rng.integers(-2, 3, (60, 6)).astype(np.float32) for _ in range(2))
+    texts, videos = (rng.integers(-2, 3, (n, 6)).astype(np.float32) for n in (captions, 60))
     whole = score(texts, videos, split, ties=ties)
     blocks = score(texts, videos, split, ties=ties, matrix_scores=100)
     assert blocks.plain == whole.plain
     assert blocks.num_tied == whole.num_tied > 0
+    assert blocks.num_tied_videos == whole.num_tied_videos > 0
     assert blocks.dual_softmax is None
 
 
@@ -152,8 +157,20 @@ def test_features_of_another_split_are_refused() -> None:
     split = Split("made", (Pair("a", "x"), Pair("a", "y"), Pair("b", "z")))
     with pytest.raises(BadSetting, match="2 text and 3 video features"):
         score(unit(2, seed=0), unit(3, seed=1), split)
-    with pytest.raises(BadSetting, match="evaluate a part"):
-        score(unit(3, seed=0), unit(2, seed=1), split, matrix_scores=1)
+
+
+def test_msrvtt_as_published_is_scored_in_little_memory() -> None:
+    """2,990 videos of 20 captions: 179 million scores; a matrix of them is 0.7 GB in fp32."""
+    split = Split("full", tuple(Pair(f"v{i // 20}", "x") for i in range(2990 * 20)))
+    videos = unit(2990, seed=0, size=8)
+    texts = np.repeat(videos, 20, axis=0)
+    tracemalloc.start()
+    scores = score(texts, videos, split)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2e9
+    assert scores.dual_softmax is None
+    assert (scores.plain.t2v.r1, scores.plain.v2t.num_queries) == (100, 2990)
 
 
 # ---- frames of moments

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from tempme.evaluation.metrics import (
     summarize,
     video_queries,
 )
+from tempme.evaluation.ranks import places
+from tempme.evaluation.sets import places_of_sets
 
 HERE = Path(__file__).parents[1]
 GOLDEN = json.loads((HERE / "golden/fn_metrics.json").read_text())
@@ -81,7 +84,9 @@ def test_legacy_of_several_captions_per_video() -> None:
 
 @pytest.mark.skipif(not REAL.exists(), reason="the matrix of a real model is not at hand")
 def test_the_matrix_of_a_real_model_on_msrvtt() -> None:
-    both = both_directions(np.load(REAL))
+    both = both_directions(np.load(REAL), ties="optimistic")
+    # Captions that come twice are ties of the other direction.
+    assert round(both_directions(np.load(REAL)).v2t.r1, 1) == 46.7
     t2v, v2t = both.t2v, both.v2t
     assert [round(x, 1) for x in (t2v.r1, t2v.r5, t2v.r10)] == [48.0, 71.3, 81.4]
     assert (t2v.median_rank, round(t2v.mean_rank, 3)) == (2.0, 13.649)
@@ -97,18 +102,53 @@ def test_ties_do_what_their_name_says() -> None:
     expected = {"optimistic": [2], "mean": [3], "pessimistic": [4], "legacy": [2, 3, 4]}
     assert {ties: ranks(matrix, [0], ties=ties).tolist() for ties in expected} == expected
     assert retrieval_metrics(matrix, [0], ties="legacy").num_queries == 1
+    assert retrieval_metrics(matrix, [0]).r1 == 0
+    assert places(matrix, [0]).recall(2) == pytest.approx(100 / 3)  # place 2, 3 or 4
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 2**31), st.integers(1, 6))
+def test_expected_recall_is_the_mean_over_orders_of_the_ties(items: int, seed: int, k: int) -> None:
+    row = np.random.default_rng(seed).integers(0, 3, items)
+    orders = list(permutations(range(items)))
+    found = [sorted(order, key=lambda i: -row[i])[:k] for order in orders]  # sorting is stable
+    share = sum(0 in one for one in found) / len(orders)
+    assert places(row[None], [0]).recall(k) == pytest.approx(100 * share)
+
+
+def test_both_directions_of_a_constant_model_are_chance() -> None:
+    both = both_directions(np.ones((20, 4)), [i % 4 for i in range(20)])
+    assert (both.t2v.r1, both.v2t.r1) == (25, 25)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 1000])
+def test_sets_in_blocks_equal_the_whole_matrix(block: int) -> None:
+    rng = np.random.default_rng(0)
+    videos = rng.integers(-2, 3, (601, 8)).astype(np.float32)
+    texts = rng.integers(-2, 3, (1500, 8)).astype(np.float32)
+    of = np.concatenate([np.arange(601), rng.integers(0, 601, 899)])
+    sets = [np.flatnonzero(of == video) for video in range(601)]
+    reverse, own = video_queries(texts @ videos.T, of)
+    whole, ours = places(reverse, own), places_of_sets(videos, texts, sets, block=block)
+    np.testing.assert_array_equal(ours.better, whole.better)
+    np.testing.assert_array_equal(ours.equal, whole.equal)
+    with pytest.raises(BadSetting, match="one each, of an item or more"):
+        places_of_sets(videos, texts, sets[1:])
 
 
 def test_a_collapsed_model_is_perfect_only_if_ties_are_ignored() -> None:
     collapsed = np.ones((20, 20))
-    assert retrieval_metrics(collapsed).r1 == 100
+    assert retrieval_metrics(collapsed, ties="optimistic").r1 == 100
+    by_chance = retrieval_metrics(collapsed)
+    assert (by_chance.r1, by_chance.r5, by_chance.r10) == pytest.approx((5, 25, 50))
+    assert by_chance.mean_rank == 10.5
     assert retrieval_metrics(collapsed, ties="pessimistic").r10 == 0
     assert retrieval_metrics(collapsed, ties="mean").mean_rank == 10.5
 
 
 def test_the_best_of_several_right_items_counts() -> None:
     matrix = np.array([[0.1, 0.9, 0.8, 0.8], [0.1, 0.9, 0.8, 0.7]])
-    assert ranks(matrix, [(0, 2), (0, 3)]).tolist() == [2, 3]
+    assert ranks(matrix, [(0, 2), (0, 3)], ties="optimistic").tolist() == [2, 3]
     # An equal score of another right item is no competitor; one of a wrong item is.
     assert ranks(matrix, [(2, 3), (0, 3)], ties="pessimistic").tolist() == [2, 3]
     assert ranks(matrix, [(2,), (0, 3)], ties="pessimistic").tolist() == [3, 3]
@@ -249,7 +289,7 @@ def test_dual_softmax_is_the_score_times_its_softmax_over_the_queries() -> None:
 
 
 def test_log_lines_are_those_of_clip4clip() -> None:
-    assert both_directions(np.eye(3)[[0, 2, 1]]).log_lines() == (
+    assert both_directions(np.eye(3)[[0, 2, 1]], ties="optimistic").log_lines() == (
         "Text-to-Video:\n\t>>>  R@1: 33.3 - R@5: 100.0 - R@10: 100.0"
         " - Median R: 2.0 - Mean R: 1.7 (N = 3)\n"
         "Video-to-Text:\n\t>>>  V2T$R@1: 33.3 - V2T$R@5: 100.0 - V2T$R@10: 100.0"

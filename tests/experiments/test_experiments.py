@@ -202,12 +202,10 @@ def test_a_run_on_scenes_says_all_of_itself(tmp_path: Path) -> None:
     assert result["videos_per_second"] > 0
     assert result["peak_memory_mb"] > 50
     again = Experiment.read(tmp_path / "run" / "experiment.toml")
-    assert (again.system, again.data, again.recipe) == (
-        experiment.system,
-        experiment.data,
-        experiment.recipe,
-    )
-    with pytest.raises(BadSetting, match="holds a run of other settings"):
+    assert (again.data, again.recipe) == (experiment.data, experiment.recipe)
+    assert (again.system.backbone, again.system.max_words) == ("scenes-tiny", 32)
+    assert result["backbone"] == "scenes-tiny"
+    with pytest.raises(BadSetting, match=r"run of other settings .seed is 1 there, 2 here"):
         run(experiment, seed=2, folder=tmp_path / "run")
     data = json.loads((tmp_path / "run" / "data.json").read_text())
     assert data == result["data"]

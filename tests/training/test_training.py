@@ -12,7 +12,14 @@ import torch
 
 from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.retriever.retriever import Retriever
-from tempme.training import CHECKPOINT, Batch, Devices, fit
+from tempme.training import (
+    CHECKPOINT,
+    Batch,
+    Devices,
+    History,
+    fit,
+    weights_of,
+)
 from training_material import RECIPE, CutOff, Drawn, learnt, retriever
 
 
@@ -118,6 +125,77 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     recipe = replace(RECIPE, steps=20, learning_rate=1e30, clip_norm=1e30, warmup=0.0)
     with pytest.raises(BadSetting, match=r"loss is nan at step \d+: try a lower recipe\.learning"):
         fit(retriever("clip4clip"), Drawn(), recipe, folder=tmp_path, show_progress=False)
+
+
+def test_weights_that_are_no_numbers_are_neither_saved_nor_validated(tmp_path: Path) -> None:
+    burst, scores = retriever("clip4clip"), Scores(1, 2, 3)
+    burst.backbone.logit_scale.register_hook(lambda gradient: gradient * torch.nan)
+    with pytest.raises(BadSetting, match=r"weights are no numbers after step 1; .* try a lower re"):
+        fit(
+            burst,
+            Drawn(),
+            replace(RECIPE, validate_every=1, save_every=50),
+            folder=tmp_path,
+            validate=scores,
+            show_progress=False,
+        )
+    assert not scores.seen
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("validate_every", [0, 2, 3])
+def test_the_last_weights_are_saved_and_a_finished_run_can_have_more_steps(
+    tmp_path: Path, validate_every: int
+) -> None:
+    recipe = replace(RECIPE, steps=3, save_every=2, validate_every=validate_every)
+    first = fit(
+        retriever(),
+        Drawn(),
+        recipe,
+        folder=tmp_path,
+        validate=Scores(*range(9)) if validate_every else None,
+        show_progress=False,
+    )
+    saved = weights_of(tmp_path / CHECKPOINT)
+    for name, value in first.retriever.state_dict().items():
+        assert torch.equal(value, saved[name]), name
+    rest = Drawn()
+    more = fit(
+        retriever(),
+        rest,
+        replace(recipe, steps=5),
+        folder=tmp_path,
+        validate=Scores(*range(9)) if validate_every else None,
+        show_progress=False,
+    )
+    assert rest.asked == [3, 4]
+    assert (more.steps, len(more.history.losses)) == (5, 5)
+    asked_at = [told["step"] for told in more.history.validations]
+    assert asked_at == {0: [], 2: [2, 4], 3: [3]}[validate_every]
+
+
+def test_what_is_read_now_and_then_is_the_same() -> None:
+    history = History(RECIPE, every=3)
+    for loss in (3.0, 2.0, 1.0, 0.5):
+        outputs = {"loss": torch.tensor(loss)}
+        history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
+    assert history.state_dict()["losses"] == [3.0, 2.0, 1.0, 0.5]
+    bad = {"loss": torch.tensor(torch.nan)}
+    history.on_train_batch_end(None, None, bad, None, 0)  # type: ignore[arg-type]
+    history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match="the loss is nan at step 4"):
+        history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
+
+
+def test_what_is_said_of_a_run_is_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(retriever(), Drawn(), replace(RECIPE, steps=1), folder=tmp_path, show_progress=True)
+    out, err = capfd.readouterr()
+    said = out + err + caplog.text
+    assert "Tip" not in said
+    assert "Epoch" not in said
+    assert "Step" in said
 
 
 def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:

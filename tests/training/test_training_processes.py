@@ -82,3 +82,35 @@ def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
         )
     with pytest.raises(BadSetting, match="0 devices on 1 machines"):
         Devices(0)
+
+
+PATIENT = """
+import sys, time
+from datetime import timedelta
+from torch import distributed
+from tempme.training.gather import heard, patient_group
+rank, store = int(sys.argv[1]), sys.argv[2]
+limit = timedelta(seconds=3)
+distributed.init_process_group("gloo", f"file://{store}", timeout=limit, rank=rank, world_size=2)
+group = patient_group()
+distributed.barrier()
+if rank == 0:
+    time.sleep(6)
+print(heard((rank + 0.5, {"r1": 1.0}), group))
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_others_wait_for_a_validation_longer_than_a_step_may_take(tmp_path: Path) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PATIENT, str(rank), str(tmp_path / "store")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    ends = [one.communicate(timeout=120) for one in started]
+    assert [out for out, _ in ends] == ["(0.5, {'r1': 1.0})\n"] * 2, ends[1][1][-2000:]

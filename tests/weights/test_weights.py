@@ -116,7 +116,7 @@ FOREIGN = {
         "visual.layer1.0.conv1.weight": torch.zeros(1),
         "visual.conv1.weight": torch.ones(1),
     },
-    "from_official": {"clip.visual.conv1.weight": torch.zeros(1)},
+    "from_official": {"clip.TVPt_Video_Positional_embedding": torch.zeros(1)},
     "one tower alone": {"embeddings.class_embedding": torch.zeros(1)},
     "lacks the text tower": {"vision_model.embeddings.class_embedding": torch.zeros(1)},
     "lacks the image tower": {"text_model.embeddings.token_embedding.weight": torch.zeros(1)},

@@ -197,6 +197,7 @@ def test_shard_elsewhere_is_refused(sharded: Path, tmp_path: Path) -> None:
         ("vision_config", "layer_norm_eps", 1e-6, "layer_norm_eps is 1e-06"),
         ("vision_config", "num_hidden_layers", 4, "has layers 3, but the config .* says 4"),
         ("text_config", "eos_token_id", 7, "eos_token_id is 7"),
+        ("text_config", "model_type", "bert", "model_type is 'bert'"),
         ("text_config", "vocab_size", 100, "eos_token_id|vocab"),
     ],
 )

@@ -68,7 +68,7 @@ def _one(
 ) -> dict[str, Any]:
     """What is known of one split; a split whose files are absent says so and stops no other."""
     try:
-        name, listed, captions, remark = _listed(dataset, split, annotations)
+        name, listed, captions, remark = _listed(dataset, split, annotations, folder)
     except BadDataset as error:
         return {"name": f"{dataset}/{split}", "error": str(error), "lines": [f"{split}: {error}"]}
     facts: dict[str, Any] = {"name": name, "listed": len(set(listed)), "captions": len(captions)}
@@ -103,7 +103,7 @@ def _verified(
 
 
 def _listed(
-    dataset: str, split: str, annotations: Path
+    dataset: str, split: str, annotations: Path, folder: Path | None
 ) -> tuple[str, list[Video], tuple[str, ...], str]:
     """Name, videos, captions, and why there are none."""
     from tempme.datasets.folder import load_folder
@@ -111,7 +111,8 @@ def _listed(
     from tempme.datasets.table import DATASETS
 
     if dataset == FOLDER:
-        pairs = load_folder(annotations, split=None if split == "all" else split)
+        rows = None if split == "all" else split
+        pairs = load_folder(annotations, split=rows, videos=folder)
         every = Split(f"{annotations.name}/{split}", pairs)
         return every.name, list(every.videos), every.captions, ""
     known = DATASETS[dataset]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tempme.atomic import check_writable
 from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, say
 
@@ -40,16 +41,20 @@ def train(
     `tempme train diffrate-rates` learns what DiffRate prunes and merges.
     """
     from tempme.experiments import Experiment, run
+    from tempme.results.compare import as_markdown, compared
     from tempme.results.runs import write
     from tempme.training import Devices
 
     settings = Experiment.read(experiment, changes or ())
+    if result is not None:
+        check_writable(result)
     _, answer = run(
         settings,
         seed=seed,
         folder=out,
         devices=Devices(devices, nodes),
         show_progress=not as_json,
+        tell=say,
     )
     if answer is None:  # another process of the run reports
         return
@@ -58,6 +63,6 @@ def train(
     if as_json:
         print_json(answer)
         return
-    for part, scores in answer["metrics"].items():
-        print_line(f"{part}: text to video R@1 {scores['t2v']['r1']:.1f}")
+    for line in as_markdown(compared({settings.name: [answer]})).splitlines():
+        print_line(line)
     say(f"retriever: {out / 'retriever'}")

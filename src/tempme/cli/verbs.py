@@ -31,6 +31,7 @@ VERBS = (
     "train",
     "train diffrate-rates",
     "eval",
+    "compare",
     "push",
     "demo",
 )

@@ -2,121 +2,88 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tempme.datasets.pairs import Pair
+from tempme.datasets.captions_file import bad, captions_file, rows
+from tempme.datasets.pairs import Pair, Video, locate
 from tempme.errors import BadDataset
-
-NAMES = ("captions.jsonl", "captions.csv")
-Row = tuple[int, Mapping[str, Any]]
 
 
 def load_folder(
-    path: Path, *, split: str | None = None, part: str | None = None
+    path: Path,
+    *,
+    split: str | None = None,
+    part: str | None = None,
+    videos: Path | None = None,
 ) -> tuple[Pair, ...]:
     """The pairs of a folder, or of a captions file, in the file's order.
 
-    Videos are looked up beside the captions file. Other columns are allowed; `split` and `part`
+    Videos are looked up in `videos`, or beside the captions file: by path, else by name or id
+    anywhere below, with or without suffix, so that copies made by `prepare` are found. Those that
+    are not there keep the path where they should be. Other columns are allowed; `split` and `part`
     keep the rows that carry that value. Raises `BadDataset` naming the line and the remedy.
     """
-    source = _captions_file(path)
-    rows = _csv_rows(source) if source.suffix.lower() == ".csv" else _jsonl_rows(source)
-    pairs: list[Pair] = []
-    known: dict[str, bool] = {}
-    for line, row in rows:
-        wanted = {"split": split, "part": part}
-        if any(value not in (None, row.get(key)) for key, value in wanted.items()):
-            continue
-        pairs.append(_pair(source, line, row, known))
-    if not pairs:
-        kept = " ".join(f"{k}={v}" for k, v in (("split", split), ("part", part)) if v)
-        raise BadDataset(
-            f"{source} has no caption{f' with {kept}' if kept else ''}; "
-            "write one row a caption with file and caption"
-        )
-    return tuple(pairs)
-
-
-def _captions_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise BadDataset(f"no folder or captions file at {path}; check the path")
-    for name in NAMES:
-        if (path / name).is_file():
-            return path / name
-    raise BadDataset(
-        f"{path} has no captions; put {' or '.join(NAMES)} there, or give the captions file itself"
+    source = captions_file(path)
+    wanted = {"split": split, "part": part}
+    kept, seen = [], {name: dict[str, None]() for name in wanted}
+    for line, row in rows(source):
+        for name in wanted:
+            seen[name][str(row.get(name))] = None
+        if all(value in (None, row.get(name)) for name, value in wanted.items()):
+            kept.append((line, row))
+    if not kept:
+        raise BadDataset(_none_kept(source, wanted, seen))
+    names = [_word(source, line, row, "file") for line, row in kept]
+    files = _files(names, videos or source.parent)
+    return tuple(
+        _pair(source, line, row, files[name]) for (line, row), name in zip(kept, names, strict=True)
     )
 
 
-def _text(source: Path) -> str:
-    try:
-        return source.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadDataset(f"cannot read {source}: {error.strerror}; check permissions") from error
-    except UnicodeDecodeError as error:
-        raise BadDataset(
-            f"{source} is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from error
+def _none_kept(
+    source: Path, wanted: Mapping[str, str | None], seen: Mapping[str, Mapping[str, None]]
+) -> str:
+    """Why no row is left: there is none, or none with the values that were asked for."""
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    if not asked or not seen["split"]:
+        return f"{source} has no caption; write one row a caption with file and caption"
+    kept = " ".join(f"{name}={value}" for name, value in asked.items())
+    there = [
+        f"it has no column {name}"
+        if set(seen[name]) <= {"None", ""}
+        else f"{name} is {', '.join(list(seen[name])[:6])} there"
+        for name in asked
+    ]
+    return f"{source} has no caption with {kept}: {', '.join(there)}"
 
 
-def _jsonl_rows(source: Path) -> Iterator[Row]:
-    for line, text in enumerate(_text(source).split("\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise _bad(source, line, f"is not JSON ({error})", _EXAMPLE) from error
-        if not isinstance(row, dict):
-            raise _bad(source, line, "is not a JSON object", _EXAMPLE)
-        yield line, row
-
-
-_EXAMPLE = 'write {"file": "dog.mp4", "caption": "a dog jumps"}, one object a line'
-
-
-def _csv_rows(source: Path) -> Iterator[Row]:
-    reader = csv.DictReader(
-        io.StringIO(_text(source), newline=""), strict=True, skipinitialspace=True
-    )
-    try:
-        header = reader.fieldnames or []
-        missing = [name for name in ("file", "caption") if name not in header]
-        if missing:
-            raise _bad(
-                source,
-                1,
-                f"has no column {' and '.join(missing)}",
-                "begin the file with a line `file,caption` or `file,caption,start,end`",
-            )
-        for row in reader:
-            if None in row:
-                raise _bad(source, reader.line_num, "has too many fields", "quote commas")
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise _bad(source, reader.line_num, f"is not CSV ({error})", "quote the text") from error
-
-
-def _pair(source: Path, line: int, row: Mapping[str, Any], known: dict[str, bool]) -> Pair:
-    file, caption = (_word(source, line, row, name) for name in ("file", "caption"))
-    video = source.parent / file
-    if file not in known:
+def _files(names: Iterable[str], root: Path) -> dict[str, Path]:
+    """Name -> file; where there is none, the path where it should be."""
+    found: dict[str, Path] = {}
+    elsewhere: list[Video] = []
+    for name in dict.fromkeys(names):
+        found[name] = root / name
         # Unlike Path.is_file, this is False for a name that no file can have.
-        known[file] = os.path.isfile(video)  # noqa: PTH113
-    if not known[file]:
-        raise _bad(source, line, f"names {file!r}, which is not there", "paths are relative to it")
+        if not os.path.isfile(found[name]):  # noqa: PTH113
+            elsewhere.append(name)
+    if not elsewhere:
+        return found
+    located = locate(elsewhere, root)
+    for video, paths in located.duplicated.items():
+        places = ", ".join(str(path) for path in paths[:3])
+        raise BadDataset(f"{video!r} is the name of {len(paths)} files ({places}): write its path")
+    return found | {str(video): path for video, path in located.paths.items()}
+
+
+def _pair(source: Path, line: int, row: Mapping[str, Any], video: Path) -> Pair:
+    caption = _word(source, line, row, "caption")
     start, end = (_seconds(source, line, row, name) for name in ("start", "end"))
     if end is not None and end <= (start or 0.0):
-        raise _bad(source, line, f"ends at {end} s but starts at {start or 0.0} s", "swap them")
+        raise bad(source, line, f"ends at {end} s but starts at {start or 0.0} s", "swap them")
     return Pair(video, caption, start, end)
 
 
@@ -124,7 +91,8 @@ def _word(source: Path, line: int, row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise _bad(source, line, f"has {name} {value!r}", f"give {name} as text")
+    has = ", ".join(str(key) for key in row)
+    raise bad(source, line, f"has {name} {value!r}", f"give {name} as text (it has {has})")
 
 
 def _seconds(source: Path, line: int, row: Mapping[str, Any], name: str) -> float | None:
@@ -136,9 +104,5 @@ def _seconds(source: Path, line: int, row: Mapping[str, Any], name: str) -> floa
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, bool) or not math.isfinite(seconds) or seconds < 0:
-        raise _bad(source, line, f"has {name} {value!r}", f"give {name} in seconds, 0 or more")
+        raise bad(source, line, f"has {name} {value!r}", f"give {name} in seconds, 0 or more")
     return seconds
-
-
-def _bad(source: Path, line: int, what: str, remedy: str) -> BadDataset:
-    return BadDataset(f"{source}, line {line} {what}; {remedy}")

@@ -135,8 +135,9 @@ def locate(videos: Iterable[Video], folder: Path | None) -> Located:
 
     Without a folder only such paths are found.
 
-    A name matches its relative path, else a file of that name, else a video file whose name without
-    suffix is the name, or is the name without its own suffix (a set re-encoded to mp4).
+    A name matches its relative path, with another suffix too (a set re-encoded to mp4), else a file
+    of that name, else a video file whose name without suffix is the name, or is the name without
+    its own suffix.
     """
     by_key = {} if folder is None else _files_by_name(folder)
     paths: dict[Video, Path] = {}
@@ -175,18 +176,23 @@ def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 def _names(path: Path, folder: Path) -> tuple[str, ...]:
     """What a file may be called; `a.avi.mp4` is the re-encoded `a.avi`, so `a` too."""
-    return (
-        path.relative_to(folder).as_posix(),
-        path.name,
-        path.stem,
-        _without_suffix(path.stem),
-    )
+    place = path.relative_to(folder)
+    inside = "" if place.parent == Path() else f"{place.parent.as_posix()}/"
+    stems = (path.stem, _without_suffix(path.stem))
+    return (place.as_posix(), *(inside + stem for stem in stems), path.name, *stems)
 
 
 def _files_of(video: Video, by_key: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
     if isinstance(video, Path):
         return (video,) if video.is_file() else ()
-    return by_key.get(video) or by_key.get(_without_suffix(video), ())
+    stem = _without_suffix(video)
+    place = f"{video.rpartition('/')[0]}/{stem}" if "/" in video else stem
+    return by_key.get(video) or by_key.get(place) or by_key.get(stem, ())
+
+
+def id_of(video: Video) -> str:
+    """The name of a video wherever it lies and however it was re-encoded."""
+    return _without_suffix(_without_suffix(str(video)))
 
 
 def _without_suffix(video: str) -> str:

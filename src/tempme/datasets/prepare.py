@@ -20,6 +20,7 @@ from typing import Any
 import av
 import numpy as np
 
+from tempme.atomic import replacing
 from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
 from tempme.errors import BadDataset, BadSetting
 from tempme.processes.limits import WORKER_MEMORY_MB
@@ -154,9 +155,16 @@ def _claim(out: Path, recipe: VideoEncoding) -> None:
     out.mkdir(parents=True, exist_ok=True)
     record = out / RECORD
     if not record.exists():
-        record.write_text(json.dumps(asdict(recipe)) + "\n", encoding="utf-8")
+        with replacing(record) as draft:
+            draft.write_text(json.dumps(asdict(recipe)) + "\n", encoding="utf-8")
         return
-    before = json.loads(record.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as reason:
+        raise BadDataset(
+            f"{record}, which says how the videos beside it were made, is damaged: remove it if "
+            f"they were made with {asdict(recipe)}, or choose another folder"
+        ) from reason
     if before != asdict(recipe):
         raise BadSetting(
             f"{out} was made with {before}, not {asdict(recipe)}; choose another folder"

@@ -113,15 +113,21 @@ def read_split(name: str, split: str, *, annotations: Path) -> Split:
 
 
 def open_split(
-    name: str, split: str | None, *, annotations: Path, part: str | None = None
+    name: str,
+    split: str | None,
+    *,
+    annotations: Path,
+    part: str | None = None,
+    videos: Path | None = None,
 ) -> Split:
     """The pairs of a split of a published data set, or of a person's folder or captions file.
 
-    `split` and `part` of a folder name the rows with these values; None takes every row.
+    `split` and `part` of a folder name the rows with these values; None takes every row. `videos`
+    is where a folder's files are looked up, if not beside its captions.
     """
     if name != FOLDER:
         if name not in DATASETS:
             raise UnknownName.among("data set", name, [*DATASETS, FOLDER])
         return read_split(name, split or "test", annotations=annotations)
-    every = load_folder(annotations, split=split, part=part)
+    every = load_folder(annotations, split=split, part=part, videos=videos)
     return Split("/".join(filter(None, (annotations.name, split, part))), every)

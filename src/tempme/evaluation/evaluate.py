@@ -1,10 +1,10 @@
-"""A split and a retriever -> Report: accuracy and cost together, and N beside every number."""
+"""A split and a retriever -> EvaluationReport: accuracy, cost, and N beside every number."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,23 +15,24 @@ from numpy.typing import NDArray
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
-from tempme.evaluation.features import encode
+from tempme.evaluation.features import SplitFeatures, encode
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
     BothDirections,
-    both_directions,
     both_directions_dual_softmax,
-    ranks_in_blocks,
-    summarize,
+    metrics_of,
+    video_queries,
 )
-from tempme.evaluation.ranks import Ties
+from tempme.evaluation.ranks import Ties, places, places_in_blocks
+from tempme.evaluation.sets import places_of_sets
 from tempme.processes.limits import WORKER_MEMORY_MB
 
 if TYPE_CHECKING:
     from tempme.cost import Cost
     from tempme.retriever.retriever import Retriever
 
-# Scores that are held as one matrix (0.4 GB in fp32); beyond, ranks are counted block by block.
+# Scores that are held as one matrix (0.4 GB in fp32, and 0.8 GB more while the dual softmax is
+# taken); beyond, ranks are counted block by block, and there is no dual softmax.
 MATRIX_SCORES = 100_000_000
 
 
@@ -41,12 +42,14 @@ class Scores:
 
     `dual_softmax` looks at all queries at once: a protocol of its own, never to be compared with
     the plain numbers; None where the matrix is too large. `num_tied` texts have a wrong video with
-    the very score of the right one: many mean a collapsed model, whatever the ranks say.
+    the very score of the right one, `num_tied_videos` videos a wrong text: many mean a collapsed
+    model, or captions that come twice.
     """
 
     plain: BothDirections
     dual_softmax: BothDirections | None
     num_tied: int
+    num_tied_videos: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class EvaluationReport:
     num_videos: int
     num_moments: int
     num_listed: int
+    num_cut: int
     missing: tuple[str, ...]
     failed: dict[str, str]
     cost: Cost
@@ -98,8 +102,14 @@ class EvaluationReport:
                 f"Not the whole split: {len(self.missing):,} videos are missing,"
                 f" {len(self.failed):,} cannot be read"
             )
-        if self.scores.num_tied:
-            lines.append(f"{self.scores.num_tied:,} texts tie with a wrong video")
+        tied = {"texts": self.scores.num_tied, "videos": self.scores.num_tied_videos}
+        for what, other in (("texts", "video"), ("videos", "text")):
+            if tied[what]:
+                lines.append(
+                    f"{tied[what]:,} {what} tie with a wrong {other} (counted by: {self.ties})"
+                )
+        if self.num_cut:
+            lines.append(f"{self.num_cut:,} texts are longer than the model reads, and were cut")
         return tuple(lines)
 
 
@@ -112,10 +122,36 @@ def evaluate(
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
-    ties: Ties = "optimistic",
+    ties: Ties = "expected",
     on_video: Callable[[int, int], None] | None = None,
 ) -> EvaluationReport:
-    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`.
+    """The report of `examine`."""
+    return examine(
+        retriever,
+        split,
+        videos=videos,
+        batch=batch,
+        workers=workers,
+        worker_memory_mb=worker_memory_mb,
+        precision=precision,
+        ties=ties,
+        on_video=on_video,
+    )[0]
+
+
+def examine(
+    retriever: Retriever,
+    split: Split,
+    *,
+    videos: Path | None = None,
+    batch: int = 16,
+    workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
+    precision: str = "fp32",
+    ties: Ties = "expected",
+    on_video: Callable[[int, int], None] | None = None,
+) -> tuple[EvaluationReport, SplitFeatures]:
+    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report.
@@ -139,7 +175,7 @@ def evaluate(
         on_video=on_video,
     )
     used = features.split
-    return EvaluationReport(
+    report = EvaluationReport(
         split=split.name,
         system=retriever.system.name,
         fingerprint=retriever.fingerprint,
@@ -150,12 +186,14 @@ def evaluate(
         num_videos=len(used.videos),
         num_moments=len(used.moments),
         num_listed=len(split.videos),
+        num_cut=num_cut(retriever, used.captions),
         missing=tuple(map(str, missing)),
         failed={str(video): reason for video, reason in features.failed.items()},
         cost=retriever.system.cost(),
         seconds=round(time.perf_counter() - start, 3),
         self_test=passed,
     )
+    return report, features
 
 
 def score(
@@ -163,7 +201,7 @@ def score(
     videos: NDArray[np.float32],
     split: Split,
     *,
-    ties: Ties = "optimistic",
+    ties: Ties = "expected",
     matrix_scores: int = MATRIX_SCORES,
 ) -> Scores:
     """Accuracy of unit features (T, D) and (V, D), in the order of the split's captions, moments.
@@ -178,33 +216,33 @@ def score(
     if texts.shape[0] * videos.shape[0] > matrix_scores:
         return _score_in_blocks(texts, videos, split, ties)
     matrix, targets = texts @ videos.T, split.text_targets
-    right = matrix[np.arange(len(matrix)), targets]
+    reverse, own = video_queries(matrix, targets)
+    to_video, to_text = places(matrix, targets), places(reverse, own)
+    del reverse
     return Scores(
-        plain=both_directions(matrix, targets, ties=ties),
+        plain=BothDirections(metrics_of(to_video, ties=ties), metrics_of(to_text, ties=ties)),
         dual_softmax=both_directions_dual_softmax(matrix, targets, ties=ties),
-        num_tied=int(np.count_nonzero(np.count_nonzero(matrix == right[:, None], axis=1) > 1)),
+        num_tied=to_video.num_tied,
+        num_tied_videos=to_text.num_tied,
     )
+
+
+def num_cut(retriever: Retriever, texts: Sequence[str]) -> int:
+    """How many texts are longer than the retriever reads."""
+    cut, words = retriever.tokenizer.is_cut, retriever.system.max_words
+    return sum(cut(text, max_words=words) for text in texts)
 
 
 def _score_in_blocks(
     texts: NDArray[np.float32], videos: NDArray[np.float32], split: Split, ties: Ties
 ) -> Scores:
-    if split.has_many_captions:
-        raise BadSetting(
-            f"{split.name} has {len(split):,} captions of {len(split.moments):,} moments: too many"
-            " for one matrix, which several captions per video need; evaluate a part (`Split.only`)"
-        )
-    to_video = ranks_in_blocks(texts, videos, split.text_targets, ties=ties)
-    to_text = ranks_in_blocks(videos, texts, split.video_targets, ties=ties)
-    best = ranks_in_blocks(texts, videos, split.text_targets, ties="optimistic")
-    worst = ranks_in_blocks(texts, videos, split.text_targets, ties="pessimistic")
+    to_video = places_in_blocks(texts, videos, split.text_targets)
+    to_text = places_of_sets(videos, texts, split.video_targets)
     return Scores(
-        plain=BothDirections(
-            t2v=summarize(to_video, num_queries=len(texts)),
-            v2t=summarize(to_text, num_queries=len(videos)),
-        ),
+        plain=BothDirections(metrics_of(to_video, ties=ties), metrics_of(to_text, ties=ties)),
         dual_softmax=None,
-        num_tied=int(np.count_nonzero(best != worst)),
+        num_tied=to_video.num_tied,
+        num_tied_videos=to_text.num_tied,
     )
 
 

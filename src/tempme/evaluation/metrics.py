@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting
 from tempme.evaluation.ranks import (
     Matrix,
+    Places,
     Targets,
     Ties,
     checked_matrix,
     flat_targets,
+    places,
     ranks,
     ranks_in_blocks,
 )
@@ -25,12 +27,15 @@ __all__ = [
     "both_directions",
     "both_directions_dual_softmax",
     "dual_softmax",
+    "metrics_of",
     "ranks",
     "ranks_in_blocks",
     "retrieval_metrics",
     "summarize",
     "video_queries",
 ]
+
+COLUMNS_AT_ONCE = 256  # of a dual softmax, which looks at whole columns
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class BothDirections:
 
 
 def retrieval_metrics(
-    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "optimistic"
+    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "expected"
 ) -> RetrievalMetrics:
     """The metrics of an (N queries, M items) matrix of scores.
 
@@ -87,7 +92,14 @@ def retrieval_metrics(
     None says query i wants column i, and that the matrix is square. NaN, infinity and a layout that
     does not fit raise BadSetting.
     """
-    return summarize(ranks(matrix, targets, ties=ties), num_queries=len(matrix))
+    return metrics_of(places(matrix, targets), ties=ties)
+
+
+def metrics_of(found: Places, *, ties: Ties = "expected") -> RetrievalMetrics:
+    """The metrics of the places of right items."""
+    made = summarize(found.ranks(ties), num_queries=len(found.better))
+    r1, r5, r10, r50 = (found.recall(k, ties) for k in (1, 5, 10, 50))
+    return replace(made, r1=r1, r5=r5, r10=r10, r50=r50, rsum=r1 + r5 + r10)
 
 
 def summarize(ranks: NDArray[np.float64], *, num_queries: int | None = None) -> RetrievalMetrics:
@@ -110,7 +122,7 @@ def summarize(ranks: NDArray[np.float64], *, num_queries: int | None = None) -> 
 
 
 def both_directions(
-    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "optimistic"
+    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "expected"
 ) -> BothDirections:
     """Metrics of a (texts, videos) matrix; `targets` is for each text the index of its video.
 
@@ -130,15 +142,14 @@ def both_directions_dual_softmax(
     targets: Targets | None = None,
     *,
     temperature: float = 100.0,
-    ties: Ties = "optimistic",
+    ties: Ties = "expected",
 ) -> BothDirections:
     """`both_directions` after `dual_softmax`: another protocol, for a column of its own."""
     scores = checked_matrix(matrix)
+    to_video = retrieval_metrics(dual_softmax(scores, temperature), targets, ties=ties)
     reverse, reverse_targets = video_queries(scores, targets)
-    return BothDirections(
-        t2v=retrieval_metrics(dual_softmax(scores, temperature), targets, ties=ties),
-        v2t=retrieval_metrics(dual_softmax(reverse, temperature), reverse_targets, ties=ties),
-    )
+    to_text = retrieval_metrics(dual_softmax(reverse, temperature), reverse_targets, ties=ties)
+    return BothDirections(to_video, to_text)
 
 
 def video_queries(
@@ -170,6 +181,9 @@ def dual_softmax(matrix: Matrix, temperature: float = 100.0) -> NDArray[np.float
             f"the dual softmax temperature is {temperature}; it multiplies, so above 0"
         )
     scores = checked_matrix(matrix).astype(np.float64)
-    exponents = temperature * (scores - scores.max(axis=0, keepdims=True))
-    prior = np.exp(exponents)
-    return np.asarray(scores * prior / prior.sum(axis=0, keepdims=True))
+    for first in range(0, scores.shape[1], COLUMNS_AT_ONCE):
+        some = scores[:, first : first + COLUMNS_AT_ONCE]
+        prior = np.exp(temperature * (some - some.max(axis=0, keepdims=True)))
+        some *= prior
+        some /= prior.sum(axis=0, keepdims=True)
+    return scores

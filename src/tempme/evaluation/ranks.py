@@ -4,15 +4,24 @@ Rows are queries, columns what is searched, larger is better. The rank of a quer
 number of wrong items with a strictly better score than its best right item. What an equal score
 does is a named policy (duplicated captions make exact ties in MSR-VTT):
 
-    optimistic    nothing: rank = 1 + number strictly better
+    expected      equal ones come in random order: recall is its mean over all orders, the rank is
+                  the middle one. A model that gives one answer to all is as good as chance. Default
+    optimistic    equal ones come last: rank = 1 + number strictly better. A model that gives one
+                  answer to all is perfect: what `(scores > right).sum()` in evaluation code counts
     pessimistic   equal ones come first
-    mean          half of the equal ones come first
-    legacy        CLIP4Clip's count: a query enters once per equal score, at every such place
+    mean          half of the equal ones come first, in recall too: Collaborative Experts (its
+                  "averaging") and Frozen in Time, whose metrics are the same code
+    legacy        a query enters once per equal score, at every such place: CLIP4Clip, and TempMe,
+                  DGL and what else computes metrics by its code, on sets of one caption a video
+
+Without exact ties all of them are one. Code that sorts (CLIP4Clip's on several captions a video)
+leaves the order of equal ones to the sort: no policy reproduces it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
@@ -20,11 +29,11 @@ from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
 
-Ties: TypeAlias = Literal["optimistic", "pessimistic", "mean", "legacy"]
+Ties: TypeAlias = Literal["expected", "optimistic", "pessimistic", "mean", "legacy"]
 Targets: TypeAlias = Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer[Any]]
 Array: TypeAlias = NDArray[Any]
 
-QUERIES_AT_ONCE = 512
+QUERIES_AT_ONCE, BLOCK = 512, 16_384
 
 
 @runtime_checkable
@@ -44,10 +53,45 @@ class TensorLike(Protocol):
 Matrix: TypeAlias = Array | TensorLike
 
 
+@dataclass(frozen=True)
+class Places:
+    """How many wrong items are better than, and equal to, the best right item of each query."""
+
+    better: NDArray[np.intp]
+    equal: NDArray[np.intp]
+
+    @property
+    def num_tied(self) -> int:
+        """Queries whose right item has the score of a wrong one."""
+        return int(np.count_nonzero(self.equal))
+
+    def ranks(self, ties: Ties = "expected") -> NDArray[np.float64]:
+        """From 1; with `legacy`, one entry per equal score, so maybe more than queries."""
+        if checked_ties(ties) == "legacy":
+            entries = self.equal + 1
+            first, starts = np.repeat(self.better, entries), np.cumsum(entries) - entries
+            return (1 + first + np.arange(len(first)) - np.repeat(starts, entries)).astype(float)
+        shares = {"expected": 0.5, "optimistic": 0.0, "mean": 0.5, "pessimistic": 1.0}
+        return 1 + self.better + shares[ties] * self.equal
+
+    def recall(self, k: int, ties: Ties = "expected") -> float:
+        """Queries (%) whose right item is among the first `k`."""
+        if ties != "expected":
+            ranks = self.ranks(ties)
+            return float(100 * np.count_nonzero(ranks <= k) / ranks.size)
+        shares = np.clip((k - self.better) / (self.equal + 1), 0, 1)
+        return float(100 * shares.sum() / shares.size)
+
+
 def ranks(
-    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "optimistic"
+    matrix: Matrix, targets: Targets | None = None, *, ties: Ties = "expected"
 ) -> NDArray[np.float64]:
     """The rank of each query, from 1; with `legacy`, one entry per equal score, so maybe more."""
+    return places(matrix, targets).ranks(ties)
+
+
+def places(matrix: Matrix, targets: Targets | None = None) -> Places:
+    """How many items are before and beside the right one of each query."""
     scores = checked_matrix(matrix)
     owner, item = flat_targets(targets, *scores.shape)
     right = scores[owner, item]
@@ -55,7 +99,7 @@ def ranks(
     better = np.count_nonzero(scores > best[:, None], axis=1)
     equal = np.count_nonzero(scores == best[:, None], axis=1)
     equal -= np.bincount(owner, right == best[owner], len(scores)).astype(np.intp)
-    return _with_ties(better, equal, ties)
+    return Places(better, equal)
 
 
 def ranks_in_blocks(
@@ -63,30 +107,37 @@ def ranks_in_blocks(
     gallery: Matrix,
     targets: Targets | None = None,
     *,
-    block: int = 16_384,
-    ties: Ties = "optimistic",
+    block: int = BLOCK,
+    ties: Ties = "expected",
 ) -> NDArray[np.float64]:
-    """`ranks(queries @ gallery.T, targets)` of (N, D) and (M, D) features, without the matrix.
+    """`ranks(queries @ gallery.T, targets)`, as `places_in_blocks`."""
+    return places_in_blocks(queries, gallery, targets, block=block).ranks(ties)
+
+
+def places_in_blocks(
+    queries: Matrix, gallery: Matrix, targets: Targets | None = None, *, block: int = BLOCK
+) -> Places:
+    """`places(queries @ gallery.T, targets)` of (N, D) and (M, D) features, without the matrix.
 
     At most 512 x `block` scores and `block` gallery rows in fp32 exist at a time, so a gallery of
     millions may be a memory map. The right items are scored by the very products that the others
     are compared in: a lone dot product would differ in its last bit and turn ties into losses.
     """
-    _check_features(queries, gallery, block)
+    check_features(queries, gallery, block)
     owner, item = flat_targets(targets, len(queries), len(gallery))
     better = np.zeros(len(queries), np.intp)
     equal = np.zeros(len(queries), np.intp)
     for chosen in _chunks_by_target(owner, item, len(queries)):
-        rows = _features(queries, chosen)
+        rows = feature_rows(queries, chosen)
         mine = np.isin(owner, chosen)
-        places = np.searchsorted(chosen, owner[mine])
-        right = _right_scores(rows, gallery, places, item[mine], block)
-        best = _best_of(right, places, len(chosen))
+        own = np.searchsorted(chosen, owner[mine])
+        right = _right_scores(rows, gallery, own, item[mine], block)
+        best = _best_of(right, own, len(chosen))
         for _, scores in _score_blocks(rows, gallery, range(0, len(gallery), block), block):
             better[chosen] += np.count_nonzero(scores > best[:, None], axis=1)
             equal[chosen] += np.count_nonzero(scores == best[:, None], axis=1)
-        equal[chosen] -= np.bincount(places, right == best[places], len(chosen)).astype(np.intp)
-    return _with_ties(better, equal, ties)
+        equal[chosen] -= np.bincount(own, right == best[own], len(chosen)).astype(np.intp)
+    return Places(better, equal)
 
 
 def checked_ties(ties: str) -> Ties:
@@ -163,18 +214,6 @@ def _as_array(values: Any) -> Array:
     return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
 
 
-def _with_ties(
-    better: NDArray[np.intp], equal: NDArray[np.intp], ties: Ties
-) -> NDArray[np.float64]:
-    """Ranks from the numbers of better and of equal wrong items."""
-    if checked_ties(ties) == "legacy":
-        first = np.repeat(better, equal + 1)
-        starts = np.repeat(np.cumsum(equal + 1) - (equal + 1), equal + 1)
-        return (1 + first + np.arange(len(first)) - starts).astype(np.float64)
-    share = {"optimistic": 0.0, "mean": 0.5, "pessimistic": 1.0}[ties]
-    return 1 + better + share * equal
-
-
 def _best_of(right: Array, owner: NDArray[np.intp], num_queries: int) -> Array:
     """The best right score of each query; `owner` ascends, and each query has one or more."""
     return np.asarray(np.maximum.reduceat(right, np.searchsorted(owner, np.arange(num_queries))))
@@ -208,11 +247,11 @@ def _score_blocks(
 ) -> Iterator[tuple[int, Array]]:
     """(start, scores) of the rows with `block` items from each start on."""
     for start in starts:
-        items = _features(gallery, slice(start, min(start + block, len(gallery))))
+        items = feature_rows(gallery, slice(start, min(start + block, len(gallery))))
         yield start, rows @ items.astype(rows.dtype, copy=False).T
 
 
-def _features(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
+def feature_rows(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
     """Some rows, in fp32 at least, checked to be finite."""
     rows = _as_array(features[chosen])
     rows = rows.astype(np.result_type(rows.dtype, np.float32), copy=False)
@@ -221,7 +260,8 @@ def _features(features: Matrix, chosen: slice | NDArray[np.intp]) -> Array:
     return rows
 
 
-def _check_features(queries: Matrix, gallery: Matrix, block: int) -> None:
+def check_features(queries: Matrix, gallery: Matrix, block: int) -> None:
+    """BadSetting unless both are features of one model, and a block holds some."""
     shapes = [tuple(np.shape(queries[:1])), tuple(np.shape(gallery[:1]))]
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise BadSetting(

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 import torch
 
-from tempme.atomic import replacing
-from tempme.errors import BadSetting
+from tempme.errors import TempmeError
 from tempme.evaluation import timing as benchmark
-from tempme.experiments.scenes import Scenes, vocabulary
+from tempme.experiments.identity import DATA, RESULT, RETRIEVER, note
+from tempme.experiments.scenes import Scenes
 from tempme.experiments.settings import Experiment, SceneData
+from tempme.experiments.start import started
 from tempme.experiments.videos import ExperimentVideos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
-from tempme.retriever.checkpoint import build
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
-from tempme.training import CHECKPOINT, Devices, Fitted, Validation, fit
+from tempme.systems.system import backbone_name
+from tempme.training import Devices, Fitted, Validation, fit
 
 TIMED_VIDEOS, TIMED_ROUNDS = 8, 5
 TEST_LABEL = "weights chosen on the test set, as in the paper"
@@ -35,20 +35,24 @@ def run(
     folder: Path,
     devices: Devices | None = None,
     show_progress: bool = True,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Retriever, dict[str, Any] | None]:
     """The retriever and its result; the result is None in all processes of a run but one.
 
     `folder` gets logs, checkpoints, the retriever, result.json, and what the run was:
-    experiment.toml with every setting, environment.json, data.json.
+    experiment.toml with every setting, environment.json, data.json. All that the end needs is
+    looked at before the beginning, and what was learnt is saved before it is judged. `tell` hears
+    what of each split is used and left out, and what a person has to know of lengths.
     """
     world = open_world(experiment)
-    made = experiment.system.system()
-    weights = experiment.system.weights
-    tokenizer = None if weights else vocabulary(made.max_words)
-    retriever = Retriever(build(made, weights, tokenizer=tokenizer, seed=seed)).eval()
-    note(experiment, seed, folder)
+    told = world.check(_judged_splits(experiment))
+    retriever, experiment = started(experiment, seed)
+    note(experiment, seed, world.facts(), folder)
+    for line in (*told, experiment.lengths_elsewhere, world.cut_texts(retriever)):
+        if line and tell is not None:
+            tell(line)
     begun_in = environment()  # the tree may be another one when the run ends
-    started = time.perf_counter()
+    started_at = time.perf_counter()
     batches = world.batches(retriever, experiment.recipe, seed)
     try:
         fitted = fit(
@@ -63,13 +67,12 @@ def run(
         )
     finally:
         world.close()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started_at
     if not fitted.is_main:
         return fitted.retriever, None
-    metrics, selection = _judged(experiment, world, fitted)
-    retriever.save(folder / "retriever")
+    metrics, selection = _saved_and_judged(experiment, world, fitted)
     facts = world.facts()
-    write(facts, folder / "data.json")
+    write(facts, folder / DATA)
     result = {
         "experiment": experiment.name,
         "seed": seed,
@@ -77,11 +80,7 @@ def run(
         "metrics": metrics,
         "selection": selection,
         "data": facts,
-        "cost": asdict(retriever.system.cost())
-        | {
-            "tokens": total_tokens(retriever.system.plan()),
-            "trainable_parameters": made.trainable_parameters(),
-        },
+        **_of_the_model(retriever),
         "steps": fitted.steps,
         "training_seconds": round(seconds, 1),
         "videos_per_second": round(videos_per_second(retriever), 2),
@@ -90,7 +89,7 @@ def run(
         "validations": fitted.history.validations,
         "environment": begun_in | {"threads": torch.get_num_threads()},
     }
-    write(result, folder / "result.json")
+    write(result, folder / RESULT)
     return retriever, result
 
 
@@ -100,27 +99,6 @@ def open_world(experiment: Experiment) -> World:
     if isinstance(data, SceneData):
         return Scenes(data, experiment.evaluation.gallery)
     return ExperimentVideos(data)
-
-
-def note(experiment: Experiment, seed: int, folder: Path) -> None:
-    """Write what the run is before it begins: settings as they were resolved, and the machine.
-
-    A folder that holds a run of other settings is refused: the two would be mixed.
-    """
-    tables = {name: table for name, table in asdict(experiment).items() if name != "name"}
-    text = f"# {experiment.name}, seed {seed}\n" + tomli_w.dumps(_without_none(tables))
-    path = folder / "experiment.toml"
-    try:
-        if (folder / CHECKPOINT).exists() and path.exists() and path.read_text("utf-8") != text:
-            raise BadSetting(
-                f"{folder} holds a run of other settings (see {path.name} there): give another "
-                "folder, or remove this one"
-            )
-        with replacing(path) as draft:
-            draft.write_text(text, "utf-8")
-        write(environment(), folder / "environment.json")
-    except OSError as reason:
-        raise BadSetting(f"cannot write to {folder}: {reason.strerror or reason}") from reason
 
 
 def rsum(metrics: Mapping[str, Any]) -> float:
@@ -156,27 +134,50 @@ def _validation(experiment: Experiment, world: World) -> Validation | None:
     return validate
 
 
-def _judged(
+def _judged_splits(experiment: Experiment) -> list[str]:
+    """The splits that will be encoded, now and then or in the end."""
+    select = experiment.evaluation.select
+    asks = select == "validation" or (select == "last" and experiment.recipe.validate_every)
+    return ["test", "validation"] if asks else ["test"]
+
+
+def _saved_and_judged(
     experiment: Experiment, world: World, fitted: Fitted
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics of the weights that were chosen, and those of the last beside them."""
+    """Metrics of the weights that were chosen, and those of the last beside them.
+
+    Weights are saved before they are judged: whatever that meets, they are there.
+    """
     select = experiment.evaluation.select
-    metrics = world.judge(fitted.retriever)
+    place = fitted.folder / RETRIEVER
     selection: dict[str, Any] = {"by": select}
-    if fitted.best_score is not None:
-        selection |= {"last": metrics, "best_score": fitted.best_score}
-        if select != "last":
-            metrics = world.judge(fitted.take_best())
-            selection["best"] = metrics
+    try:
+        fitted.retriever.save(place)
+        metrics = world.judge(fitted.retriever)
+        if fitted.best_score is not None:
+            selection |= {"last": metrics, "best_score": fitted.best_score}
+            if select != "last":
+                fitted.take_best().save(place)
+                metrics = world.judge(fitted.retriever)
+                selection["best"] = metrics
+    except TempmeError as reason:
+        raise type(reason)(
+            f"{reason} (what was learnt is in {fitted.folder}; with this mended the same command "
+            f"goes on from there)"
+        ) from reason
     if select == "test":
         selection["label"] = TEST_LABEL
     return metrics, selection
 
 
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null: what is None is left out. Its keys are strings."""
+def _of_the_model(retriever: Retriever) -> dict[str, Any]:
+    """What was built, whatever the settings call it."""
+    made = retriever.system
     return {
-        str(key): _without_none(value) if isinstance(value, Mapping) else value
-        for key, value in table.items()
-        if value is not None
+        "backbone": backbone_name(made.config) or asdict(made.config),
+        "cost": asdict(made.cost())
+        | {
+            "tokens": total_tokens(made.plan()),
+            "trainable_parameters": made.trainable_parameters(),
+        },
     }

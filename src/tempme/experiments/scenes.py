@@ -38,6 +38,14 @@ class Scenes:
     data: SceneData
     gallery: int
 
+    def check(self, judged: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
+        """Scenes are drawn: nothing of them can be missing."""
+        return ()
+
+    def cut_texts(self, retriever: Retriever) -> str:  # noqa: ARG002
+        """Captions of scenes are short."""
+        return ""
+
     def batches(self, retriever: Retriever, recipe: Recipe, seed: int) -> Batches:
         """New scenes in every batch, or a pool whose frozen blocks run once."""
         data, batch = self.data, recipe.batch

@@ -1,7 +1,11 @@
 """An experiment file -> values: what is trained, on what, how, and how it is judged.
 
-[system]      name, backbone, frames, weights (a published tag, a saved or shipped retriever, or
-              none); tuning and compression: settings that overrule the row's
+[system]      name; weights (a published tag, a file, folder or hub id of CLIP weights, a saved or
+              shipped retriever of which only the backbone has learnt, or none), or continue_from (a
+              saved retriever that is trained on, as the system that it is); backbone, where the
+              weights do not say it; frames and max_words, without which they are the data set's;
+              activation, where the weights do not say it; tuning and compression: settings that
+              overrule the row's
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
@@ -20,17 +24,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tempme.backbones.config import ClipConfig
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.settings import typed, values_of
 from tempme.systems.system import System
-from tempme.systems.table import system
+from tempme.systems.table import SYSTEMS, system
 from tempme.training.recipe import Recipe
 
 SCENES = "scenes"
 SELECTIONS = ("last", "validation", "test")
 BAD = ("skip", "fail")
+FROM_SCRATCH = "scenes-tiny"  # the backbone of what has neither weights nor a backbone
+FRAMES, MAX_WORDS = 12, 32  # of rows and data sets that say nothing else
+_OF_THE_SAVED = ("weights", "backbone", "activation", "tuning", "compression")
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,37 @@ class SystemSettings:
     """The row of the table, and where its weights come from; settings overrule the row's."""
 
     name: str
-    backbone: str = "scenes-tiny"
-    frames: int = 12
+    backbone: str | None = None
+    frames: int | None = None
+    max_words: int | None = None
     weights: str | None = None
+    continue_from: str | None = None
+    activation: str | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     compression: Mapping[str, Any] = field(default_factory=dict)
 
-    def system(self) -> System:
-        """The system with its overruled settings."""
-        row = system(self.name, backbone=self.backbone, frames=self.frames)
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("max_words", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise BadSetting(f"system.{name} is {value}; it must be {least} or more")
+        if self.continue_from is None:
+            return
+        given = [name for name in _OF_THE_SAVED if getattr(self, name)]
+        if given:
+            raise BadSetting(
+                f"system.{given[0]} is given beside continue_from: a retriever that is trained on "
+                f"stays the system that it is; leave {' and '.join(given)} out"
+            )
+
+    def system(self, backbone: str | ClipConfig | None = None) -> System:
+        """The system with its overruled settings, on the backbone that weights turned out to be."""
+        row = system(
+            self.name,
+            backbone=self.backbone or backbone or FROM_SCRATCH,
+            frames=self.frames or _frames_of(self.name),
+            max_words=self.max_words,
+        )
         tuning = values_of(type(row.tuning), self.tuning, "system.tuning")
         compression = values_of(type(row.compression), self.compression, "system.compression")
         return replace(
@@ -147,7 +177,40 @@ class Experiment:
                 f"{', '.join(sorted(kinds.keys() - {'system'}))}"
             )
         parts = {key: typed(kinds[key], value, key) for key, value in table.items()}
-        return cls(name=name, **parts)
+        return _as_long_as_its_data(cls(name=name, **parts))
+
+    @property
+    def lengths_elsewhere(self) -> str:
+        """What a person has to know of frames and words that are not the data set's; else empty."""
+        known = DATASETS.get(self.data.name)
+        made = self.system
+        if known is None or made.continue_from or _has_lengths_of_its_own(made.name):
+            return ""
+        if (made.frames, made.max_words) == (known.frames, known.max_words):
+            return ""
+        return (
+            f"{self.data.name} is read with {known.frames} frames and {known.max_words} words in "
+            f"the literature; this run has {made.frames} and {made.max_words}"
+        )
+
+
+def _as_long_as_its_data(read: Experiment) -> Experiment:
+    """The experiment with the frames and words of its data set, where it says no others."""
+    known, made = DATASETS.get(read.data.name), read.system
+    if known is None or made.continue_from or _has_lengths_of_its_own(made.name):
+        return read
+    frames, words = made.frames or known.frames, made.max_words or known.max_words
+    return replace(read, system=replace(made, frames=frames, max_words=words))
+
+
+def _frames_of(name: str) -> int:
+    return SYSTEMS[name].frames if _has_lengths_of_its_own(name) else FRAMES
+
+
+def _has_lengths_of_its_own(name: str) -> bool:
+    """Whether the authors of a row read other lengths than all others do."""
+    row = SYSTEMS.get(name)
+    return row is not None and (row.frames, row.max_words) != (FRAMES, MAX_WORDS)
 
 
 def set_key(table: dict[str, Any], change: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tempme.retriever.retriever import Retriever
@@ -12,6 +12,15 @@ from tempme.training import Batches, Recipe
 
 class World(Protocol):
     """Batches to learn from, a question to choose weights by, and the final judgement."""
+
+    def check(self, judged: Sequence[str]) -> tuple[str, ...]:
+        """Look at all that a run will need, before it begins; a line for each split of videos.
+
+        judged: the roles of the splits that will be encoded ("test", "validation").
+        """
+
+    def cut_texts(self, retriever: Retriever) -> str:
+        """How many texts are longer than the retriever reads, for a person; empty if none is."""
 
     def batches(self, retriever: Retriever, recipe: Recipe, seed: int) -> Batches:
         """What the retriever learns from."""

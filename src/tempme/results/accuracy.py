@@ -53,7 +53,13 @@ def short_table(found: Mapping[str, Summary]) -> str:
 
 def full_table(found: Mapping[str, Summary], paper: Mapping[tuple[str, str], Table]) -> str:
     """Cost, accuracy and time of all experiments of a data set, the paper's numbers beside them."""
-    columns: list[Column] = [
+    beside, note = _paper_columns(found, paper)
+    return f"{_table(found, [*every_column(found), *beside])}\n\n{measured_on(found)}{note}"
+
+
+def every_column(found: Mapping[str, Summary]) -> list[Column]:
+    """What is told of each experiment, by the name of its column."""
+    return [
         ("tokens", lambda one: _cost(one, "tokens", 0)),
         ("multiply-adds (G)", lambda one: _cost(one, "gmacs", 2)),
         ("as the paper counts", lambda one: _cost(one, "gflops_paper", 2)),
@@ -64,8 +70,6 @@ def full_table(found: Mapping[str, Summary], paper: Mapping[tuple[str, str], Tab
         ("peak memory (MB)", lambda one: spread(one.get("peak_memory_mb"), digits=0)),
         ("seeds", _seeds),
     ]
-    beside, note = _paper_columns(found, paper)
-    return f"{_table(found, [*columns, *beside])}\n\n{measured_on(found)}{note}"
 
 
 def every_metric(found: Mapping[str, Summary]) -> str:
@@ -129,7 +133,8 @@ def measured_on(found: Mapping[str, Summary]) -> str:
 
 def of_backbone(summary: Summary) -> str:
     """The name of the backbone, or what it is."""
-    backbone = summary["settings"]["system"].get("backbone", "ViT-B/32")
+    named = summary["settings"]["system"].get("backbone", "ViT-B/32")
+    backbone = summary.get("backbone") or named  # what was built, where the result says it
     return backbone if isinstance(backbone, str) else "own backbone"
 
 

@@ -78,7 +78,7 @@ def read_runs(folder: Path) -> tuple[Run, ...]:
     paths = sorted(folder.glob("seed-*.json"), key=lambda path: (len(path.stem), path.stem))
     if not paths:
         raise BadDataset(f"{folder} holds no seed-*.json; `tempme train --result` writes them")
-    return tuple(_read(path) for path in paths)
+    return tuple(read_run(path) for path in paths)
 
 
 def read_experiments(root: Path) -> dict[str, dict[str, tuple[Run, ...]]]:
@@ -116,6 +116,7 @@ def summarize(runs: Sequence[Run]) -> dict[str, Any]:
         "experiment": first["experiment"],
         "seeds": seeds,
         "settings": runs[-1]["settings"],
+        "backbone": runs[-1].get("backbone"),
         "metrics": _spread([run["metrics"] for run in runs]),
         "cost": runs[-1]["cost"],
         **{key: _spread([run.get(key) for run in runs]) for key in MEASURED},
@@ -125,12 +126,24 @@ def summarize(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Run:
+def read_run(path: Path) -> Run:
+    """The run in one file; BadDataset where it is no result of `tempme train`."""
     try:
         run: Run = json.loads(path.read_text("utf-8"))
+        for key in ("experiment", "settings", "metrics", "cost", "environment"):
+            run[key]
         return {**run, "seed": int(run["seed"])}
     except (OSError, ValueError, KeyError, TypeError) as reason:
         raise BadDataset(f"{path} is no result of `tempme train`: {reason!r}") from reason
+
+
+def is_alike(first: Run, other: Run) -> bool:
+    """Whether two runs are of one experiment but for their seeds."""
+    try:
+        _check_alike(first, other)
+    except BadDataset:
+        return False
+    return True
 
 
 def _check_alike(first: Run, other: Run) -> None:

@@ -6,6 +6,7 @@ A folder holds `system.toml` (the system, and where the rest of the weights come
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from torch import Tensor
 
 from tempme.atomic import replacing
 from tempme.backbones.clip import Clip
-from tempme.backbones.config import DEFAULT_MODEL
+from tempme.backbones.config import BACKBONES, DEFAULT_MODEL, ClipConfig
 from tempme.backbones.layers import inner_state
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
+    SHIPPED,
     SYSTEM,
     TOKENIZER,
     WEIGHTS,
@@ -30,27 +32,36 @@ from tempme.retriever.names import (
     Tagged,
     is_tag,
     look_up,
+    unknown,
 )
 from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_weights, untrained
 from tempme.settings import typed
-from tempme.systems.system import System
+from tempme.systems.system import System, backbone_name, other_sizes
 from tempme.systems.table import system
 from tempme.untrusted import check_regular, read_toml
-from tempme.weights.fit import misfit
+from tempme.weights.fit import misfit, named
+from tempme.weights.read import Weights as PublishedWeights
 from tempme.weights.read import read_published, read_weights
 
 Weights = str | Path | Mapping[str, Tensor]
 
 
-def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Parts:
+def load(
+    source: str | Path = DEFAULT_MODEL,
+    *,
+    system_name: str = "clip4clip",
+    activation: str | None = None,
+) -> Parts:
     """The parts of whatever a person has; see `Retriever.load`."""
     found = look_up(source)
     if isinstance(found, Saved):
         return load_folder(found.folder)
     if isinstance(found, Tagged):
         made = system(system_name, backbone=found.backbone)
-        return build(made, found.tag, seed=0)
-    return build(system(system_name), source, seed=0)  # the fingerprint must not be drawn
+        return build(made, found.tag, activation=activation, seed=0)
+    read = _plain(source, activation)
+    made = system(system_name, backbone=backbone_name(read.config) or read.config)
+    return untrained(made, from_weights(read), seed=0)  # the fingerprint must not be drawn
 
 
 def build(
@@ -63,7 +74,26 @@ def build(
 ) -> Parts:
     """Load, tune, compress: the parts of a system, untrained; see `Retriever.build`."""
     untuned = _untuned(made, weights, activation, tokenizer, seed)
+    _check_sizes(made, untuned)
     return untrained(made, untuned, seed=seed)
+
+
+def backbone_of(weights: Weights) -> str | ClipConfig:
+    """The backbone that weights are of: its name where it has one, else its sizes.
+
+    BadSetting for a bare tag, which weights of several backbones bear.
+    """
+    found = None if isinstance(weights, Mapping) else look_up(weights)
+    if isinstance(found, Saved):
+        sizes = _described(found.folder).system().config
+    elif found is not None and is_tag(weights):
+        raise BadSetting(
+            f"the weights {weights!r} are of several backbones: say which, by system.backbone, of "
+            f"{', '.join(BACKBONES)}"
+        )
+    else:
+        sizes = read_weights(weights).config
+    return backbone_name(sizes) or sizes
 
 
 def _untuned(
@@ -75,17 +105,47 @@ def _untuned(
 ) -> Untuned:
     if weights is None:
         return at_random(made, tokenizer, seed=seed)
+    # Frames of the system's size; and its activation, where nothing of the weights says theirs.
+    wanted: dict[str, Any] = {"activation": activation, "image_size": made.config.image_size}
+    otherwise = made.config.activation
     if isinstance(weights, Mapping):
-        return from_weights(read_weights(weights, activation=activation))
+        return from_weights(read_weights(weights, otherwise=otherwise, **wanted))
     found = look_up(weights)
     if isinstance(found, Saved):
         return _saved_backbone(found.folder)
     if not is_tag(weights):
-        return from_weights(read_weights(weights, activation=activation))
+        return from_weights(read_weights(weights, otherwise=otherwise, **wanted))
     if not isinstance(made.backbone, str):
         raise BadSetting(f"published weights {weights!r} need a backbone that has a name")
-    read = read_published(made.backbone, str(weights), activation=activation)
+    read = read_published(made.backbone, str(weights), **wanted)
     return from_weights(read, tag=str(weights))
+
+
+def _check_sizes(made: System, untuned: Untuned) -> None:
+    """BadSetting where a system is of another backbone than its weights, which it would become."""
+    config = untuned.backbone.config
+    differ = other_sizes(made.config, config)
+    if isinstance(made.backbone, ClipConfig) and made.config.activation != config.activation:
+        differ["activation"] = (made.config.activation, config.activation)
+    if not differ:
+        return
+    told = ", ".join(f"{name} {mine}, not {theirs}" for name, (mine, theirs) in differ.items())
+    fitting = backbone_name(config)
+    raise BadSetting(
+        f"{made.name} is made for {made.backbone if isinstance(made.backbone, str) else 'a CLIP'} "
+        f"with other sizes than the weights of {untuned.origin} ({told}): make it with backbone="
+        f"{repr(fitting) if fitting else 'the sizes of these weights'}, or give other weights"
+    )
+
+
+def _plain(source: str | Path, activation: str | None) -> PublishedWeights:
+    """Weights that come without a system; what is assumed of them is said."""
+    if not_there := unknown(source):
+        raise BadWeights(not_there)
+    read = read_weights(source, activation=activation)
+    if read.activation_is_assumed:
+        logging.getLogger("tempme").warning("%s", read.summary)
+    return read
 
 
 def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) -> Path:
@@ -117,15 +177,12 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
 
 def load_folder(folder: Path) -> Parts:
     """The parts that `save` wrote."""
+    described = _described(folder)
     try:
-        table = read_toml(folder / SYSTEM, follow=True)
         check_regular(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
-    if table.get("format") != FORMAT:
-        raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
-    described = typed(Described, table, str(folder / SYSTEM))
     made, base = described.system(), described.base
     backbone = assembled(made, Clip(made.config)) if base is None else build(made, base).backbone
     shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
@@ -138,14 +195,36 @@ def load_folder(folder: Path) -> Parts:
     return Parts(made, backbone, tokenizer, described.origin or str(folder), base)
 
 
+def _described(folder: Path) -> Described:
+    try:
+        table = read_toml(folder / SYSTEM, follow=True)
+    except (OSError, ValueError) as reason:
+        raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
+    if table.get("format") != FORMAT:
+        raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
+    return typed(Described, table, str(folder / SYSTEM))
+
+
 def _saved_backbone(folder: Path) -> Untuned:
-    """The backbone inside a saved retriever, before it was tuned and compressed."""
+    """The backbone inside a saved retriever; refused where something else has learnt around it.
+
+    Shipped models are there to be taken so: what learnt around them is of their own experiment.
+    """
     saved = load_folder(folder)
     backbone = Clip(saved.backbone.config)
     inner = inner_state(saved.backbone)
     lacking = backbone.state_dict().keys() - inner.keys()
     if lacking:
         raise BadWeights(f"the backbone of {folder} was changed by its tuning: no {min(lacking)}")
+    kept = {value.data_ptr() for value in inner.values()}
+    learnt = [n for n, p in saved.backbone.named_parameters() if p.requires_grad and p.numel()]
+    beside = [n for n in learnt if saved.backbone.get_parameter(n).data_ptr() not in kept]
+    if beside and folder.parent != SHIPPED:
+        raise BadWeights(
+            f"{folder} is a trained {saved.system.name}: {named(beside)} learnt beside its "
+            f"backbone, and would be lost. Go on training it (continue_from in [system] of an "
+            f"experiment), or give the weights it began with ({saved.base or saved.origin})"
+        )
     backbone.load_state_dict({name: inner[name] for name in backbone.state_dict()})
     return Untuned(backbone, saved.tokenizer, str(folder))
 

@@ -6,6 +6,7 @@ In this order: a folder of `Retriever.save`, a shipped model, a saved retriever 
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tempme.weights import published
 
 SYSTEM, WEIGHTS, TOKENIZER = "system.toml", "weights.safetensors", "tokenizer.json"
 SHIPPED = Path(__file__).parents[1] / "models"
+FILES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")  # what no tag ends in
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,19 @@ def look_up(source: str | Path) -> Saved | Tagged | Plain:
     return Tagged(backbone, tag) if backbone in BACKBONES else Plain(source)
 
 
+def unknown(source: str | Path) -> str:
+    """What to say of a model of which there is no file, folder or name; empty where there is."""
+    if Path(source).exists() or published.is_repository(str(source)):
+        return ""
+    near = difflib.get_close_matches(str(source), [*shipped(), DEFAULT_MODEL], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"no model {str(source)!r}: there is no such file or folder, and it is no shipped model "
+        f"({', '.join(shipped())}){hint}; published weights are named BACKBONE:TAG, such as "
+        f"{DEFAULT_MODEL}, and a hub id is owner/name"
+    )
+
+
 def shipped() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEM}")))
@@ -69,7 +84,9 @@ def is_saved(source: str | Path) -> bool:
 
 def is_tag(weights: object) -> bool:
     """Whether `weights` is a bare tag of published weights, such as "openai"."""
-    return isinstance(weights, str) and "/" not in weights and not Path(weights).exists()
+    if not isinstance(weights, str) or "/" in weights or Path(weights).exists():
+        return False
+    return Path(weights).suffix not in FILES
 
 
 def _saved_folder(source: str | Path) -> Path | None:

@@ -13,6 +13,7 @@ from tempme.backbones.tokenizer import Tokenizer
 from tempme.systems.assembly import assemble
 from tempme.systems.system import System
 from tempme.weights.read import Weights
+from tempme.weights.words import check_count
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Parts:
 
 
 def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
-    """The backbone that published weights make."""
+    """The backbone that published weights make; BadWeights where its words are not CLIP's."""
+    check_count(weights.config.vocab, weights.origin)
     backbone = Clip(weights.config).load_openai(weights.state)
     return Untuned(backbone, Tokenizer(context=weights.config.context), weights.origin, tag)
 

@@ -58,10 +58,9 @@ class Retriever(nn.Module):
     ) -> Retriever:
         """Load, tune, compress: an untrained retriever of the system.
 
-        weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
-        dict, a saved or shipped retriever (whose backbone is taken, without what was tuned around
-        it), or None for random ones. activation: overrules the table of known tags. tokenizer: for
-        random weights with few words. seed: makes what starts at random repeatable.
+        weights: a published tag ("openai"), a file, folder or hub id of CLIP weights, a state dict,
+        a saved retriever of which only the backbone has learnt, or None; of the system's sizes, but
+        for its image size. activation overrules them. seed: what is random is so repeatably.
         """
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
@@ -72,17 +71,20 @@ class Retriever(nn.Module):
 
     @classmethod
     def load(
-        cls, source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip"
+        cls,
+        source: str | Path = DEFAULT_MODEL,
+        *,
+        system_name: str = "clip4clip",
+        activation: str | None = None,
     ) -> Retriever:
         """A retriever from whatever a person has.
 
         source: a folder of `save`, the name of a shipped model (scenes-tiny), a hub id of either
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
-        weights know no system: they get `system_name`, untrained, which is training-free for
-        compressions without parameters (tome). BadWeights where they cannot be read, NoNetwork
-        where they cannot be fetched.
+        weights get `system_name`, untrained; activation overrules theirs. BadWeights, NoNetwork.
         """
-        return cls(checkpoint.load(source, system_name=system_name)).eval()
+        parts = checkpoint.load(source, system_name=system_name, activation=activation)
+        return cls(parts).eval()
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> Retriever:
@@ -278,9 +280,14 @@ class Retriever(nn.Module):
         return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
 
 
-def load(source: str | Path = DEFAULT_MODEL, *, system_name: str = "clip4clip") -> Retriever:
+def load(
+    source: str | Path = DEFAULT_MODEL,
+    *,
+    system_name: str = "clip4clip",
+    activation: str | None = None,
+) -> Retriever:
     """`Retriever.load`: a retriever from whatever a person has."""
-    return Retriever.load(source, system_name=system_name)
+    return Retriever.load(source, system_name=system_name, activation=activation)
 
 
 @cache

@@ -22,6 +22,8 @@ from tempme.schedule import Step
 from tempme.systems.assembly import assemble
 from tempme.tuning import Tuning
 
+OF_THE_WEIGHTS = ("vocab", "activation", "mean", "std")  # of a ClipConfig
+
 
 @dataclass(frozen=True)
 class System:
@@ -91,6 +93,26 @@ def sizes_of(backbone: str | ClipConfig) -> ClipConfig:
     if backbone not in BACKBONES:
         raise UnknownName.among("backbone", backbone, BACKBONES)
     return BACKBONES[backbone]
+
+
+def backbone_name(config: ClipConfig) -> str | None:
+    """The backbone of these sizes, whatever its weights were trained with; None has no name."""
+    for name, known in BACKBONES.items():
+        if not other_sizes(known, config):
+            return name
+    return None
+
+
+def other_sizes(one: ClipConfig, other: ClipConfig) -> dict[str, tuple[Any, Any]]:
+    """The sizes in which two backbones differ.
+
+    Words, activation and scale of pixels are of the weights: what a name says nothing of.
+    """
+    return {
+        size.name: (getattr(one, size.name), getattr(other, size.name))
+        for size in fields(ClipConfig)
+        if size.name not in OF_THE_WEIGHTS and getattr(one, size.name) != getattr(other, size.name)
+    }
 
 
 def settings_of(method: Any) -> list[Field[Any]]:

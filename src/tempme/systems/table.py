@@ -85,7 +85,7 @@ OURS: dict[str, System] = {
 }
 SYSTEMS = PAPER | ORIGINALS | OURS
 
-# Settings that the paper changes where a frame has 197 tokens rather than 50.
+# Settings that the paper changes where a frame has 197 tokens, as in ViT-B/16, rather than 50.
 _AT_PATCH_16: dict[type, dict[str, Any]] = {
     ToMe: {"r": 10},
     DiffRate: RELEASED_B16._asdict(),
@@ -101,21 +101,37 @@ def list_systems() -> tuple[str, ...]:
     return tuple(SYSTEMS)
 
 
-def system(name: str, *, backbone: str | ClipConfig = "ViT-B/32", frames: int = 12) -> System:
-    """A row of the table, with the paper's settings for the backbone and number of frames."""
+def system(
+    name: str,
+    *,
+    backbone: str | ClipConfig = "ViT-B/32",
+    frames: int = 12,
+    max_words: int | None = None,
+) -> System:
+    """A row of the table, with the paper's settings for the backbone's sizes and number of frames.
+
+    max_words: at most so many words of a text are read; None is what the paper reads. Never more
+    than the backbone has places for.
+    """
     if name not in SYSTEMS:
         raise UnknownName.among("system", name, SYSTEMS)
-    row = SYSTEMS[name]
+    row, sizes = SYSTEMS[name], sizes_of(backbone)
     compression = row.compression
-    if backbone == "ViT-B/16" and name != "temporal-modelling":
+    if _is_as_b16(sizes) and name != "temporal-modelling":
         compression = replace(compression, **_AT_PATCH_16.get(type(compression), {}))
-    words = 64 if frames >= LONG_VIDEO_FRAMES else row.max_words
-    tuning = row.tuning.fitted(sizes_of(backbone))
+    words = max_words or (64 if frames >= LONG_VIDEO_FRAMES else row.max_words)
+    tuning = row.tuning.fitted(sizes)
     return replace(
         row,
         backbone=backbone,
         tuning=tuning,
         compression=compression,
         frames=frames,
-        max_words=min(words, sizes_of(backbone).context - tuning.text_rows),
+        max_words=min(words, sizes.context - tuning.text_rows),
     )
+
+
+def _is_as_b16(sizes: ClipConfig) -> bool:
+    """Whether frames have the tokens, and images the blocks, that the paper's settings are for."""
+    paper = sizes_of("ViT-B/16")
+    return (sizes.tokens, sizes.layers) == (paper.tokens, paper.layers)

@@ -14,7 +14,8 @@ except ImportError as missing:
     raise MissingExtra(f"training needs {missing.name}: pip install 'tempme[train]'") from missing
 
 from tempme.training.batches import Batch, Batches, BegunBatches, Stream
-from tempme.training.fit import BEST, CHECKPOINT, Devices, Fitted, fit
+from tempme.training.checkpoints import BEST, CHECKPOINT, weights_of
+from tempme.training.fit import Devices, Fitted, fit
 from tempme.training.recipe import Recipe
 from tempme.training.task import ContrastiveTask
 from tempme.training.watchers import History, Validation
@@ -33,4 +34,5 @@ __all__ = [
     "Stream",
     "Validation",
     "fit",
+    "weights_of",
 ]

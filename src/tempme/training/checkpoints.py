@@ -8,9 +8,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from tempme.atomic import replacing
-from tempme.errors import BadWeights
+from tempme.errors import BadSetting, BadWeights
+
+CHECKPOINT, BEST = "last.ckpt", "best.ckpt"  # of a run's folder
+_DAMAGED = "the run cannot go on from {}, which is damaged: remove it to start anew"
+_RETRIEVER = "retriever."  # what a task calls the model that it trains
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -35,7 +40,40 @@ class WholeCheckpoints(TorchCheckpointIO):
         try:
             read: dict[str, Any] = super().load_checkpoint(path, *given, **named)
         except Exception as reason:
-            raise BadWeights(
-                f"the run cannot go on from {path}, which is damaged: remove it to start anew"
-            ) from reason
+            raise BadWeights(_DAMAGED.format(path)) from reason
         return read
+
+
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """The weights of the retriever in a checkpoint: of a run that averages, the running mean.
+
+    BadWeights where the file is no checkpoint of `tempme train`, or not all of one.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+        found = {str(name): value for name, value in state.items()}
+    except Exception as reason:  # what a damaged file raises is anyone's guess
+        raise BadWeights(
+            f"{path} is no checkpoint of `tempme train`, or is damaged: give last.ckpt or "
+            f"best.ckpt of a run's folder"
+        ) from reason
+    return {
+        name.removeprefix(_RETRIEVER): value
+        for name, value in found.items()
+        if name.startswith(_RETRIEVER)
+    }
+
+
+def check_steps(path: Path, steps: int) -> None:
+    """BadSetting where a run has more steps behind it than are asked for; BadWeights as above."""
+    try:
+        done = int(
+            torch.load(path, weights_only=True, map_location="cpu", mmap=True)["global_step"]
+        )
+    except Exception as reason:
+        raise BadWeights(_DAMAGED.format(path)) from reason
+    if done > steps:
+        raise BadSetting(
+            f"the run has {done} steps behind it, but recipe.steps are {steps}: ask for {done} or "
+            f"more, or give another folder"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
@@ -26,13 +26,15 @@ from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.retriever.precision import has_bf16
 from tempme.retriever.retriever import Retriever
 from tempme.training.batches import Batches, Stream
-from tempme.training.checkpoints import WholeCheckpoints
+from tempme.training.checkpoints import BEST, CHECKPOINT, WholeCheckpoints, check_steps, weights_of
 from tempme.training.memory import keep_freed_memory
+from tempme.training.progress import Steps
 from tempme.training.recipe import Recipe
 from tempme.training.task import ContrastiveTask
-from tempme.training.watchers import SCORE, History, Validation
+from tempme.training.watchers import SCORE, History, LastWeights, Validation
 
-CHECKPOINT, BEST = "last.ckpt", "best.ckpt"
+EVERY = {"cpu": 1}  # steps between two looks at numbers, which elsewhere wait for the device
+EVERY_ON_DEVICE = 10
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,9 @@ class Fitted:
     def take_best(self) -> Retriever:
         """The retriever with the weights that validated best, in place."""
         path = self.folder / BEST
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
-        except OSError as reason:
-            raise BadWeights(f"{path} is missing: nothing was validated in this run") from reason
-        prefix = "retriever."
-        own = {name.removeprefix(prefix): value for name, value in state.items()}
-        self.retriever.load_state_dict(own)
+        if not path.exists():
+            raise BadWeights(f"{path} is missing: nothing was validated in this run")
+        self.retriever.load_state_dict(weights_of(path))
         return self.retriever
 
 
@@ -105,8 +103,9 @@ def fit(
 ) -> Fitted:
     """Train `retriever` in place.
 
-    Logs and checkpoints go to `folder`; where a checkpoint lies there, the run goes on from it.
-    `validate` is asked every `recipe.validate_every` steps and at the end; the best weights stay.
+    Logs and checkpoints go to `folder`, the last of them after the last step; where one lies there,
+    the run goes on from it, also one that had ended where `recipe.steps` are more by now.
+    `validate` is asked every `recipe.validate_every` steps, else at the end; the best weights stay.
     """
     devices = devices or Devices()
     if recipe.batch % devices.processes:
@@ -114,15 +113,17 @@ def fit(
             f"recipe.batch is {recipe.batch}, which {devices.processes} processes cannot share "
             f"equally; use a multiple of {devices.processes}"
         )
-    if devices.accelerator == "cpu":
+    if devices.accelerator == "cpu" and recipe.keep_freed_memory:
         keep_freed_memory()
     lightning.seed_everything(seed, verbose=False)
-    history = History()
+    history = History(recipe, EVERY.get(devices.accelerator, EVERY_ON_DEVICE))
     task = ContrastiveTask(retriever, recipe, validate, history)
-    trainer = _trainer(recipe, devices, folder, history, validate is not None, show_progress)
     last = folder / CHECKPOINT
+    if last.exists():
+        check_steps(last, recipe.steps)
     retriever.train()
     with _quietly():
+        trainer = _trainer(recipe, devices, folder, history, validate is not None, show_progress)
         trainer.fit(
             task,
             Stream(batches, recipe.steps, trainer),
@@ -156,16 +157,17 @@ def _trainer(
         strategy=devices.strategy(),
         precision=_precision(recipe.precision, devices.accelerator),
         max_steps=recipe.steps,
-        max_epochs=1,
+        max_epochs=-1,  # steps alone count
         gradient_clip_val=recipe.clip_norm,
         val_check_interval=every if is_validated else None,
+        check_val_every_n_epoch=None if is_validated else 1,
         num_sanity_val_steps=0,
         logger=[_logger(name, folder) for name in recipe.loggers],
         callbacks=_callbacks(recipe, folder, history, is_validated, show_progress),
         plugins=[WholeCheckpoints()],
         enable_progress_bar=show_progress,
         enable_model_summary=False,
-        log_every_n_steps=1,
+        log_every_n_steps=history.every,
         use_distributed_sampler=False,
         inference_mode=False,
     )
@@ -182,11 +184,8 @@ def _callbacks(
     if is_validated:
         made += _choosers(recipe, folder)
     if show_progress:
-        made.append(RichProgressBar())
-    last = ModelCheckpoint(
-        folder, "last", every_n_train_steps=recipe.save_every, enable_version_counter=False
-    )
-    return [*made, last]
+        made.append(Steps(history.every))
+    return [*made, LastWeights(folder / CHECKPOINT, history)]
 
 
 def _choosers(recipe: Recipe, folder: Path) -> list[Callback]:
@@ -243,9 +242,14 @@ def _best_score(trainer: lightning.Trainer) -> float | None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
+    told = logging.getLogger("lightning.pytorch")
+    level = told.level
+    told.setLevel(logging.WARNING)  # what it says beside is of its makers' products
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # advice about workers and loggers
         try:
             yield
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from end
+        finally:
+            told.setLevel(level)

@@ -7,8 +7,17 @@ that distributed training takes of the parameters' gradients makes it one again.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TypeVar
+
 import torch
 from torch import Tensor, distributed
+
+# While one process validates, for hours maybe, the others wait longer than a step may take. If it
+# dies its connection ends, and with it the wait.
+PATIENCE = timedelta(days=30)
+
+Answer = TypeVar("Answer")
 
 
 def gather(features: Tensor) -> Tensor:
@@ -37,3 +46,20 @@ def gather_ids(ids: Tensor) -> Tensor:
 def is_distributed() -> bool:
     """Whether several processes train together."""
     return distributed.is_available() and distributed.is_initialized()
+
+
+def patient_group() -> distributed.ProcessGroup | None:
+    """A group of all processes whose limit of time is `PATIENCE`; None in a run of one."""
+    if not is_distributed():
+        return None
+    group: distributed.ProcessGroup = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    return group
+
+
+def heard(answer: Answer, group: distributed.ProcessGroup | None) -> Answer:
+    """The answer of the first process, in all of them; each waits as long as its group allows."""
+    if group is None:
+        return answer
+    said = [answer]
+    distributed.broadcast_object_list(said, src=0, group=group)
+    return said[0]

@@ -33,7 +33,11 @@ class Recipe:
 
     average: decay of a running mean of the weights, which is what is then saved; 0 is off.
     validate_every: steps between validations, 0 for the end alone; patience: validations without
-    a better R-Sum after which training stops, 0 is never.
+    a better R-Sum after which training stops, 0 is never. save_every: steps between checkpoints;
+    one always follows the last step.
+
+    keep_freed_memory: on a CPU the whole process keeps what tensors gave back (glibc's mallopt), a
+    fifth to a third of a step; False where the process has other work that needs the memory.
     """
 
     steps: int = 300
@@ -56,6 +60,7 @@ class Recipe:
     validate_every: int = 0
     patience: int = 0
     save_every: int = 50
+    keep_freed_memory: bool = True
     loggers: tuple[str, ...] = ("csv", "tensorboard")
 
     def __post_init__(self) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim import AdamW
 
-from tempme.errors import BadSetting
 from tempme.retriever.retriever import Retriever
 from tempme.training.batches import Batch, begun_tokens
 from tempme.training.begun import encode_begun
-from tempme.training.gather import gather, gather_ids
+from tempme.training.gather import gather, gather_ids, heard, patient_group
 from tempme.training.losses import contrastive_loss
 from tempme.training.memory import checkpointed_layers, in_pieces
 from tempme.training.optimizers import OfficialAdamW, warmup_cosine_schedule
@@ -39,7 +38,12 @@ class ContrastiveTask(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.retriever, self.recipe = retriever, recipe
-        self.validate, self.history = validate, history or History()
+        self.validate, self.history = validate, history or History(recipe)
+        self.waiting: distributed.ProcessGroup | None = None
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Open what the others wait in while one process validates."""
+        self.waiting = patient_group()
 
     def training_step(self, batch: Batch, number: int) -> Tensor:  # noqa: ARG002
         """The share of this process -> the loss of the whole batch."""
@@ -53,11 +57,6 @@ class ContrastiveTask(lightning.LightningModule):
             told = contrastive_loss(texts, others, scale, video_ids=ids)
             self.log("paraphrase_loss", told, batch_size=len(texts))
             loss = loss + recipe.paraphrase * told
-        if not loss.isfinite():
-            raise BadSetting(
-                f"the loss is {loss.item()} at step {self.global_step}: try a lower "
-                f"recipe.learning_rate than {recipe.learning_rate}, or a longer recipe.warmup"
-            )
         self.log("loss", loss, prog_bar=True, batch_size=len(texts))
         self.log("logit_scale", scale, batch_size=len(texts))
         return loss
@@ -81,12 +80,12 @@ class ContrastiveTask(lightning.LightningModule):
         return gather_ids(torch.as_tensor(batch.videos, device=self.device))
 
     def validation_step(self, batch: Any, number: int) -> None:  # noqa: ARG002
-        """Ask for the score in one process; all of them hear it."""
+        """Ask for the score in one process; all of them hear it, however long it takes."""
         answer: tuple[float, dict[str, float]] = (0.0, {})
         if self.trainer.is_global_zero and self.validate is not None:
             score, told = self.validate(self.retriever)
             answer = (score, dict(told))
-        score, told = self.trainer.strategy.broadcast(answer)
+        score, told = heard(answer, self.waiting)
         self.history.validations.append({"step": self.global_step, SCORE: score, **told})
         self.log(SCORE, score, prog_bar=True, batch_size=1)
 

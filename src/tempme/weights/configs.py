@@ -39,7 +39,9 @@ def _of_transformers(path: Path) -> Statement:
     if not path.is_file():
         return Statement()
     config = read_json(path)
+    _refuse_unless(path, config, "model_type", ("clip", None))
     vision, text = _part(config, "vision_config"), _part(config, "text_config")
+    _refuse_unless(path, text, "model_type", ("clip_text_model", None))
     for tower in (vision, text):
         _refuse_unless(path, tower, "layer_norm_eps", (1e-5,))
     # The text feature is read at the largest id; 2 is how old files say the same.
@@ -74,6 +76,10 @@ def _of_open_clip(path: Path) -> Statement:
     vision, text = _part(model, "vision_cfg"), _part(model, "text_cfg")
     _refuse_unless(path, vision, "pool_type", ("tok",))
     _refuse_unless(path, text, "pool_type", ("argmax",))
+    for setting in ("hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode"):
+        _refuse_unless(path, text, setting, (None, {}, ""))
+    _refuse_unless(path, text, "embed_cls", (False, None))
+    _refuse_unless(path, model, "multimodal_cfg", (None, {}))
     for tower in (vision, text):
         for setting in ("act_kwargs", "norm_kwargs", "timm_model_name", "hf_model_name"):
             _refuse_unless(path, tower, setting, (None, {}, ""))

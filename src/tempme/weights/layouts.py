@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tempme.errors import BadWeights
+from tempme.weights.clip4clip import is_wrapped, unwrapped
 
 Layout = Literal["openai", "open_clip custom text", "transformers"]
 
@@ -22,7 +23,7 @@ _BUFFERS = re.compile(r"(^|\.)(attn_mask|position_ids|num_batches_tracked)$")
 
 # What a foreign file holds -> why it is refused; the first match answers.
 _FOREIGN = (
-    (r"TVPt_|^clip\.", "a TempMe release: load it by tempme.from_official"),
+    (r"TVPt_", "a TempMe release: load it by tempme.from_official"),
     (r"^logit_bias$|^vision_model\.head\.", "SigLIP, which has no class token to read"),
     (r"^visual\.(layer1\.|attnpool\.)|^visual\.conv1\.bias$", "a CLIP on a ResNet, not on a ViT"),
     (r"^visual\.(trunk|patch_embed|blocks|cls_token)", "a CLIP on an image encoder of timm"),
@@ -78,6 +79,8 @@ def to_openai(tensors: Mapping[str, Tensor], origin: object) -> tuple[dict[str, 
     Buffers that are no weights are left out; nothing else is, so a surplus stays visible.
     """
     tensors = without_prefix(tensors, "module.")
+    if is_wrapped(tensors):
+        tensors = unwrapped(tensors, origin)
     layout = layout_of(tensors, origin)
     kept = {name: value for name, value in tensors.items() if not _is_buffer(name)}
     if layout == "transformers":

@@ -17,7 +17,10 @@ from tempme.weights.files import FOLDER_FILES, read_json
 
 OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HALVES = (0.5, 0.5, 0.5)
-_CONFIGS = ("open_clip_config.json", "config.json", "preprocessor_config.json")
+_CONFIGS = (
+    *("open_clip_config.json", "config.json", "preprocessor_config.json"),
+    *("tokenizer_config.json", "vocab.json"),  # whose words they read
+)
 _TIMEOUT_SECONDS = 5.0
 
 

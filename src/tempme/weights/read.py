@@ -8,6 +8,7 @@ gelu for OpenAI's names (open_clip's default), quick_gelu for transformers' (its
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +19,15 @@ from torch import Tensor
 from tempme.backbones.config import ClipConfig
 from tempme.errors import BadSetting, BadWeights
 from tempme.weights import published as hub
+from tempme.weights.clip4clip import is_wrapped
 from tempme.weights.configs import Statement, statement_beside
-from tempme.weights.files import Contents, read_contents, tensors_of, weights_file
+from tempme.weights.files import FOLDER_FILES, Contents, read_contents, tensors_of, weights_file
 from tempme.weights.layouts import OPENAI_SCALARS, Layout, to_openai
 from tempme.weights.sizes import check_complete, infer_config, resize_positions
+from tempme.weights.words import check_words
 
 ACTIVATIONS = ("quick_gelu", "gelu")
+_ASSUMED = "assumed"
 # Files that their publishers offer for download without a config: name -> activation.
 _KNOWN_FILES = (
     (r"^ViT-[BL]-\d+(-336px)?\.pt$", "quick_gelu", "OpenAI's file names"),
@@ -44,6 +48,11 @@ class Weights:
     activation_source: str
 
     @property
+    def activation_is_assumed(self) -> bool:
+        """Whether nothing in or beside the weights says what their activation is."""
+        return self.activation_source.startswith(_ASSUMED)
+
+    @property
     def summary(self) -> str:
         """One line to print before use."""
         return (
@@ -56,20 +65,23 @@ def read_weights(
     source: str | Path | Mapping[str, object],
     *,
     activation: str | None = None,
+    otherwise: str | None = None,
     image_size: int | None = None,
 ) -> Weights:
     """Weights from a file, a folder, a hub id `owner/name`, or a state dict.
 
-    Positions are resized (bicubic) only where `image_size` asks for it. BadWeights says what a
+    activation overrules what the weights say, `otherwise` is taken where nothing says. Positions
+    are resized (bicubic) where `image_size` asks for it, which is logged. BadWeights says what a
     file lacks or is instead; NoNetwork, what can be given where the hub is out of reach.
     """
     if activation not in (None, *ACTIVATIONS):
         raise BadSetting(f"activation is {activation!r}; possible: {', '.join(ACTIVATIONS)}")
     if isinstance(source, Mapping):
-        contents = Contents(tensors_of(source, "the given state dict"))
-        return _weights(contents, None, activation=activation, image_size=image_size)
-    path = _path(source)
-    return _weights(read_contents(path), path, activation=activation, image_size=image_size)
+        path, contents = None, Contents(tensors_of(source, "the given state dict"))
+    else:
+        path = _path(source)
+        contents = read_contents(path)
+    return _weights(contents, path, (activation, otherwise), image_size)
 
 
 def read_published(
@@ -96,15 +108,24 @@ def _path(source: str | Path) -> Path:
 
 
 def _weights(
-    contents: Contents, path: Path | None, *, activation: str | None, image_size: int | None
+    contents: Contents,
+    path: Path | None,
+    activation: tuple[str | None, str | None],
+    image_size: int | None,
 ) -> Weights:
     origin = str(path) if path else "the given state dict"
     state, layout = to_openai(contents.tensors, origin)
     stated = statement_beside(path, layout) if path else Statement()
+    if path and path.name in FOLDER_FILES:  # else the folder may be that of another model
+        check_words(path.parent)
     chosen, source = _activation(activation, stated, contents, path, layout)
     config = infer_config(state, origin, activation=chosen, stated=stated.sizes)
     check_complete(state, config, origin)
     if image_size not in (None, config.image_size):
+        logging.getLogger("tempme").warning(
+            "positions of %s, for %d pixels, are interpolated to %s pixels",
+            *(origin, config.image_size, image_size),
+        )
         config = replace(config, image_size=image_size)
         name = "visual.positional_embedding"
         state[name] = resize_positions(state[name], config.grid)
@@ -112,9 +133,14 @@ def _weights(
 
 
 def _activation(
-    given: str | None, stated: Statement, contents: Contents, path: Path | None, layout: Layout
+    wanted: tuple[str | None, str | None],
+    stated: Statement,
+    contents: Contents,
+    path: Path | None,
+    layout: Layout,
 ) -> tuple[str, str]:
-    """The activation and where it is from."""
+    """The activation and where it is from; `wanted`: by all means, and where nothing says."""
+    given, otherwise = wanted
     if given:
         return given, "given by the caller"
     if stated.activation:
@@ -124,6 +150,10 @@ def _activation(
     for pattern, known, source in _KNOWN_FILES:
         if path and re.search(pattern, path.name):
             return known, source
+    if is_wrapped(contents.tensors) and layout == "openai":
+        return "quick_gelu", "CLIP4Clip trains OpenAI's CLIP"
+    if otherwise:
+        return otherwise, "that of the system: nothing beside the weights says"
     family = "transformers" if layout == "transformers" else "open_clip"
     assumed = "quick_gelu" if family == "transformers" else "gelu"
-    return assumed, f"assumed, the default of {family}: no config says; activation= overrides"
+    return assumed, f"{_ASSUMED}, the default of {family}: no config says; activation= overrides"

@@ -16,6 +16,7 @@ from typing import Literal
 from torch import Tensor
 
 from tempme.errors import BadWeights
+from tempme.weights.clip4clip import is_wrapped
 from tempme.weights.files import read_contents, tensors_of
 from tempme.weights.layouts import without_prefix
 
@@ -41,8 +42,8 @@ class OfficialParts:
 
 
 def is_official(names: Mapping[str, object]) -> bool:
-    """Whether a state dict bears the official release's names."""
-    return any("TVPt_" in name or re.match(r"(module\.)?clip\.", name) for name in names)
+    """Whether a state dict bears the official release's names; `clip.` alone is CLIP4Clip's."""
+    return any("TVPt_" in name for name in names)
 
 
 def split_official(source: str | Path | Mapping[str, object]) -> OfficialParts:
@@ -55,7 +56,13 @@ def split_official(source: str | Path | Mapping[str, object]) -> OfficialParts:
         tensors = tensors_of(source, origin)
     else:
         tensors = read_contents(Path(source)).tensors
-    tensors = without_prefix(without_prefix(tensors, "module."), "clip.")
+    tensors = without_prefix(tensors, "module.")
+    if is_wrapped(tensors):
+        raise BadWeights(
+            f"{origin} holds a CLIP under `clip.`, but nothing of TempMe, as checkpoints of "
+            f"CLIP4Clip do: load it by tempme.load"
+        )
+    tensors = without_prefix(tensors, "clip.")
     learnt = {name: match for name in tensors if (match := _LEARNT.match(name))}
     foreign = [name for name in tensors if "TVPt_" in name and name not in learnt]
     if foreign:
