@@ -128,7 +128,7 @@ def test_copies_are_one_hit_with_a_line_each(verb: Verb, films: Path) -> None:
     verb("index", films)
     done = verb("search", "red", "-k", 1)
     head, first, second = done.out.splitlines()
-    assert head.split() == ["score", "from", "to", "path"]
+    assert head.split() == ["score", "confidence", "from", "to", "path"]
     assert (first.split()[0][:2], second.split()[0]) == ("0.", "same")
     assert second.endswith("red.mp4")
     assert len(verb("search", "red", "-k", 1, "--json").document["hits"][0]["paths"]) == 2

@@ -36,9 +36,10 @@ def push(
 
     The token is that of `hf auth login`, or HF_TOKEN.
     """
+    from tempme.retriever.checkpoint import load_folder
     from tempme.retriever.retriever import Retriever
 
-    page = Retriever.load(folder).push_to_hub(
+    page = Retriever(load_folder(folder)).push_to_hub(
         repo_id, result=result, private=private, license=license
     )
     if as_json:
