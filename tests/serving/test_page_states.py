@@ -83,7 +83,7 @@ def test_a_service_that_fails_or_ends_says_so(chromium: Any, tmp_path: Path) -> 
         check_accessible(page, "error")
         keep(page, "error")
         page.goto(f"{address}/?q=red&folder=%2Fnowhere")
-        page.wait_for_selector("text=Nothing is left with these filters")
+        page.wait_for_selector("text=Nothing passes these filters")
         check_accessible(page, "no hits")
         page.get_by_role("button", name="Clear filters").last.click()
         page.wait_for_selector(".card .sure")
