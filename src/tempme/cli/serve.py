@@ -32,10 +32,14 @@ def serve(
         list[str] | None, typer.Option(help="A name by which browsers reach this machine.")
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help=f"File with the token ({TOKEN}); needed beyond loopback.")
+        Path | None,
+        typer.Option(
+            help=f"File with the token ({TOKEN}); needed beyond loopback.", readable=False
+        ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for thumbnails and clips (in the index).")
+        Path | None,
+        typer.Option(help="Folder for thumbnails and clips (in the index).", readable=False),
     ] = None,
 ) -> None:
     """Open a page in which the videos of an index are searched; programs use /v1, see /docs.
