@@ -1,7 +1,7 @@
 """An experiment file -> values: what is trained, on what, how, and how it is judged.
 
 [system]      name, backbone, frames, weights (a published tag, a saved or shipped retriever, or
-              none); tuning and compression: settings that overrule the row's
+              none); tuning and compression: settings that override the row's
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
@@ -35,7 +35,7 @@ BAD = ("skip", "fail")
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """The row of the table, and where its weights come from; settings overrule the row's."""
+    """The row of the table, and where its weights come from; settings override the row's."""
 
     name: str
     backbone: str = "scenes-tiny"
@@ -45,7 +45,7 @@ class SystemSettings:
     compression: Mapping[str, Any] = field(default_factory=dict)
 
     def system(self) -> System:
-        """The system with its overruled settings."""
+        """The system with its overridden settings."""
         row = system(self.name, backbone=self.backbone, frames=self.frames)
         tuning = values_of(type(row.tuning), self.tuning, "system.tuning")
         compression = values_of(type(row.compression), self.compression, "system.compression")
@@ -126,7 +126,7 @@ class Experiment:
         try:
             table = tomllib.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as reason:
-            raise BadSetting(f"{path} is no experiment: {reason}") from reason
+            raise BadSetting(f"{path} is not an experiment: {reason}") from reason
         for change in changes:
             set_key(table, change)
         return cls.of(f"{path.parent.name}/{path.stem}", table, path)

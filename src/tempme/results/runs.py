@@ -128,7 +128,7 @@ def _read(path: Path) -> Run:
         run: Run = json.loads(path.read_text("utf-8"))
         return {**run, "seed": int(run["seed"])}
     except (OSError, ValueError, KeyError, TypeError) as reason:
-        raise BadDataset(f"{path} is no result of `tempme train`: {reason!r}") from reason
+        raise BadDataset(f"{path} is not a result of `tempme train`: {reason!r}") from reason
 
 
 def _check_alike(first: Run, other: Run) -> None:

@@ -103,7 +103,7 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
     with replacing(folder / WEIGHTS) as draft:
         try:
             save_file(state, draft)
-        except SafetensorError as reason:  # which is no OSError, whatever it was
+        except SafetensorError as reason:  # which is not an OSError, whatever it was
             raise OSError(None, str(reason)) from reason
     parts.tokenizer.save(folder / TOKENIZER)
     described: dict[str, Any] = {"format": FORMAT, "origin": parts.origin}
@@ -122,7 +122,7 @@ def load_folder(folder: Path) -> Parts:
         check_regular(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
-        raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
+        raise BadWeights(f"{folder} is not a saved retriever: {reason}") from reason
     if table.get("format") != FORMAT:
         raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
     described = typed(Described, table, str(folder / SYSTEM))

@@ -60,7 +60,7 @@ class Retriever(nn.Module):
 
         weights: a published tag ("openai"), a file or folder or hub id of CLIP weights, a state
         dict, a saved or shipped retriever (whose backbone is taken, without what was tuned around
-        it), or None for random ones. activation: overrules the table of known tags. tokenizer: for
+        it), or None for random ones. activation: overrides the table of known tags. tokenizer: for
         random weights with few words. seed: makes what starts at random repeatable.
         """
         parts = checkpoint.build(

@@ -36,6 +36,6 @@ class WholeCheckpoints(TorchCheckpointIO):
             read: dict[str, Any] = super().load_checkpoint(path, *given, **named)
         except Exception as reason:
             raise BadWeights(
-                f"the run cannot go on from {path}, which is damaged: remove it to start anew"
+                f"the run cannot resume from {path}, which is damaged: remove it to start over"
             ) from reason
         return read
