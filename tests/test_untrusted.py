@@ -37,16 +37,16 @@ def test_links_are_followed_only_where_that_is_asked_for(file: Path, tmp_path: P
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR, os.O_WRONLY])
 def test_a_pipe_or_a_folder_neither_blocks_nor_opens(tmp_path: Path, flags: int) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="is no ordinary file"):
+    with pytest.raises(OSError, match="is not an ordinary file"):
         open_regular(tmp_path / "pipe", flags=flags)
-    with pytest.raises(OSError, match=r"no ordinary file|directory"):
+    with pytest.raises(OSError, match=r"not an ordinary file|directory"):
         open_regular(tmp_path, flags=flags)
-    with pytest.raises(OSError, match="is no ordinary file"):
+    with pytest.raises(OSError, match="is not an ordinary file"):
         check_regular(tmp_path / "pipe")
 
 
 def test_devices_and_large_files_are_not_read(file: Path) -> None:
-    with pytest.raises(OSError, match="is no ordinary file"):
+    with pytest.raises(OSError, match="is not an ordinary file"):
         read_bytes(Path("/dev/zero"))
     with pytest.raises(OSError, match="has 8 bytes, more than 7"):
         read_bytes(file, most_bytes=7)

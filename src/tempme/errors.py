@@ -6,7 +6,7 @@ TempmeError
 |-- BadWeights            a file of weights that is missing, damaged or of another kind
 |-- BadVideo              a video that cannot be read
 |-- BadDataset            annotations or captions that cannot be used
-|-- BadIndex              a folder that is no index, or is damaged
+|-- BadIndex              a folder that is not an index, or is damaged
 |   |-- WrongModel        an index made by another model
 |   `-- IndexBusy         an index that another run is writing to
 |-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
@@ -55,7 +55,7 @@ class BadDataset(TempmeError):
 
 
 class BadIndex(TempmeError):
-    """A folder that is no index, or is damaged."""
+    """A folder that is not an index, or is damaged."""
 
 
 class WrongModel(BadIndex):

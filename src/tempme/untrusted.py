@@ -63,12 +63,12 @@ def read_bytes(path: Path, *, most_bytes: int = MOST_TEXT_BYTES, follow: bool = 
 
 
 def read_json(path: Path, *, most_bytes: int = MOST_TEXT_BYTES, follow: bool = False) -> Any:
-    """A document; OSError, or ValueError where it is no JSON or nested deeper than any of ours."""
+    """A document; OSError, or ValueError where it is not JSON or nested deeper than any of ours."""
     return parsed_json(read_bytes(path, most_bytes=most_bytes, follow=follow))
 
 
 def parsed_json(content: bytes) -> Any:
-    """A document; ValueError where it is no JSON or nested deeper than any of ours."""
+    """A document; ValueError where it is not JSON or nested deeper than any of ours."""
     try:
         return json.loads(content)
     except RecursionError as error:
@@ -76,7 +76,7 @@ def parsed_json(content: bytes) -> Any:
 
 
 def read_toml(path: Path, *, most_bytes: int = MEBIBYTE, follow: bool = False) -> dict[str, Any]:
-    """A table; OSError, or ValueError where it is no TOML or nested deeper than any of ours."""
+    """A table; OSError, or ValueError where it is not TOML or nested deeper than any of ours."""
     text = read_bytes(path, most_bytes=most_bytes, follow=follow).decode("utf-8")
     try:
         return tomllib.loads(text.replace("\r\n", "\n"))
@@ -85,4 +85,4 @@ def read_toml(path: Path, *, most_bytes: int = MEBIBYTE, follow: bool = False) -
 
 
 def _not_ordinary(path: Path) -> OSError:
-    return OSError(errno.EINVAL, "is no ordinary file", str(path))
+    return OSError(errno.EINVAL, "is not an ordinary file", str(path))

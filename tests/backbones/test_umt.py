@@ -123,7 +123,7 @@ def test_frames_that_meet_nowhere_are_known() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"patch": 15}, "no multiple of patch"),
+        ({"patch": 15}, "not a multiple of patch"),
         ({"heads": 3}, "multiple of heads"),
         ({"layers": 0}, "layers is 0; it is 1 or more"),
         ({"fusion_from": -1}, "fusion_from is -1; it is 0 or more"),

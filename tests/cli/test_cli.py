@@ -181,12 +181,12 @@ def test_an_empty_index_says_how_to_fill_it(run: Terminal, model: Path, tmp_path
 
 def test_errors_are_one_line(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
     assert "the query is empty" in run("search", " ", "--index", index).refusal
-    assert "is no index" in run("search", "red", "--index", tmp_path / "a\nb").refusal
+    assert "is not an index" in run("search", "red", "--index", tmp_path / "a\nb").refusal
     assert "no such file" in run("index", tmp_path / "nowhere", "--index", index).refusal
     assert "other things in it" in (
         run("index", films, "--index", films, "--model", index / "model").refusal
     )
-    assert "is no video" in run("similar", index / "index.json", "--index", index).refusal
+    assert "is not a video" in run("similar", index / "index.json", "--index", index).refusal
     assert "'tempmee'" in run("show", "tempmee").refusal
     assert "made with 1.0" in run("index", films, "--index", index, "--every-seconds", 2).refusal
 

@@ -52,11 +52,11 @@ def closed(tmp_path: Path) -> Iterator[Path]:
         ("index . --index CLOSED", "CLOSED/index.json: Permission denied; "),
         ("similar CLOSED/red.mp4 --index CLOSED", "the index CLOSED cannot be read: "),
         ("show tempme --video CLOSED --out a.png", "CLOSED: a folder, not a file; "),
-        ("train CLOSED --out runs", "CLOSED is no experiment: "),
+        ("train CLOSED --out runs", "CLOSED is not an experiment: "),
         ("data verify folder --annotations CLOSED", "CLOSED/captions.jsonl: Permission denied; "),
         ("data prepare CLOSED --out small", "CLOSED holds no videos"),
         ("data scenes --count 1 --out CLOSED", "cannot write CLOSED: Permission denied; "),
-        ("push CLOSED owner/name", "CLOSED is no saved retriever: "),
+        ("push CLOSED owner/name", "CLOSED is not a saved retriever: "),
     ],
 )
 def test_a_closed_folder(

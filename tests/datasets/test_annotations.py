@@ -70,7 +70,7 @@ def test_a_part_that_is_something_else_is_named(name: str, tmp_path: Path) -> No
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text("not json")
     (tmp_path / "MSRVTT_train.9k.csv").write_text("id\nvideo1")
-    with pytest.raises(BadDataset, match=r"train\.json is no JSON"):
+    with pytest.raises(BadDataset, match=r"train\.json is not JSON"):
         activitynet.read(tmp_path, "train")
     with pytest.raises(BadDataset, match="starts with 'id'"):
         msrvtt.videos(tmp_path, "train")
@@ -82,7 +82,7 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
         msrvtt.videos(tmp_path, "train")
     for short in ("", "video_id,sentence\nvideo1", "video_id,sentence\n1,2\n\0"):
         (tmp_path / msrvtt.TEST).write_text(short)
-        with pytest.raises(BadDataset, match=r"no pairs|at . > sentence|no CSV"):
+        with pytest.raises(BadDataset, match=r"no pairs|at . > sentence|not CSV"):
             msrvtt.read(tmp_path, "test")
     (tmp_path / "test_list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadDataset, match="not UTF-8"):

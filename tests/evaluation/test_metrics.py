@@ -237,7 +237,7 @@ BAD = {
     "vector": (np.ones(4), None, "matrix of queries"),
     "cube": (np.ones((2, 2, 2)), None, "matrix of queries"),
     "empty": (np.ones((0, 3)), None, "matrix of queries"),
-    "rows of two lengths": ([[1.0, 2.0], [3.0]], None, "no matrix"),
+    "rows of two lengths": ([[1.0, 2.0], [3.0]], None, "not a matrix"),
     "words": ([["a", "b"], ["c", "d"]], None, "real numbers"),
     "complex": (np.eye(2, dtype=complex), None, "real numbers"),
     "not square": (np.ones((2, 3)), None, "without targets"),

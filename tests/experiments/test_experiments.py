@@ -154,11 +154,11 @@ def test_changes_that_cannot_be(experiment: Path, change: str, said: str) -> Non
 
 
 def test_files_that_are_no_experiment(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match=r"nowhere\.toml is no experiment"):
+    with pytest.raises(BadSetting, match=r"nowhere\.toml is not an experiment"):
         Experiment.read(tmp_path / "nowhere.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("[system\n", "utf-8")
-    with pytest.raises(BadSetting, match=r"broken\.toml is no experiment"):
+    with pytest.raises(BadSetting, match=r"broken\.toml is not an experiment"):
         Experiment.read(broken)
     broken.write_text("[recipe]\nsteps = 3\n", "utf-8")
     with pytest.raises(BadSetting, match=r"it needs \[system\]"):

@@ -187,7 +187,7 @@ def test_a_retriever_that_learnt_is_trained_on(films: Path, tmp_path: Path) -> N
     for system, said in (
         ({"name": "tome", "continue_from": str(source)}, r"system\.name is 'tome', but"),
         ({"name": "tempme", "continue_from": str(source), "frames": 4}, r"system\.frames is 4"),
-        ({"name": "tempme", "continue_from": str(films)}, "which is no saved retriever"),
+        ({"name": "tempme", "continue_from": str(films)}, "which is not a saved retriever"),
     ):
         wrong = Experiment.of("on", {"system": system, "data": data, "recipe": recipe}, "here")
         with pytest.raises(BadSetting, match=said):

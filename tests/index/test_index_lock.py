@@ -103,7 +103,7 @@ def test_a_lock_that_leads_elsewhere_overwrites_nothing(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "lock")
-    with pytest.raises(BadIndex, match="lock is no ordinary file"), writing(tmp_path):
+    with pytest.raises(BadIndex, match="lock is not an ordinary file"), writing(tmp_path):
         pass
 
 
@@ -123,7 +123,7 @@ def test_an_index_with_a_pipe_or_a_link_is_refused(tmp_path: Path, name: str) ->
     path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
-    with pytest.raises(BadIndex, match=r"no ordinary file|is a link, a pipe"):
+    with pytest.raises(BadIndex, match=r"not an ordinary file|is a link, a pipe"):
         Index.open(index.path)
     path.unlink()
     path.symlink_to("/dev/zero")

@@ -1,4 +1,4 @@
-"""A disk that is not mounted is no deletion; what a person wants gone, goes."""
+"""A disk that is not mounted is not a deletion; what a person wants gone, goes."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_an_index_is_not_made_among_other_files(films: Path) -> None:
         Index.create(films, ColourRetriever())
     with pytest.raises(BadIndex, match=r"cannot make the index .*: file exists"):
         Index.create(films / "red.mp4", ColourRetriever())
-    with pytest.raises(BadIndex, match="no index; make one with `tempme index"):
+    with pytest.raises(BadIndex, match="not an index; make one with `tempme index"):
         Index.open(films)
 
 

@@ -136,7 +136,7 @@ def test_similar_takes_videos_and_pictures(index: Index, films: Path, tmp_path: 
     Image.new("RGB", (90, 50), (30, 180, 40)).save(tmp_path / "green.png")
     assert index.similar(tmp_path / "green.png", k=1)[0].path == films / "green.mp4"
     (tmp_path / "notes.txt").write_text("green")
-    with pytest.raises(BadVideo, match=r"notes\.txt is no video"):
+    with pytest.raises(BadVideo, match=r"notes\.txt is not a video"):
         index.similar(tmp_path / "notes.txt")
     with pytest.raises(BadVideo, match="no such file"):
         index.similar(tmp_path / "nowhere.mp4")

@@ -109,5 +109,5 @@ def test_what_may_not_be_read(films: Path, model: Path, tmp_path: Path) -> None:
     assert "more: permission denied" in err
     assert alone.returncode == 0
     assert "no videos found" in told
-    assert line.endswith("red.mp4 is no video or picture to look for: permission denied")
+    assert line.endswith("red.mp4 is not a video or picture to look for: permission denied")
     assert names(index) == ["green.mp4"]

@@ -44,7 +44,7 @@ def write_video(
 
 
 def write_films(folder: Path) -> Path:
-    """Three videos, four windows in all; a file that is broken, and one that is no video."""
+    """Three videos, four windows in all; a file that is broken, and one that is not a video."""
     (folder / "more films").mkdir(parents=True)
     write_video(folder / "red.mp4", ["red"])
     write_video(folder / "green blue.mp4", ["green", "blue", "green"])

@@ -113,7 +113,7 @@ def test_damaged_and_absent_results_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="holds no seed"):
         read_runs(tmp_path)
     (tmp_path / "seed-0.json").write_text("{")
-    with pytest.raises(BadDataset, match=r"seed-0\.json is no result"):
+    with pytest.raises(BadDataset, match=r"seed-0\.json is not a result"):
         read_runs(tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_results_are_read_from_all_that_training_leaves(tmp_path: Path) -> None:
     assert read_result(tmp_path / "summary.json") == wanted
     assert read_result(str(folder / "seed-1.json")) == summarize([result(1)])
     assert read_result(result(1)) == summarize([result(1)])
-    with pytest.raises(BadDataset, match="is no result"):
+    with pytest.raises(BadDataset, match="is not a result"):
         read_result(tmp_path / "none.json")
     with pytest.raises(BadDataset, match="tempme train --result"):
         read_result({"r1": 99.0})

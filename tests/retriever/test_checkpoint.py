@@ -130,9 +130,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("cut", "is no saved retriever"),
-        ("no weights", "is no saved retriever"),
-        ("no table", "is no saved retriever"),
+        ("cut", "is not a saved retriever"),
+        ("no weights", "is not a saved retriever"),
+        ("no table", "is not a saved retriever"),
         ("another format", "has format 9"),
         ("no such method", "did you mean 'lora'"),
         ("a tensor less", "logit_scale is missing"),

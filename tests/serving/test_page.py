@@ -123,7 +123,7 @@ def test_more_and_less_like_this(page: Any) -> None:
     second.get_by_label("Less like this").click()
     page.wait_for_selector(".part.less")
     check_accessible(page, "parts")
-    page.get_by_label(re.compile("^Leave out: Less")).click()
+    page.get_by_label(re.compile("^Remove: Less")).click()
     page.wait_for_selector(".part.less", state="detached")
 
 

@@ -83,7 +83,7 @@ def test_a_service_that_fails_or_ends_says_so(chromium: Any, tmp_path: Path) -> 
         check_accessible(page, "error")
         keep(page, "error")
         page.goto(f"{address}/?q=red&folder=%2Fnowhere")
-        page.wait_for_selector("text=Nothing is left with these filters")
+        page.wait_for_selector("text=Nothing passes these filters")
         check_accessible(page, "no hits")
         page.get_by_role("button", name="Clear filters").last.click()
         page.wait_for_selector(".card .sure")
@@ -156,3 +156,16 @@ def test_the_page_of_the_interface_lists_every_address(chromium: Any, tmp_path: 
         page.wait_for_selector("pre:has-text('curl')")
         check_accessible(page, "docs")
         keep(page, "docs")
+
+
+@pytest.mark.parametrize("width", [360, 700, 1000])
+def test_nothing_is_cut_off_at_any_width(chromium: Any, tmp_path: Path, width: int) -> None:
+    index, _ = colour_index(tmp_path)
+    size = {"width": width, "height": 700}
+    with (
+        listening(index, ServeSettings(port=0)) as address,
+        opened(chromium, address + "/?q=red", viewport=size) as page,
+    ):
+        page.wait_for_selector(".card .sure")
+        assert page.locator(".brand").bounding_box()["height"] < 50  # its name on one line
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -170,8 +170,8 @@ def test_a_search_that_cannot_be_says_why(
     ("content", "said"),
     [
         (b"", "empty file"),
-        (b"not a film", "no video or picture"),
-        (png((1, 2, 3))[:60], "no video or picture"),
+        (b"not a film", "not a video or picture"),
+        (png((1, 2, 3))[:60], "not a video or picture"),
     ],
 )
 def test_uploads_that_are_nothing_are_refused(client: Any, content: bytes, said: str) -> None:

@@ -36,7 +36,7 @@ def train(folder: Path, devices: int, *more: str, name: str = "tempme", until: i
     ("name", "more"),
     [
         ("clip4clip", ()),
-        ("tempme", ("others",)),  # captions of one video are no negatives, across processes too
+        ("tempme", ("others",)),  # captions of one video are not negatives, across processes too
         ("tempme", ("pieces", "layers")),
         ("dgl", ()),  # some of its parameters never get a gradient
     ],

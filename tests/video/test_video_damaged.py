@@ -85,7 +85,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory, sound: dict[str, bytes]) -> list[Path]:
-    """72 damaged files and those that are no video at all."""
+    """72 damaged files and those that are not a video at all."""
     folder = tmp_path_factory.mktemp("broken")
     paths = []
     for kind, data in sound.items():

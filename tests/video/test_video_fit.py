@@ -1,4 +1,4 @@
-"""What becomes of a frame that is no square: cut, squashed or between bars."""
+"""What becomes of a frame that is not square: cut, squashed or between bars."""
 
 from __future__ import annotations
 

@@ -130,5 +130,5 @@ def test_tensor_outside_its_storage_is_refused(
 
 def test_hand_made_archive_is_read_where_it_is_sound(script_archive: Callable[..., Path]) -> None:
     path = script_archive(tensor_pickle(count=4, size=4, stride=1), _0=b"\0" * 16)
-    with pytest.raises(BadWeights, match=r"is no CLIP: none of its 1 tensors .* the first is w"):
+    with pytest.raises(BadWeights, match=r"is not a CLIP: none of its 1 tensors .* the first is w"):
         read_weights(path)

@@ -51,7 +51,7 @@ def test_tied_tensors_are_read(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_file_of_weights(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.pt")
-    with pytest.raises(BadWeights, match="is no ordinary file"):
+    with pytest.raises(BadWeights, match="is not an ordinary file"):
         read_contents(tmp_path / "a.pt")
 
 

@@ -180,5 +180,5 @@ def test_files_of_another_kind_are_named(published: dict[str, Tensor]) -> None:
         read_umt(first)
     with pytest.raises(BadWeights, match="is a CLIP"):
         read_umt({"visual.conv1.weight": torch.zeros(1)})
-    with pytest.raises(BadWeights, match="is no UMT"):
+    with pytest.raises(BadWeights, match="is not a UMT"):
         read_umt({"weight": torch.zeros(1)})

@@ -1,4 +1,4 @@
-"""Every published layout of CLIP is read as one, and what is no whole CLIP is refused."""
+"""Every published layout of CLIP is read as one, and what is not a whole CLIP is refused."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_positions_are_resized_on_request_alone() -> None:
         without(state, "visual.positional_embedding"),
     )
     assert read_weights(state, image_size=32).state["visual.positional_embedding"].equal(given)
-    with pytest.raises(BadSetting, match="no multiple of patch"):
+    with pytest.raises(BadSetting, match="not a multiple of patch"):
         read_weights(state, image_size=40)
 
 
@@ -120,7 +120,7 @@ FOREIGN = {
     "one tower alone": {"embeddings.class_embedding": torch.zeros(1)},
     "lacks the text tower": {"vision_model.embeddings.class_embedding": torch.zeros(1)},
     "lacks the image tower": {"text_model.embeddings.token_embedding.weight": torch.zeros(1)},
-    "is no CLIP": {"encoder_q.weight": torch.zeros(1)},
+    "is not a CLIP": {"encoder_q.weight": torch.zeros(1)},
 }
 
 
@@ -167,7 +167,7 @@ def test_damaged_tensors_are_refused() -> None:
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-lfs pointer"),
         (b"\n<!DOCTYPE html><html>", "web page"),
-        (b"Entry not found", "no file of weights"),
+        (b"Entry not found", "not a file of weights"),
         (b"PK\x03\x04 and no more", "damaged or cut off"),
         (b"\x80\x02 and no more", "damaged|never loaded"),
     ],

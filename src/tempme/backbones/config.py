@@ -38,7 +38,7 @@ class ClipConfig:
             raise BadSetting(f"std is {self.std}; pixels are divided by it, so above 0")
         if self.image_size % self.patch:
             raise BadSetting(
-                f"image_size {self.image_size} is no multiple of patch {self.patch}: "
+                f"image_size {self.image_size} is not a multiple of patch {self.patch}: "
                 f"use {self.image_size // self.patch * self.patch or self.patch}"
             )
         if self.width % self.heads or self.text_width % self.text_heads:
@@ -53,7 +53,7 @@ class ClipConfig:
 
     @property
     def class_tokens(self) -> int:
-        """Tokens of one frame that are no patch, and that nothing removes."""
+        """Tokens of one frame that are not patches, and that nothing removes."""
         return 1
 
     @property

@@ -57,7 +57,7 @@ class Tokenizer:
             kept = stored["kept"]
             return cls(int(stored["context"]), None if kept is None else tuple(map(int, kept)))
         except (OSError, ValueError, LookupError, TypeError) as reason:
-            raise BadWeights(f"{path} is no tokenizer of this program: {reason}") from reason
+            raise BadWeights(f"{path} is not a tokenizer of this program: {reason}") from reason
 
     def save(self, path: Path) -> None:
         """Write a small JSON file to lie beside the weights."""
@@ -110,7 +110,7 @@ class Tokenizer:
         """The words of `text` in another script than Latin, in order, each once.
 
         The vocabulary spells any word, byte by byte if it must, but CLIP and its like have learnt
-        from English: what is spelt so says next to nothing to them. Pictographs are no words.
+        from English: what is spelt so says next to nothing to them. Pictographs are not words.
         """
         return [word for word in dict.fromkeys(_words(text)) if any(map(_is_foreign, word))]
 

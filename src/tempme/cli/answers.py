@@ -44,7 +44,7 @@ def answer(
         say(model_line(index))
     if hits and all(hit.confidence == "none" for hit in hits):
         say(
-            "nothing matches well: a query about something that is not there would find as much; "
+            "nothing matches well: a query about something that is not there would score as high; "
             "try other words, or say more of what is seen"
         )
     if left_out := len(index.left_out()):

@@ -27,7 +27,7 @@ def prepare(
     worker_memory_mb: WorkerMemory = 1024.0,
     as_json: AsJson = False,
 ) -> None:
-    """Re-encode VIDEOS so that training reads them fast; run again to go on where it stopped."""
+    """Re-encode VIDEOS so that training reads them fast; run again to resume where it stopped."""
     from tempme.cli.progress import counting
     from tempme.datasets.prepare import VideoEncoding
     from tempme.datasets.prepare import prepare as reencode_all

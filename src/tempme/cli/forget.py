@@ -1,4 +1,4 @@
-"""`tempme forget`: videos that an index shall no longer know."""
+"""`tempme forget`: take videos out of an index."""
 
 from __future__ import annotations
 

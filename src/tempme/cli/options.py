@@ -55,5 +55,5 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.
 TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
 TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
 Fit = Annotated[
-    str | None, typer.Option(help="Frames that are no square: squash, crop, pad (squash).")
+    str | None, typer.Option(help="Frames that are not square: squash, crop, pad (squash).")
 ]

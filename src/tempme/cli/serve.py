@@ -63,7 +63,8 @@ def serve(
         watch=watch,
     )
     opened = Index.open(index)
-    say(f"{counted(len(opened.videos()), 'video')} in {opened.path}; stop with Ctrl-C")
+    searched = sum(video.status == "ok" for video in opened.videos())
+    say(f"{counted(searched, 'video')} in {opened.path}; stop with Ctrl-C")
     server_of(opened, settings, on_start=lambda address: print_line(f"open {address}")).run()
 
 

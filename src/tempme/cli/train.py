@@ -28,7 +28,7 @@ def train(
         Path | None, typer.Option(help="Write the result (JSON) here.", readable=False)
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Overrule a key: recipe.steps=100.")
+        list[str] | None, typer.Option("--set", help="Override a key: recipe.steps=100.")
     ] = None,
     devices: Annotated[
         int, typer.Option(min=1, help="Processes of one device each: GPUs, or CPU processes.")

@@ -166,7 +166,7 @@ def video_files(folder: Path) -> list[Path]:
 def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Every video file below a folder, under its relative path, its name and its stem."""
     if not folder.is_dir():
-        raise BadDataset(f"{folder} is no folder; give the one that holds the videos")
+        raise BadDataset(f"{folder} is not a folder; give the one that holds the videos")
     by_key: dict[str, tuple[Path, ...]] = {}
     for path in video_files(folder):
         for key in dict.fromkeys(_names(path, folder)):

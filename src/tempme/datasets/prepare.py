@@ -134,7 +134,7 @@ def reencode(
 def _jobs(videos: Path, out: Path) -> list[EncodingJob]:
     """Every video and where it goes; `a.avi` beside `a.mov` become `a.avi.mp4`, `a.mov.mp4`."""
     if not videos.is_dir():
-        raise BadDataset(f"{videos} is no folder; give the one that holds the videos")
+        raise BadDataset(f"{videos} is not a folder; give the one that holds the videos")
     if out.resolve().is_relative_to(videos.resolve()):
         raise BadSetting(f"{out} lies in {videos}; choose a folder outside, or it is read again")
     sources = video_files(videos)

@@ -13,7 +13,7 @@ from tempme.datasets.pairs import Split
 from tempme.datasets.published import activitynet, didemo, lsmdc, msrvtt, msrvtt_qa, msvd, vatex
 from tempme.errors import BadSetting, UnknownName
 
-FOLDER = "folder"  # the name of what is no published data set
+FOLDER = "folder"  # the name of what is not a published data set
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def video_queries(
     """The video-to-text matrix of a (texts, videos) one, and the right column of each row.
 
     Row v, column w is the score of video v with the captions of video w: the maximum over them.
-    Videos without a caption are no queries; they stay in the text-to-video gallery.
+    Videos without a caption are not queries; they stay in the text-to-video gallery.
     """
     scores = checked_matrix(matrix)
     text, video = flat_targets(targets, *scores.shape)

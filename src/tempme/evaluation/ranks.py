@@ -209,7 +209,7 @@ def _as_array(values: Any) -> Array:
         try:
             return np.asarray(values)
         except ValueError as error:  # rows of different lengths
-            raise BadSetting(f"the scores are no matrix: {error}") from error
+            raise BadSetting(f"the scores are not a matrix: {error}") from error
     tensor = values.detach().cpu()
     return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
 

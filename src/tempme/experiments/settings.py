@@ -5,7 +5,7 @@
               saved retriever that is trained on, as the system that it is); backbone, where the
               weights do not say it; frames and max_words, without which they are the data set's;
               activation, where the weights do not say it; tuning and compression: settings that
-              overrule the row's
+              override the row's
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
@@ -43,7 +43,7 @@ _OF_THE_SAVED = ("weights", "backbone", "activation", "tuning", "compression")
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """The row of the table, and where its weights come from; settings overrule the row's."""
+    """The row of the table, and where its weights come from; settings override the row's."""
 
     name: str
     backbone: str | None = None
@@ -70,7 +70,7 @@ class SystemSettings:
             )
 
     def system(self, backbone: str | ClipConfig | None = None) -> System:
-        """The system with its overruled settings, on the backbone that weights turned out to be."""
+        """The system with overridden settings, on the backbone that weights turned out to be."""
         row = system(
             self.name,
             backbone=self.backbone or backbone or FROM_SCRATCH,
@@ -156,7 +156,7 @@ class Experiment:
         try:
             table = tomllib.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as reason:
-            raise BadSetting(f"{path} is no experiment: {reason}") from reason
+            raise BadSetting(f"{path} is not an experiment: {reason}") from reason
         for change in changes:
             set_key(table, change)
         return cls.of(f"{path.parent.name}/{path.stem}", table, path)

@@ -27,6 +27,6 @@ def file_features(model: Encoder, file: Path, cutting: Cutting) -> NDArray[np.fl
         return encode_windows(model, video.pixels, windows=video.windows)
     picture = read_image(file, model.image_size, fit=cutting.fit)
     if isinstance(picture, Failure):
-        raise BadVideo(f"{file} is no video or picture to look for: {picture.reason}")
+        raise BadVideo(f"{file} is not a video or picture to look for: {picture.reason}")
     # A picture is a video in which nothing moves.
     return encode_windows(model, picture[None], windows=np.zeros((1, model.num_frames), np.int64))

@@ -28,7 +28,7 @@ MOST_FRAMES, MOST_FEATURES = 4096, 16384
 class Cutting:
     """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping.
 
-    `fit` is what becomes of frames that are no squares. An index that says nothing of it was made
+    `fit` is what becomes of frames that are not square. An index that says nothing of it was made
     when their centre was all there was.
     """
 
@@ -99,7 +99,7 @@ def read_header(folder: Path) -> Header:
         fields = read_json(folder / NAME, most_bytes=MEBIBYTE)
     except (FileNotFoundError, NotADirectoryError):
         raise BadIndex(
-            f"{folder} is no index; make one with `tempme index PATH --index {folder}`"
+            f"{folder} is not an index; make one with `tempme index PATH --index {folder}`"
         ) from None
     except OSError as error:
         raise _unreadable(folder, (error.strerror or str(error)).lower()) from error
@@ -118,7 +118,7 @@ def read_header(folder: Path) -> Header:
 def _check_format(folder: Path, fields: dict[str, Any]) -> None:
     found = fields.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise _unreadable(folder, f"its format is {found!r}, which is no number of a format")
+        raise _unreadable(folder, f"its format is {found!r}, which is not a format number")
     if found > FORMAT:
         writer = _printable(fields.get("written_by", "a newer tempme"))
         raise BadIndex(

@@ -20,7 +20,7 @@ class Peaks:
 
     A moment reaches to both sides of its peak as far as windows that overlap or touch score like
     the peak: within `SAME` of it, or above the middle between it and the level of the video. What
-    overlaps or touches a moment that has been taken is no other moment.
+    overlaps or touches a moment that has been taken is not another moment.
     """
 
     def __init__(self, gallery: Gallery, scores: NDArray[np.float32]) -> None:

@@ -134,7 +134,7 @@ def read_run(path: Path) -> Run:
             run[key]
         return {**run, "seed": int(run["seed"])}
     except (OSError, ValueError, KeyError, TypeError) as reason:
-        raise BadDataset(f"{path} is no result of `tempme train`: {reason!r}") from reason
+        raise BadDataset(f"{path} is not a result of `tempme train`: {reason!r}") from reason
 
 
 def is_alike(first: Run, other: Run) -> bool:

@@ -46,7 +46,7 @@ def read_result(result: Result) -> dict[str, Any]:
         try:
             document = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as reason:
-            raise BadDataset(f"{path} is no result: {reason}") from reason
+            raise BadDataset(f"{path} is not a result: {reason}") from reason
     if (
         not isinstance(document, dict)
         or not {"experiment", "metrics", "settings"} <= document.keys()

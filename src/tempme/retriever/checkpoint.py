@@ -163,7 +163,7 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
     with replacing(folder / WEIGHTS) as draft:
         try:
             save_file(state, draft)
-        except SafetensorError as reason:  # which is no OSError, whatever it was
+        except SafetensorError as reason:  # which is not an OSError, whatever it was
             raise OSError(None, str(reason)) from reason
     parts.tokenizer.save(folder / TOKENIZER)
     described: dict[str, Any] = {"format": FORMAT, "origin": parts.origin}
@@ -182,7 +182,7 @@ def load_folder(folder: Path) -> Parts:
         check_regular(folder / WEIGHTS)
         state = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
-        raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
+        raise BadWeights(f"{folder} is not a saved retriever: {reason}") from reason
     made, base = described.system(), described.base
     backbone = assembled(made, Clip(made.config)) if base is None else build(made, base).backbone
     shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
@@ -199,7 +199,7 @@ def _described(folder: Path) -> Described:
     try:
         table = read_toml(folder / SYSTEM, follow=True)
     except (OSError, ValueError) as reason:
-        raise BadWeights(f"{folder} is no saved retriever: {reason}") from reason
+        raise BadWeights(f"{folder} is not a saved retriever: {reason}") from reason
     if table.get("format") != FORMAT:
         raise BadWeights(f"{folder} has format {table.get('format')}; this program reads {FORMAT}")
     return typed(Described, table, str(folder / SYSTEM))

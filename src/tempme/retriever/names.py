@@ -44,7 +44,7 @@ class Plain:
 def look_up(source: str | Path) -> Saved | Tagged | Plain:
     """What `source` names. Nothing but a hub's cache, and then the hub, is asked beyond this disk.
 
-    BadSetting where it is no text and no path.
+    BadSetting where it is neither text nor a path.
     """
     if not isinstance(source, str | Path):
         raise BadSetting(

@@ -37,7 +37,7 @@ def push(
     replaced. HubRefused without a token or right to write, NoNetwork without a connection.
     """
     if not is_repository(repo_id):
-        raise BadSetting(f"{repo_id!r} is no name on a hub: give OWNER/NAME")
+        raise BadSetting(f"{repo_id!r} is not a name on a hub: give OWNER/NAME")
     card = model_card(parts, repo_id, result=result, license=license)
     with tempfile.TemporaryDirectory() as temporary:
         folder = save(parts, Path(temporary) / "retriever", whole=None)

@@ -60,7 +60,7 @@ class Retriever(nn.Module):
 
         weights: a published tag ("openai"), a file, folder or hub id of CLIP weights, a state dict,
         a saved retriever of which only the backbone has learnt, or None; of the system's sizes, but
-        for its image size. activation overrules them. seed: what is random is so repeatably.
+        for its image size. activation overrides them. seed: what is random is so repeatably.
         """
         parts = checkpoint.build(
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed

@@ -232,9 +232,10 @@ class JobsOut(BaseModel):
 
 
 class FailedOut(BaseModel):
-    """A file that could not be read."""
+    """A file that could not be read, that the index has lost, or that was read in part."""
 
     path: str
+    status: Literal["ok", "failed", "interrupted", "damaged"]
     reason: str
 
 
@@ -254,7 +255,9 @@ class StatusOut(BaseModel):
     duration_seconds: float
     size_bytes: int
     codecs: dict[str, int]
+    num_damaged: int = Field(description="Files that the index has lost; no search finds them.")
     failed: list[FailedOut]
+    damaged: list[FailedOut]
     notes: list[FailedOut]
     gflops: float | None = Field(
         default=None, description="Multiply-adds for one window of frames, in thousand millions."

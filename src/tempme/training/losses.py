@@ -19,7 +19,7 @@ def contrastive_loss(
     """Unit features (T, D) and (V, D), T = V -> the mean of both cross-entropies.
 
     `logit_scale` is the logarithm of the scale, as CLIP stores it. With `video_ids` (V,) two
-    captions of one video in a batch are no negatives of each other; the published recipes, which
+    captions of one video in a batch are not negatives of each other; the published recipes, which
     call them negatives, are the default.
     """
     if texts.shape != videos.shape or texts.ndim != 2:

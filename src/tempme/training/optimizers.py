@@ -109,7 +109,7 @@ def decay_groups(
 ) -> list[dict[str, Any]]:
     """Two groups of what learns: with weight decay, and without it biases and all vectors (UMT).
 
-    A lone number, such as a temperature, decays: it is no vector.
+    A lone number, such as a temperature, decays: it is not a vector.
     """
     decaying: list[Tensor] = []
     others: list[Tensor] = []

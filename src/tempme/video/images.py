@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,12 +17,27 @@ from tempme.video.values import Failure, Fit, Pixels, Unreadable
 
 # 108 megapixels, as some phones take; what is held of one is 400 MB.
 MOST_PIXELS = 2**27
+T = TypeVar("T")
 TOO_LARGE = f"a picture too large to be read: at most {MOST_PIXELS} pixels"
 
 
 def read_image(path: Path | str, size: int, *, fit: Fit = "crop") -> Pixels | Failure:
     """A picture as (S, S, 3), cut and resized as frames are; turned as it says itself."""
-    path = Path(path)
+    return _read(Path(path), size, lambda image: square_of_image(image, size, fit=fit))
+
+
+def read_picture(path: Path, width: int) -> Image.Image | Failure:
+    """A picture whole, in RGB, at most `width` wide and twice that high, for people to look at."""
+    return _read(path, width, lambda image: _within(image, width))
+
+
+def _within(image: Image.Image, width: int) -> Image.Image:
+    image.thumbnail((width, 2 * width))
+    return image
+
+
+def _read(path: Path, size: int, use: Callable[[Image.Image], T]) -> T | Failure:
+    """What `use` makes of the picture upright in RGB; Failure where it cannot be read."""
     try:
         check_file(path)
         _know_heic()
@@ -31,7 +48,7 @@ def read_image(path: Path | str, size: int, *, fit: Fit = "crop") -> Pixels | Fa
                 _check_size(image)
                 # A JPEG can be read at an eighth of its size, and need not be held whole.
                 image.draft("RGB", (4 * size, 4 * size))
-                return square_of_image(_flat(ImageOps.exif_transpose(image)), size, fit=fit)
+                return use(_flat(ImageOps.exif_transpose(image)))
     except Unreadable as error:
         return Failure(path, str(error))
     except Image.DecompressionBombError:

@@ -44,7 +44,7 @@ def square(
 ) -> Pixels:
     """A frame as (S, S, 3), upright, with square pixels.
 
-    `fit` says what becomes of one that is no square: `crop` keeps the centre (what CLIP and the
+    `fit` says what becomes of one that is not square: `crop` keeps the centre (what CLIP and the
     paper do), `squash` all of it out of shape, `pad` all of it in shape between black bars. `turn`
     is the frame's `display_matrix` where it is known.
     """

@@ -33,7 +33,7 @@ class Reading:
     the nearest keyframe, "auto" keyframes where they are near enough. timeout_seconds: the wait
     for each next frame, so that a slow file that goes on is not given up; total_seconds: all of
     the work on a file. piece_windows: the windows that are handed out together. threads: of the
-    decoder. fit: what becomes of a frame that is no square; "crop" keeps its centre, "squash" all
+    decoder. fit: what becomes of a frame that is not square; "crop" keeps its centre, "squash" all
     of it out of shape, "pad" all of it between black bars.
 
     The rest bounds what one file can cost; 1 GB of memory is enough for any with these. max_pixels:

@@ -115,7 +115,9 @@ def _kind(path: Path) -> str:
     kinds = {b"PK": "zip", b"\x80": "pickle"}
     found = [kind for start, kind in kinds.items() if head.startswith(start)]
     if not found:
-        what = "is no file of weights: safetensors, .pt and .bin are read" if head else "is empty"
+        what = (
+            "is not a file of weights: safetensors, .pt and .bin are read" if head else "is empty"
+        )
         raise BadWeights(f"{path} {what}; download it again")
     return found[0]
 
@@ -181,7 +183,7 @@ def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
     if held > most:
         raise BadWeights(
             f"{path} unpacks to {held:,} bytes, and weights of its size to at most {most:,}: "
-            "it is no archive that PyTorch writes"
+            "it is not an archive that PyTorch writes"
         )
 
 

@@ -67,8 +67,9 @@ def layout_of(names: Mapping[str, Tensor], origin: object) -> Layout:
         return "transformers"
     if "visual.conv1.weight" not in names:
         raise BadWeights(
-            f"{origin} is no CLIP: none of its {len(names)} tensors is called visual.conv1.weight "
-            f"or vision_model.embeddings...; the first is {min(names, default='none')}"
+            f"{origin} is not a CLIP: none of its {len(names)} tensors is called "
+            "visual.conv1.weight or vision_model.embeddings...; "
+            f"the first is {min(names, default='none')}"
         )
     return "open_clip custom text" if _has_custom_text(names) else "openai"
 
@@ -76,7 +77,7 @@ def layout_of(names: Mapping[str, Tensor], origin: object) -> Layout:
 def to_openai(tensors: Mapping[str, Tensor], origin: object) -> tuple[dict[str, Tensor], Layout]:
     """The tensors in fp32 under OpenAI's names, and the layout they came in.
 
-    Buffers that are no weights are left out; nothing else is, so a surplus stays visible.
+    Buffers that are not weights are left out; nothing else is, so a surplus stays visible.
     """
     tensors = without_prefix(tensors, "module.")
     if is_wrapped(tensors):

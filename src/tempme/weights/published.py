@@ -138,7 +138,7 @@ def fetch_repository(repository: str) -> Path:
 
 
 def is_repository(source: str) -> bool:
-    """Whether `source` has the form of a hub id, `owner/name`, and is no backbone's name."""
+    """Whether `source` has the form of a hub id, `owner/name`, not the name of a backbone."""
     return bool(_REPOSITORY.fullmatch(source)) and source not in BACKBONES
 
 

@@ -98,7 +98,7 @@ def read_published(
 
 
 def _path(source: str | Path) -> Path:
-    """The file to read, fetched where `source` is no path but a hub id."""
+    """The file to read, fetched where `source` is not a path but a hub id."""
     path = Path(source)
     if not path.exists() and isinstance(source, str) and hub.is_repository(source):
         path = hub.fetch_repository(source)

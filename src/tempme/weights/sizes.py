@@ -33,7 +33,7 @@ def infer_config(
     """Sizes from shapes; heads are one per 64 of width unless `stated` (a config file) says."""
     lost = [name for name, rank in _ENDS.items() if name not in state or state[name].ndim != rank]
     if lost:
-        raise BadWeights(f"{origin} is no whole CLIP ViT: {named(lost)} missing")
+        raise BadWeights(f"{origin} is not a whole CLIP ViT: {named(lost)} missing")
     width, _, patch, _ = state["visual.conv1.weight"].shape
     vocab, text_width = state["token_embedding.weight"].shape
     inferred = {
@@ -62,8 +62,8 @@ def check_complete(state: Mapping[str, Tensor], config: ClipConfig, origin: obje
     wrong = misfit(expected_shapes(config), state)
     if wrong:
         raise BadWeights(
-            f"{origin} is no whole CLIP: {wrong}; if it is not of another kind of model, which is "
-            f"not supported, it is damaged: download it again"
+            f"{origin} is not a whole CLIP: {wrong}; either it is another kind of model, "
+            "which is not supported, or it is damaged: download it again"
         )
 
 

@@ -118,7 +118,7 @@ def _layout(names: Mapping[str, Tensor], origin: str) -> UmtLayout:
             if any(re.search(pattern, name) for name in names):
                 raise BadWeights(f"{origin} is {what}; a UMT with text is needed")
         raise BadWeights(
-            f"{origin} is no UMT: none of its {len(names)} tensors is called "
+            f"{origin} is not a UMT: none of its {len(names)} tensors is called "
             f"vision_encoder.encoder...; the first is {min(names)}"
         )
     if any(name.startswith(_DECODER) for name in names):

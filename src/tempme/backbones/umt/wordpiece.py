@@ -70,7 +70,7 @@ class WordPiece:
             stored = json.loads(text)
             return cls(tuple(map(str, stored["vocabulary"])), int(stored["context"]))
         except (OSError, ValueError, KeyError, TypeError) as reason:
-            raise BadWeights(f"{path} is no vocabulary of BERT: {reason}") from reason
+            raise BadWeights(f"{path} is not a vocabulary of BERT: {reason}") from reason
 
     def save(self, path: Path) -> None:
         """Write a small JSON file to lie beside the weights."""

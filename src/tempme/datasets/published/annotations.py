@@ -25,7 +25,7 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     try:
         document = json.loads(_text(path))
     except (ValueError, RecursionError) as error:  # also: absurd integers, absurd nesting
-        raise BadDataset(f"{path} is no JSON ({error}); fetch it again") from error
+        raise BadDataset(f"{path} is not JSON ({error}); fetch it again") from error
     return shaped(document, shape, path)
 
 
@@ -34,7 +34,7 @@ def read_rows(path: Path, shape: type[Shape]) -> list[Shape]:
     try:
         rows = list(csv.DictReader(read_lines(path)))
     except csv.Error as error:
-        raise BadDataset(f"{path} is no CSV ({error}); fetch it again") from error
+        raise BadDataset(f"{path} is not CSV ({error}); fetch it again") from error
     return shaped(rows, list[shape], path)  # type: ignore[valid-type]
 
 

@@ -70,7 +70,7 @@ def _captions(path: Path) -> dict[str, list[str]]:
     except FileNotFoundError as error:
         raise BadDataset(f"{path} is missing; it holds the captions of MSVD") from error
     except DAMAGED as error:
-        raise BadDataset(f"{path} is no pickle ({error}); fetch it again") from error
+        raise BadDataset(f"{path} is not a pickle ({error}); fetch it again") from error
     captions = shaped(raw, dict[str, list[str | list[str]]], path)
     return {video: [_joined(caption) for caption in told] for video, told in captions.items()}
 

@@ -1,4 +1,4 @@
-"""Rows of files that are gone; a disk that is not mounted is no deletion."""
+"""Rows of files that are gone; a disk that is not mounted is not a deletion."""
 
 from __future__ import annotations
 

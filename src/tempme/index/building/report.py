@@ -63,7 +63,7 @@ class Report:
     """The end of a run.
 
     `failures` and `notes` are rows with a reason: of files that gave nothing, and of videos read in
-    part. `unreadable` are folders that could not be looked into and named files that are no video,
+    part. `unreadable` are folders that could not be read and named files that are not a video,
     `missing` the known files that are gone, wherever they lie, and `skipped` counts by rule.
     `moments` counts those in the index. `decode_seconds` is the time the encoder waited for
     frames, `encode_seconds` the time it worked: the larger of the two is the bottleneck.

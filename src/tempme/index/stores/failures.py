@@ -34,7 +34,7 @@ def reading(folder: Path, part: str) -> Iterator[None]:
 
 
 def _pass_on(error: BaseException) -> None:
-    """Raise again what is no failure of the store; a panic of Rust, which is no Exception, is."""
+    """Raise again what the store did not cause. A panic of Rust is its doing, and no Exception."""
     is_panic = type(error).__name__ == "PanicException"
     if isinstance(error, TempmeError) or not (is_panic or isinstance(error, Exception)):
         raise error

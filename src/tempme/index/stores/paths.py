@@ -29,5 +29,5 @@ def text_to_path(text: str) -> Path:
 def _byte(digits: str) -> int:
     value = int(digits, 16)
     if not 0x80 <= value <= 0xFF:
-        raise ValueError(f"{digits!r} is no byte that needs an escape")
+        raise ValueError(f"{digits!r} is not a byte that needs an escape")
     return value

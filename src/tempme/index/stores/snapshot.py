@@ -103,7 +103,7 @@ def _array(
         if not fits or is_fortran or dtype != np.dtype(kind):
             raise ValueError(f"{name} is {dtype} {shape}")
         content = file.read()
-    # frombuffer refuses what is no whole number of entries, reshape what are too few or too many.
+    # frombuffer refuses a broken entry at the end, reshape refuses too few or too many entries.
     return np.frombuffer(content, dtype).reshape(shape)
 
 

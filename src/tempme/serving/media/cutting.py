@@ -20,9 +20,10 @@ from tempme.serving.media.encoding import Pictures, Sound, shown_size
 from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import Timeline, read_timeline
 from tempme.video.decode import Decoder
+from tempme.video.images import read_picture
 from tempme.video.loading import FILE_ERRORS, reason_of
 from tempme.video.transforms import display_matrix, is_transposed, upright
-from tempme.video.values import TOTAL_SECONDS, Pixels
+from tempme.video.values import TOTAL_SECONDS, Failure, Pixels, Unreadable
 
 STALL_SECONDS = 30.0
 SHORTEST_SECONDS = 0.05
@@ -36,10 +37,10 @@ PLAIN_COLOURS = ("yuv420p", "yuvj420p")
 
 @dataclass(frozen=True)
 class Still:
-    """Make a JPEG of the frame at `seconds`, at most `width` wide."""
+    """Make a JPEG of the frame at `seconds`, at most `width` wide; None: the file is a picture."""
 
     source: Path
-    seconds: float
+    seconds: float | None
     width: int
     target: Path
 
@@ -121,15 +122,25 @@ def _is_named(path: Path, type_: str) -> bool:
 
 
 def _picture(order: Still, draft: Path) -> None:
+    image = _still(order) if order.seconds is None else _frame(order, order.seconds)
+    image.save(draft, "JPEG", quality=82, optimize=True)
+
+
+def _still(order: Still) -> Image.Image:
+    picture = read_picture(order.source, order.width)
+    if isinstance(picture, Failure):
+        raise Unreadable(picture.reason)
+    return picture
+
+
+def _frame(order: Still, seconds: float) -> Image.Image:
     deadline = Deadline(STALL_SECONDS)
     timeline = read_timeline(order.source, deadline)
     with Source(order.source) as source:
         decoder = Decoder(source, timeline, deadline)
-        target = timeline.ticks(order.seconds)
+        target = timeline.ticks(seconds)
         for _, frame in decoder.frames_at([target]):
-            image = Image.fromarray(_shown(frame, source.pixel_aspect, order.width))
-            image.save(draft, "JPEG", quality=82, optimize=True)
-            return
+            return Image.fromarray(_shown(frame, source.pixel_aspect, order.width))
     raise OSError(0, "no frame could be decoded")
 
 

@@ -18,7 +18,7 @@ from tempme.serving.media.cutting import Excerpt, Made, Order, Playability, Stil
 from tempme.serving.problems import Problem
 from tempme.serving.settings import ServeLimits
 
-THUMBNAIL_WIDTHS = (160, 320, 480, 640)
+THUMBNAIL_WIDTHS = (160, 320, 480, 640, 1280)
 CLIP_HEIGHTS = (240, 480, 720, 1080)
 STREAM_HEIGHT = 720
 TAIL_SECONDS = 0.1
@@ -54,21 +54,24 @@ class Media:
         self._large.close()
 
     async def picture(self, video: Video, seconds: float, width: int) -> Path:
-        """A JPEG of the frame at `seconds`, at most `width` wide."""
+        """A JPEG of the frame at `seconds`, or of a picture, at most `width` wide."""
         name = _name(video, f"{seconds:.3f}", f"{width}.jpg")
-        order = Still(video.path, seconds, width, self.cache.path(name))
+        at = None if is_picture(video) else seconds
+        order = Still(video.path, at, width, self.cache.path(name))
         return await self._file(name, order, self._small)
 
     async def clip(
         self, video: Video, start: float, end: float, height: int, *, has_sound: bool
     ) -> Path:
         """An MP4 of exactly this span."""
+        _check_plays(video)
         name = _name(video, f"{start:.3f}-{end:.3f}", f"{height}{'s' if has_sound else ''}.mp4")
         order = Excerpt(video.path, start, end, height, self.cache.path(name), has_sound)
         return await self._file(name, order, self._large)
 
     async def playable(self, video: Video) -> tuple[Path, str] | Growing:
         """The file itself and its type if browsers play it; else a copy, perhaps unfinished."""
+        _check_plays(video)
         kind = await self._type(video)
         if kind:
             return video.path, kind
@@ -126,6 +129,18 @@ async def follow(growing: Growing) -> AsyncIterator[bytes]:
             if is_last:
                 return
             await asyncio.sleep(TAIL_SECONDS)
+
+
+def is_picture(video: Video) -> bool:
+    """Whether the file is a picture: a moment without length."""
+    return video.duration_seconds == 0
+
+
+def _check_plays(video: Video) -> None:
+    if is_picture(video):
+        raise Problem(
+            422, "cannot-be-shown", f"{video.path.name} is a picture: only its thumbnail is shown"
+        )
 
 
 def nearest(wanted: int, allowed: tuple[int, ...]) -> int:

@@ -45,7 +45,7 @@ def decode(look: LookAt) -> Seen:
     if not isinstance(picture, Failure):
         return Seen("picture", picture[None], np.zeros((1, look.reading.frames), dtype=np.int64))
     if not is_video(look.path):
-        return Seen(reason=f"no video or picture: {picture.reason}")
+        return Seen(reason=f"not a video or picture: {picture.reason}")
     video = load_windows(look.path, look.reading, max_windows=MOST_WINDOWS)
     if isinstance(video, Failure):
         return Seen(reason=video.reason)

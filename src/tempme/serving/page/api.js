@@ -3,7 +3,7 @@
 /** What the service says when it cannot: a problem document (RFC 9457). */
 export class Problem extends Error {
   constructor(document) {
-    super(document.detail);
+    super(document.detail.charAt(0).toUpperCase() + document.detail.slice(1));
     this.title = document.title;
     this.status = document.status;
     this.type = document.type;

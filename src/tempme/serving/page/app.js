@@ -15,7 +15,7 @@ let state = states.read();
 
 const actions = {
   state: () => state,
-  /** Go to another state; `replace` leaves no trace in the history. */
+  /** Go to another state; with `replace` the history keeps no trace of this one. */
   go(change, { replace = false } = {}) {
     const next = { ...state, ...change };
     history[replace ? "replaceState" : "pushState"](null, "", states.write(next));
@@ -98,8 +98,8 @@ api.onSignIn(() => {
   const field = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
   const said = h("p.error-text", { role: "alert" });
   dialog.replaceChildren(
-    h("h2", { id: "signin-title" }, "This service needs its token"),
-    h("p", {}, "It is the one that the service was started with."),
+    h("h2", { id: "signin-title" }, "Sign in"),
+    h("p", {}, "Enter the token that the service was started with."),
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
       try {

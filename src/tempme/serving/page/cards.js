@@ -1,15 +1,15 @@
 // One hit: a picture that plays while it is pointed at, where it is, and how sure it is.
 
 import * as api from "./api.js";
-import { clock, h, iconButton, length, span, toast } from "./dom.js";
+import { clock, counted, h, iconButton, isPicture, length, span, toast } from "./dom.js";
 
 const HOVER_MS = 120;
 const SURE = { high: "High", medium: "Medium", low: "Low", none: "Unsure" };
 const MEANING = {
-  high: "1 in 100 queries about something that is not there gets as sure a hit",
-  medium: "1 in 20 queries about something that is not there gets as sure a hit",
-  low: "1 in 5 queries about something that is not there gets as sure a hit",
-  none: "a query about something that is not there would find as much",
+  high: "of queries that nothing matches, 1 in 100 gets a hit this sure",
+  medium: "of queries that nothing matches, 1 in 20 gets a hit this sure",
+  low: "of queries that nothing matches, 1 in 5 gets a hit this sure",
+  none: "a query that nothing matches would score as high",
 };
 
 /** Three bars and a word. */
@@ -41,7 +41,7 @@ function playWhilePointedAt(element, frame, moment) {
   };
   const start = () => {
     stop();
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (isPicture(moment()) || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     timer = setTimeout(() => {
       video = h("video", { src: api.preview(moment().moment_id), loop: true, playsinline: true, "aria-hidden": "true", tabindex: "-1" });
       video.muted = true;
@@ -60,20 +60,28 @@ function playWhilePointedAt(element, frame, moment) {
 export function likeButtons(moment, actions) {
   const like = (weight) => () => {
     const isDone = actions.add({ kind: "moment", value: moment().moment_id, weight });
-    if (!isDone) toast("Say first what you look for: words, or more like something", "error");
+    if (!isDone) toast("First say what to look for: words, or more like something", "error");
   };
   return [iconButton("more", "More like this", like(1), { "data-key": "m" }), iconButton("less", "Less like this", like(-0.5), { "data-key": "x" })];
+}
+
+/** Other files with the same content. */
+function copies(paths) {
+  if (paths.length < 2) return null;
+  const more = paths.length > 2 ? ` and ${counted(paths.length - 2, "more copy", "more copies")}` : "";
+  return h("p.same.quiet", { dir: "auto", title: paths.slice(1).join("\n") }, `Same content: ${paths[1].split(/[\\/]/).pop()}${more}`);
 }
 
 export function card(hit, { actions, open, isGrouped }) {
   let shown = hit;
   const frame = shot(hit, h("span.time", {}, span(hit)));
-  const button = h("button.card-open", { type: "button", "aria-label": `Play ${hit.name}, ${span(hit)}`, onclick: () => open(shown) }, frame);
+  const button = h("button.card-open", { type: "button", "aria-label": `${isPicture(hit) ? "Show" : "Play"} ${hit.name}, ${span(hit)}`, onclick: () => open(shown) }, frame);
   const others = isGrouped ? hit.moments.filter((moment) => moment.moment_id !== hit.moment_id).slice(0, 5) : [];
   const made = h("li.card", { "data-moment": hit.moment_id }, button,
     h("div.about", {}, h("p.name", { dir: "auto", title: hit.path }, hit.name),
       h("div.facts", {}, confidence(hit.confidence), h("span.quiet", { title: "cosine" }, hit.score.toFixed(3)),
-        isGrouped ? h("span.quiet", {}, `of ${length(hit.duration_seconds)}`) : null)),
+        isGrouped && !isPicture(hit) ? h("span.quiet", {}, `of ${length(hit.duration_seconds)}`) : null),
+      copies(hit.paths)),
     h("div.card-tools", {}, likeButtons(() => shown, actions)),
     others.length ? h("ul.times", { "aria-label": `More moments of ${hit.name}` }, others.map((moment) => h("li", {},
       h(`button.time-pill.${moment.confidence}`, {
@@ -86,7 +94,7 @@ export function card(hit, { actions, open, isGrouped }) {
 /** A video of the library, before anything is searched. */
 export function videoCard(video, actions) {
   const picture = h("img", { src: api.cover(video.video_id, 480), alt: "", loading: "lazy", decoding: "async" });
-  const frame = h("div.shot", {}, backdrop(api.cover(video.video_id, 480)), picture, h("span.time", {}, clock(video.duration_seconds)));
+  const frame = h("div.shot", {}, backdrop(api.cover(video.video_id, 480)), picture, h("span.time", {}, video.duration_seconds ? clock(video.duration_seconds) : "picture"));
   picture.addEventListener("error", () => frame.classList.add("broken"));
   const open = async () => {
     const found = await api.moments(video.video_id);

@@ -31,8 +31,11 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
+/** A picture is a moment without length. */
+export const isPicture = (moment) => moment.start_seconds === moment.end_seconds;
+
 /** "1:23 – 1:35". */
-export const span = (moment) => `${clock(moment.start_seconds)} – ${clock(moment.end_seconds)}`;
+export const span = (moment) => isPicture(moment) ? "picture" : `${clock(moment.start_seconds)} – ${clock(moment.end_seconds)}`;
 
 /** 412 seconds -> "7 min", 4000 -> "1.1 h". */
 export function length(seconds) {
@@ -50,14 +53,14 @@ export function size(bytes) {
 }
 
 /** 1, "video" -> "1 video". */
-export const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+export const counted = (n, noun, nouns = `${noun}s`) => `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
 
 /** Tell it to those who listen. */
 export function announce(text) {
   document.getElementById("live").textContent = text;
 }
 
-/** A note that goes by itself. */
+/** A note that goes away by itself. */
 export function toast(text, kind = "note") {
   const note = h(`p.toast.${kind}`, { role: kind === "error" ? "alert" : "status" }, text);
   document.getElementById("toasts").append(note);

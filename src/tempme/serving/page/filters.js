@@ -9,7 +9,7 @@ const GROUPS = [
   ["resolutions", "Resolution", ["min_resolution", "max_resolution"]],
   ["dates", "Date", ["changed_after", "changed_before"]],
 ];
-const LEVELS = [["none", "Any confidence"], ["low", "Low or better"], ["medium", "Medium or better"], ["high", "High"]];
+const LEVELS = [["none", "Confidence: any"], ["low", "Confidence: low or better"], ["medium", "Confidence: medium or better"], ["high", "Confidence: high"]];
 
 export class Filters {
   constructor(place, actions) {

@@ -12,7 +12,7 @@ export class HeatStrip {
     this.marks = h("div.marks", { "aria-hidden": "true" });
     this.head = h("div.playhead", { "aria-hidden": "true" });
     this.tip = h("div.tip", { "aria-hidden": "true" });
-    this.element = h("div.strip", { role: "slider", tabindex: "0", "aria-label": "Place in the video", "aria-valuemin": "0" },
+    this.element = h("div.strip", { role: "slider", tabindex: "0", "aria-label": "Position in the video", "aria-valuemin": "0" },
       this.columns, this.marks, this.head, this.tip);
     this.element.addEventListener("click", (event) => seek(this.secondsAt(event)));
     this.element.addEventListener("pointermove", (event) => this.showTip(event));
@@ -35,17 +35,17 @@ export class HeatStrip {
     this.move();
   }
 
-  /** A column's height is the best score of the moments that cover it, between the video's least and best. */
+  /** A column's height is the mean score of the moments that cover it; the best moment of the video is full height. */
   setHeat({ moments }) {
     if (!moments.length) return;
     const scores = moments.map((moment) => moment.score);
-    const least = Math.min(...scores);
-    const range = Math.max(Math.max(...scores) - least, 0.05);
+    const best = Math.max(...scores);
+    const range = Math.max(best - Math.min(...scores), 0.05);
     const width = this.duration / COLUMNS;
     const heat = Array.from({ length: COLUMNS }, (_, column) => {
       const at = (column + 0.5) * width;
       const here = moments.filter((m) => m.start_seconds <= at && at < m.end_seconds).map((m) => m.score);
-      return here.length ? (here.reduce((a, b) => a + b) / here.length - least) / range : 0;
+      return here.length ? 1 - (best - here.reduce((a, b) => a + b) / here.length) / range : 0;
     });
     this.columns.replaceChildren(...heat.map((value) => h("i", { vars: { "--heat": value.toFixed(3) } })));
   }

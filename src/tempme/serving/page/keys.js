@@ -4,10 +4,10 @@ import { h, iconButton } from "./dom.js";
 
 const SHORTCUTS = [
   ["Everywhere", [["/", "Search"], ["h", "Start page"], ["l", "Library"], ["t", "Dark or light"], ["?", "This list"]]],
-  ["Hits", [["← → ↑ ↓", "From hit to hit"], ["Enter", "Play"], ["m", "More like this"], ["x", "Less like this"]]],
-  ["Player", [["Space", "Play or pause"], ["← →", "5 seconds back or on"], ["j  k", "Next or previous hit"], ["m  x", "More or less like this"],
+  ["Hits", [["← → ↑ ↓", "Move between hits"], ["Enter", "Play"], ["m", "More like this"], ["x", "Less like this"]]],
+  ["Player", [["Space", "Play or pause"], ["← →", "5 seconds back or forward"], ["j  k", "Next or previous hit"], ["m  x", "More or less like this"],
     ["d", "Download the clip"], ["c", "Copy a link"], ["p", "Copy the path"], ["f", "Full screen"], ["Esc", "Close"]]],
-  ["Writing a query", [["a dog -snow", "A dog, but not in snow"], ["Backspace", "Take away the last thing beside the words"]]],
+  ["Writing a query", [["a dog -snow", "A dog, but not in snow"], ["Backspace", "Remove the last item beside the words"]]],
 ];
 
 export function openShortcuts() {

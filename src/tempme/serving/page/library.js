@@ -1,4 +1,4 @@
-// What is indexed, what is being indexed, what failed, and what the model costs.
+// What is indexed, what is being indexed, what failed or was lost, and what the model costs.
 
 import * as api from "./api.js";
 import { counted, h, icon, length, size, toast } from "./dom.js";
@@ -50,7 +50,8 @@ export class Library {
         h("section.panel", {}, h("h2", {}, "Folders"), this.folders(status), this.jobList),
         h("section.panel", {}, h("h2", {}, "Model"), this.model(status))),
       ...(status.failed.length ? [h("section.panel", {}, this.failed(status))] : []),
-      ...(status.notes.length ? [h("section.panel", {}, h("h2", {}, "Read in part"), files(status.notes))] : []));
+      ...(status.damaged.length ? [h("section.panel", {}, this.damaged(status))] : []),
+      ...(status.notes.length ? [h("section.panel.notes", {}, h("h2", {}, "Read in part"), files(status.notes))] : []));
     jobs.slice(0, 5).forEach((job) => this.jobList.append(this.job(job)));
   }
 
@@ -73,27 +74,35 @@ export class Library {
     return h("div", {},
       status.roots.length ? h("ul.roots", {}, status.roots.map((root) => h("li", {}, icon("folder"), h("span.path", { dir: "auto", title: root }, root), again(root))))
         : h("p.quiet", {}, "No folder may be indexed from here: start the service with --root FOLDER."),
-      status.watching ? h("p.quiet", {}, icon("watch"), " New, changed and removed files follow by themselves.") : null,
+      status.watching ? h("p.quiet", {}, icon("watch"), " New, changed and removed files are picked up automatically.") : null,
       h("form.add", { onsubmit: (event) => { event.preventDefault(); start({ paths: [field.value.trim()] }); } },
         h("label", { for: "folder" }, "Add a folder"), h("div.row", {}, field, h("button.primary", {}, "Index it")), said));
   }
 
   model(status) {
-    const rates = Object.entries(status.levels).map(([level, rate]) => `${level} ${Math.round(rate * 100)} %`).join(", ");
+    const least = Math.min(...Object.values(status.levels));
+    const rates = Object.entries(status.levels).map(([level, rate]) => `${Math.round(rate * 100)}\u00a0% get ${level}${rate === least ? "" : " or better"}`).join(", ");
     return h("dl.facts-list", {},
       fact("Name", status.model), fact("Weights", status.origin), fact("Fingerprint", status.fingerprint),
-      fact("Looks at", `${status.frames} frames a moment, one every ${status.every_seconds} s`),
-      status.gflops === null ? null : fact("Costs", `${status.gflops.toFixed(1)} GFLOPs a moment`),
+      fact("Looks at", `${status.frames} frames per moment, one every ${status.every_seconds} s`),
+      status.gflops === null ? null : fact("Costs", `${status.gflops.toFixed(1)} GFLOPs per moment`),
       fact("Codecs", Object.entries(status.codecs).map(([name, n]) => `${name} ${n}`).join(", ") || "none yet"),
-      fact("Confidence", `wrong by chance at most: ${rates}`), fact("Index", status.path));
+      fact("Confidence", `Of queries that nothing matches, at most ${rates}`), fact("Index", status.path));
   }
 
   failed(status) {
     const all = () => this.start({ paths: status.failed.map((file) => file.path).slice(0, 1000), retry_failed: true });
     return h("div", {}, h("div.panel-head", {}, h("h2", {}, `${counted(status.num_failed, "file")} could not be read`),
       h("button.secondary", { type: "button", onclick: all }, icon("again"), h("span", {}, "Try again"))),
-    files(status.failed, (file) => h("button.link", { type: "button", "aria-label": `Try ${file.path} again`,
-      onclick: () => this.start({ paths: [file.path], retry_failed: true }) }, "Try again")));
+    files(status.failed, (file) => status.failed.length > 1 ? h("button.link", { type: "button", "aria-label": `Try ${file.path} again`,
+      onclick: () => this.start({ paths: [file.path], retry_failed: true }) }, "Try again") : null));
+  }
+
+  damaged(status) {
+    const all = () => this.start({ paths: status.damaged.map((file) => file.path).slice(0, 1000) });
+    return h("div", {}, h("div.panel-head", {}, h("h2", {}, `${counted(status.num_damaged, "file")} lost to damage in the index`),
+      h("button.secondary", { type: "button", onclick: all }, icon("again"), h("span", {}, "Index again"))),
+    h("p.quiet", {}, "Searches do not find them until they are indexed again. The files themselves are as they were."), files(status.damaged));
   }
 
   job(job) {
@@ -146,7 +155,7 @@ function outcome(job) {
   if (job.error) return job.error;
   if (!job.report) return "What was finished is kept.";
   const told = Object.entries(job.report.videos).filter(([, n]) => n).map(([kind, n]) => `${n} ${kind}`).join(", ");
-  const unseen = job.report.unreadable.length ? ` · ${counted(job.report.unreadable.length, "folder")} not looked into` : "";
+  const unseen = job.report.unreadable.length ? ` · ${counted(job.report.unreadable.length, "folder")} could not be read` : "";
   return `${told || "no videos found"} · ${length(job.report.seconds)}${unseen}`;
 }
 
@@ -154,5 +163,5 @@ const figure = (name, value, kind = "") => h(`div.figure${kind ? `.${kind}` : ""
 const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
 function files(list, button = () => null) {
-  return h("ul.files", {}, list.map((file) => h("li", {}, h("div", {}, h("p.path", { dir: "auto", title: file.path }, file.path), h("p.reason", {}, file.reason)), button(file))));
+  return h("ul.files", {}, list.map((file) => h("li", {}, h("div", {}, h("p.path", { dir: "auto", title: file.path }, file.path), h("p.reason", {}, file.status === "interrupted" ? `${file.reason} (the next run tries again)` : file.reason)), ...[button(file)].filter(Boolean))));
 }

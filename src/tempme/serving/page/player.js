@@ -1,8 +1,8 @@
-// The player: a video at its moment, and where else in it the same is to be seen.
+// The player: a video at its moment, and where else in it the same can be seen; or a picture.
 
 import * as api from "./api.js";
 import { confidence, likeButtons } from "./cards.js";
-import { clock, copy, h, icon, iconButton, span } from "./dom.js";
+import { clock, copy, h, icon, iconButton, isPicture, span } from "./dom.js";
 import { HeatStrip } from "./heatstrip.js";
 import { isSearch, partsOf } from "./state.js";
 
@@ -53,11 +53,13 @@ export class Player {
   }
 
   draw() {
-    this.video = h("video", { controls: true, playsinline: true, preload: "auto", src: api.stream(this.videoId), tabindex: "0" });
-    this.stage = h("div.stage", {}, this.video);
+    const isStill = isPicture(this.moment);
+    this.video = h("video", { controls: true, playsinline: true, preload: "auto", src: isStill ? null : api.stream(this.videoId), tabindex: "0" });
+    this.stage = h("div.stage", {}, isStill ? h("img", { src: api.thumbnail(this.id, 1280), alt: "" }) : this.video);
     this.strip = new HeatStrip(this.video, (seconds) => this.seek(seconds));
+    this.strip.element.hidden = isStill;
     this.title = h("h2", { dir: "auto" });
-    this.path = h("p.path", { dir: "auto" });
+    this.path = h("div.paths");
     this.facts = h("div.facts");
     this.tools = h("div.player-tools");
     this.best = h("div.best");
@@ -85,7 +87,7 @@ export class Player {
       const about = await api.video(id);
       if (id !== this.videoId) return;
       this.title.textContent = about.video.name;
-      this.path.textContent = about.video.path;
+      this.path.replaceChildren(...about.paths.map((path) => h("p.path", { dir: "auto", title: path }, path)));
       this.where = about.video.path;
       this.strip.setDuration(about.video.duration_seconds);
       const state = this.actions.state();
@@ -105,11 +107,11 @@ export class Player {
     const scored = this.heat?.video_id === this.videoId ? this.heat.moments.find((m) => m.moment_id === this.id) : null;
     this.strip?.mark(this.moment);
     this.facts.replaceChildren(h("strong", {}, span(this.moment)), ...(scored ? [confidence(scored.confidence), h("span.quiet", {}, scored.score.toFixed(3))] : []));
-    const link = h("a.secondary", { href: api.download(this.id), download: "", title: "Download the clip (d)" }, icon("download"), h("span", {}, "Clip"));
+    const link = isPicture(this.moment) ? null : h("a.secondary", { href: api.download(this.id), download: "", title: "Download the clip (d)" }, icon("download"), h("span", {}, "Clip"));
     this.tools.replaceChildren(...likeButtons(() => this.moment, this.actions),
       h("button.secondary", { type: "button", onclick: () => this.copyLink(), title: "Copy a link to this (c)" }, icon("link"), h("span", {}, "Link")),
-      h("button.secondary", { type: "button", onclick: () => this.copyPath(), title: "Copy where the file lies (p)" }, icon("folder"), h("span", {}, "Path")),
-      link);
+      h("button.secondary", { type: "button", onclick: () => this.copyPath(), title: "Copy the path of the file (p)" }, icon("folder"), h("span", {}, "Path")),
+      ...(link ? [link] : []));
     this.link = link;
     const place = this.place();
     this.before.disabled = place <= 0;
@@ -123,6 +125,7 @@ export class Player {
       if (chosen.length === 6) break;
       if (!chosen.some((other) => overlap(other, moment))) chosen.push(moment);
     }
+    if (chosen.length < 2) return;
     this.strip.setBest(chosen);
     this.best.replaceChildren(h("h3", {}, "Best moments of this video"),
       h("ul", {}, chosen.map((moment) => h("li", {}, h("button.best-moment", { type: "button", onclick: () => this.open(moment) },
@@ -145,7 +148,7 @@ export class Player {
     this.video.play().catch(() => {});
   }
 
-  jump() { this.seek(this.moment.start_seconds); }
+  jump() { if (!isPicture(this.moment)) this.seek(this.moment.start_seconds); }
 
   toggle() {
     if (this.video.paused) this.video.play().catch(() => {});
@@ -162,7 +165,7 @@ export class Player {
 
   failed() {
     if (!this.video.getAttribute("src")) return;
-    this.stage.append(h("div.stage-note", { role: "alert" }, h("p", {}, "This video cannot be played here; the clip of the moment may still be."),
+    this.stage.append(h("div.stage-note", { role: "alert" }, h("p", {}, "This browser cannot play the video. It may still play a clip of the moment."),
       h("button.secondary", { type: "button", onclick: () => {
         this.stage.querySelector(".stage-note")?.remove();
         this.video.src = `${api.download(this.id)}&pad_seconds=2`;

@@ -1,4 +1,4 @@
-// The grid of hits, and what stands there when there are none.
+// The grid of hits, and what is shown when there are none.
 
 import * as api from "./api.js";
 import { card, videoCard } from "./cards.js";
@@ -97,8 +97,8 @@ export class Results {
     if (answer.note) notes.push(h("div.banner.warn", { role: "note" }, icon("note"), h("p", {}, `${answer.note[0].toUpperCase()}${answer.note.slice(1)}.`)));
     if (answer.confidence === "none") {
       notes.push(h("div.banner", { role: "note" }, icon("note"), h("div", {},
-        h("p", {}, h("strong", {}, "Nothing matches well."), " These are the nearest moments; a query about something that is not there would find as much."),
-        h("p.quiet", {}, "Try other words, say more of what is seen, or drop a picture that looks like it."))));
+        h("p", {}, h("strong", {}, "Nothing matches well."), " These are the nearest moments, but a query about something that is not there would score as high."),
+        h("p.quiet", {}, "Try other words, describe more of what can be seen, or drop a picture that looks like it."))));
     }
     return notes;
   }
@@ -151,7 +151,7 @@ export class Results {
     const isFiltered = Object.keys(state.filters).length > 0 || state.confidence !== "none";
     if (!answer.num_videos && !isFiltered) return this.noVideos();
     return h("div.state", {}, icon("search"), h("h1", {}, "No hits"),
-      h("p", {}, isFiltered ? "Nothing is left with these filters." : "The index holds nothing like this."),
+      h("p", {}, isFiltered ? "Nothing passes these filters." : "The index holds nothing like this."),
       isFiltered ? h("button.primary", { type: "button", onclick: () => this.actions.go({ filters: {}, confidence: "none" }) }, "Clear filters") : null);
   }
 
@@ -171,7 +171,7 @@ export class Results {
     this.player.setHits([]);
     const place = this.place();
     place.append(h("section.hero", {}, h("h1", {}, "What do you remember?"),
-      h("p", {}, "Describe it in your words, drop a picture, or look through what is there.")));
+      h("p", {}, "Describe it in your own words, drop a picture, or browse what is there.")));
     const key = this.key;
     try {
       const found = await api.videos({ status: "ok", k: 60 });

@@ -44,9 +44,9 @@ export class SearchBox {
     const picture = part.kind === "moment" ? h("img", { src: api.thumbnail(part.value, 160), alt: "" })
       : icon(part.kind === "upload" ? "image" : "minus");
     return h(`li.part${isLess ? ".less" : ""}`, {},
-      h("button.part-sign", { type: "button", title: `${said}; press to turn round`, "aria-label": `${said}; press to turn round`, onclick: turned },
+      h("button.part-sign", { type: "button", title: `${said}; press to switch`, "aria-label": `${said}; press to switch between more and less`, onclick: turned },
         h("b", { "aria-hidden": "true" }, isLess ? "−" : "+"), picture, h("span", {}, name)),
-      iconButton("close", `Leave out: ${said}`, without));
+      iconButton("close", `Remove: ${said}`, without));
   }
 
   submit() {
@@ -64,7 +64,7 @@ export class SearchBox {
 
   take(file) {
     if (!/^(image|video)\//.test(file.type) && file.type !== "") {
-      toast(`${file.name} is no picture or video`, "error");
+      toast(`${file.name} is not a picture or video`, "error");
       return;
     }
     this.actions.searchByFile(file);

@@ -196,5 +196,5 @@ def _shown(
 
 
 def text_of(path: Path) -> str:
-    """A path as text that UTF-8 can carry: bytes that are no UTF-8 are shown as escapes."""
+    """A path as text that UTF-8 can carry: bytes that are not UTF-8 are shown as escapes."""
     return str(path).encode("utf-8", "backslashreplace").decode()

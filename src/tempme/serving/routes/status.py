@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
 
 from tempme.index.confidence import LEVELS
+from tempme.index.moments import Video
 from tempme.retriever.retriever import Retriever
 from tempme.serving.guards import COOKIE, is_token
 from tempme.serving.problems import Problem
@@ -50,6 +51,10 @@ def status_routes(service: Service) -> APIRouter:
     return router
 
 
+def _told(video: Video) -> FailedOut:
+    return FailedOut(path=text_of(video.path), status=video.status, reason=video.reason)
+
+
 def _status(service: Service) -> StatusOut:
     index = service.index
     found = index.status()
@@ -69,8 +74,10 @@ def _status(service: Service) -> StatusOut:
         duration_seconds=found.duration_seconds,
         size_bytes=found.size_bytes,
         codecs=found.codecs,
-        failed=[FailedOut(path=text_of(v.path), reason=v.reason) for v in found.failed],
-        notes=[FailedOut(path=text_of(v.path), reason=v.reason) for v in found.notes],
+        num_damaged=found.num_damaged,
+        failed=[_told(video) for video in found.failed],
+        damaged=[_told(video) for video in found.damaged],
+        notes=[_told(video) for video in found.notes],
         gflops=cost,
         roots=[text_of(root) for root in service.roots()],
         levels={level: most for level, most in LEVELS.items() if level != "none"},

@@ -49,7 +49,7 @@ def video_routes(service: Service) -> APIRouter:
 
     @router.get("/videos")
     def videos(
-        status: Annotated[Literal["ok", "failed", "interrupted"] | None, Query()] = None,
+        status: Annotated[Literal["ok", "failed", "interrupted", "damaged"] | None, Query()] = None,
         folder: Annotated[str | None, Query(max_length=4096, pattern=r"^[^\x00]*$")] = None,
         k: Annotated[int, Query(ge=1, le=1000)] = 100,
         page_token: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",

@@ -47,7 +47,7 @@ def layout_of(head: bytes) -> tuple[int, int] | None:
 
 
 def end_of(path: Path) -> End:
-    """How the file ends; whole where it is no transport stream, or its packets are out of step."""
+    """How the file ends; whole if it is not a transport stream or its packets are out of step."""
     num_bytes = path.stat().st_size
     with path.open("rb") as file:
         layout = layout_of(file.read(1024))
