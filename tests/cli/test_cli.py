@@ -191,6 +191,22 @@ def test_errors_are_one_line(run: Terminal, index: Path, films: Path, tmp_path: 
     assert "made with 1.0" in run("index", films, "--index", index, "--every-seconds", 2).refusal
 
 
+def test_an_empty_word_is_not_the_current_folder(
+    run: Terminal, index: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(films)
+    count = len(tempme.Index.open(index).videos())
+    for words in (
+        ("forget", "", "--index", index),
+        ("index", "", "--index", index),
+        ("search", "red", "--index", ""),
+        ("search", "red", "--index", index, "--under", ""),
+        ("search", "red", "--index", index, "--under="),
+    ):
+        assert " is empty; if it comes from a variable" in run(*words).refusal
+    assert len(tempme.Index.open(index).videos()) == count > 0
+
+
 def test_another_model_is_refused(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
     other = Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=1)
     other.save(tmp_path / "other", whole=True)

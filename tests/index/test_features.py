@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,13 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> No
     (tmp_path / "names.json").write_text("{}")
     (tmp_path / "a.npy").mkdir()
     (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe.parquet")
+    os.mkfifo(tmp_path / "beside.json")
+    (tmp_path / "device.npy").symlink_to(os.devnull)
     for name, told in {
+        "pipe.parquet": "is no ordinary file",
+        "device.npy": "is no ordinary file",
+        "beside.npy": r"beside\.json would hold the names",
         "a.csv": r"ends in one of \.parquet, \.npy",
         "a.npy": "a folder; name a file",
         "names.npy": r"names\.json would hold the names",

@@ -53,6 +53,23 @@ def lose(index: Index, table: str) -> Index:
     return again(index)
 
 
+def test_a_status_without_the_table_of_rows_is_no_empty_index(index: Index) -> None:
+    hurt = lose(index, "videos")
+    with pytest.raises(BadIndex, match=r"videos\.lance: is missing"):
+        hurt.status()
+
+
+def test_manifests_cut_short_are_repaired(index: Index) -> None:
+    before = shown(index.search(QUERY))
+    for path in index.path.glob("*.lance/_versions/*.manifest"):
+        path.write_bytes(path.read_bytes()[:40])
+    hurt = again(index)
+    assert set(hurt.check().unreadable) == {"videos", "moments"}
+    hurt.repair(workers=1)
+    assert not again(index).check()
+    assert shown(again(index).search(QUERY)) == before
+
+
 def test_rows_whose_moments_are_lost_are_said_and_pending(index: Index, films: Path) -> None:
     before = shown(index.search(QUERY))
     hurt = lose(without_snapshot(index), "moments")

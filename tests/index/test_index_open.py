@@ -56,6 +56,13 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         Index.create(tmp_path / "a.tempme", ColourRetriever(), overlap=1)
     with pytest.raises(BadSetting, match="no paths given"):
         new_index(tmp_path).add([])
+    for empty in ("", [""]):
+        with pytest.raises(BadSetting, match="a path is empty"):
+            new_index(tmp_path).add(empty)
+        with pytest.raises(BadSetting, match="a path is empty"):
+            new_index(tmp_path).forget(empty)
+    with pytest.raises(BadSetting, match="under is an empty path"):
+        new_index(tmp_path).search("red", under="")
 
 
 def test_an_index_of_a_newer_format_says_what_to_do(tmp_path: Path) -> None:

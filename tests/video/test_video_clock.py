@@ -202,10 +202,11 @@ def test_a_clock_moves_each_packet_by_its_stretch_and_its_time() -> None:
     )
 
 
-@pytest.mark.parametrize("file", ["a.flv", "a.mp4"])
+@pytest.mark.parametrize("file", ["a.flv", "a.mp4", "a.wmv", "a.nut"])
 def test_a_second_file_that_no_player_reaches_is_spoken_of(tmp_path: Path, file: str) -> None:
-    codec = "flv" if file == "a.flv" else "libx264"
-    path = draw(tmp_path / file, codec=codec, options={"g": "8"})
+    codecs = {"a.flv": "flv", "a.wmv": "wmv2", "a.nut": "mpeg4"}
+    path = draw(tmp_path / file, codec=codecs.get(file, "libx264"), options={"g": "8"})
+    assert frames_of(path, seconds=[0.05]).note == ""
     path.write_bytes(path.read_bytes() * 2)
     found = frames_of(path, seconds=[0.05, 3.95], sampling="exact")
     assert numbers(found) == [0, 39]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from tempme.video import Failure, read_image
 
@@ -78,3 +79,21 @@ def test_what_is_no_picture_gives_a_reason(tmp_path: Path, content: bytes) -> No
 def test_heic_is_known_only_where_a_picture_is_read() -> None:
     code = "import sys, tempme.video.loading; sys.exit('pi_heif' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_picture_that_is_a_program_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "ran"
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch '{mark}'\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    for name in ("a.eps", "a.png"):
+        path = tmp_path / name
+        Image.new("RGB", (40, 30), "red").save(path, format="EPS")
+        found = read_image(path, 64)
+        assert isinstance(found, Failure)
+        assert "not a picture that can be read" in found.reason
+    assert not mark.exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -13,7 +15,7 @@ from typer.main import get_command
 
 from tempme.cli import INTERRUPTED
 from tempme.cli.output import NotWritten, flush, give_up_stdout, print_line, say
-from tempme.errors import Stopped, TempmeError
+from tempme.errors import BadSetting, Stopped, TempmeError
 
 # In the order in which a person meets them.
 VERBS = (
@@ -98,6 +100,7 @@ def _options(
 def run() -> int | str | None:
     """Do what the arguments say; the exit code. KeyboardInterrupt where Ctrl-C cut it short."""
     try:
+        _check_words(sys.argv[1:])
         app()
     except Stopped as told:
         say(str(told))
@@ -109,6 +112,16 @@ def run() -> int | str | None:
     except Exception as error:
         return _failed(error)
     return _flushed(0)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    # An empty path is read as the folder one is in, and `forget "$FILMS"` would forget all of it.
+    for place, word in enumerate(words):
+        if not word or (word.startswith("--") and word.find("=") == len(word) - 1):
+            after = f" after {words[place - 1]}" if place and not word else f" of {word[:-1]}"
+            raise BadSetting(
+                f"the value{after} is empty; if it comes from a variable, that is not set"
+            )
 
 
 def _flushed(code: int | str | None) -> int | str | None:

@@ -77,8 +77,8 @@ def _trained(asked: SystemSettings) -> Parts:
     source = str(asked.continue_from)
     if not is_saved(source):
         raise BadSetting(
-            f"system.continue_from is {source!r}, which is not a saved retriever: give a folder that "
-            f"`tempme train` wrote (its retriever/), or name weights as system.weights"
+            f"system.continue_from is {source!r}, which is not a saved retriever: give a folder "
+            f"that `tempme train` wrote (its retriever/), or name weights as system.weights"
         )
     parts = load(source)
     made = parts.system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,12 +14,15 @@ import numpy as np
 
 from tempme.atomic import replacing
 from tempme.errors import BadSetting
+from tempme.untrusted import MEBIBYTE, check_regular, read_json
 
 if TYPE_CHECKING:
     from tempme.index.building.scan import Unseen
     from tempme.index.features import Features
 
 FORMAT = "tempme features 1"
+# The names of fifty million rows.
+MOST_NAMES_BYTES = 4096 * MEBIBYTE
 
 
 @contextmanager
@@ -33,9 +37,11 @@ def feature_file(out: Path) -> Iterator[Callable[[Features], None]]:
         raise BadSetting(f"--out is {out}; its name ends in one of {', '.join(WRITERS)}")
     if out.is_dir():
         raise BadSetting(f"--out is {out}, a folder; name a file")
-    if write is _write_npy:
-        _check_names(names_file(out))
     try:
+        if os.path.lexists(out):
+            check_regular(out)  # a pipe or a device is not to become a file
+        if write is _write_npy:
+            _check_names(names_file(out))
         with replacing(out) as draft:
             draft.touch()
             yield lambda features: write(features, draft, out)
@@ -89,10 +95,10 @@ WRITERS: dict[str, Callable[[Features, Path, Path], None]] = {
 def _check_names(path: Path) -> None:
     """BadSetting where a file of somebody else has the name that the names need."""
     try:
-        known = json.loads(path.read_text("utf-8"))
+        known = read_json(path, most_bytes=MOST_NAMES_BYTES, follow=True)
     except FileNotFoundError:
         return
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         known = None
     if not isinstance(known, dict) or known.get("format") != FORMAT:
         raise BadSetting(

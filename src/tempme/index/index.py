@@ -248,7 +248,7 @@ class Index:
 
     def status(self) -> Status:
         """Counts, the model, and what failed."""
-        return Status.of(self.path, self.header, self.videos())
+        return Status.of(self.path, self.header, self._store)
 
     def notes_on(self, query: str) -> tuple[str, ...]:
         """What the model does not take in of a query, in words for a person; mostly nothing."""

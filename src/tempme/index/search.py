@@ -240,6 +240,8 @@ def folder_to_search(
     """
     if under is None:
         return None
+    if under == "":  # `Path` would make the folder of it that one is in
+        raise BadSetting("under is an empty path; name a folder, or leave it out")
     folder = Path(os.path.realpath(Path(under).expanduser()))
     if folder.exists() or any(video.path.is_relative_to(folder) for video in videos()):
         return folder

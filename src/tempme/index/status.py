@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
+from tempme.index.stores.store import Store
 
 UNREAD = ("failed", "interrupted")
 
@@ -44,8 +44,14 @@ class Status:
     missing: tuple[Path, ...]
 
     @classmethod
-    def of(cls, path: Path, header: Header, videos: Sequence[Video]) -> Status:
-        """Counted from the index in the folder `path`; the moments of equal files count once."""
+    def of(cls, path: Path, header: Header, store: Store) -> Status:
+        """Counted from the index in the folder `path`; the moments of equal files count once.
+
+        BadIndex where there are moments and the rows that say of what are lost.
+        """
+        videos = store.videos()
+        if not videos:
+            store.gallery()  # says so
         good = [video for video in videos if video.status == "ok"]
         notes = tuple(video for video in good if video.reason)
         missing = tuple(video.path for video in videos if has_vanished(video.path))

@@ -43,6 +43,14 @@ def in_order(folder: Path, store: Store, fingerprint: Callable[[], str]) -> Iter
 
     `fingerprint` is that of the index's model, for a header that names it as earlier versions did.
     """
+    with _plain(folder, fingerprint):
+        store.upgrade()
+        yield
+
+
+@contextmanager
+def _plain(folder: Path, fingerprint: Callable[[], str]) -> Iterator[None]:
+    """The same, but for what is in the tables."""
     with writing(folder):
         check_present(folder)
         check_plain(folder)
@@ -51,7 +59,6 @@ def in_order(folder: Path, store: Store, fingerprint: Callable[[], str]) -> Iter
         if header.format < FORMAT:
             # First, so that an older version, which may not read what comes, says so.
             replace(header, fingerprint=fingerprint()).write(folder)
-        store.upgrade()
         yield
 
 
@@ -65,7 +72,9 @@ def repaired(
     damage = store.check()
     if not damage:
         return Repair(damage)
-    with in_order(folder, store, fingerprint):
+    with _plain(folder, fingerprint):
+        if "videos" not in damage.unreadable:
+            store.upgrade()
         damage = store.check()
         store.repair(damage)
         lost = {row.path for row in damage.videos if row.reason not in OF_MOMENTS}

@@ -18,6 +18,12 @@ from tempme.video.values import Failure, Fit, Pixels, Unreadable
 # 108 megapixels, as some phones take; what is held of one is 400 MB.
 MOST_PIXELS = 2**27
 T = TypeVar("T")
+# What photos and drawings come in. Pillow knows others: an EPS is a program of a stranger, which it
+# gives to Ghostscript to run.
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "PCX"),
+    *("PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
+)
 TOO_LARGE = f"a picture too large to be read: at most {MOST_PIXELS} pixels"
 
 
@@ -40,11 +46,10 @@ def _read(path: Path, size: int, use: Callable[[Image.Image], T]) -> T | Failure
     """What `use` makes of the picture upright in RGB; Failure where it cannot be read."""
     try:
         check_file(path)
-        _know_heic()
         with warnings.catch_warnings():
             # Pillow warns of sizes that are allowed here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 _check_size(image)
                 # A JPEG can be read at an eighth of its size, and need not be held whole.
                 image.draft("RGB", (4 * size, 4 * size))
@@ -57,12 +62,19 @@ def _read(path: Path, size: int, use: Callable[[Image.Image], T]) -> T | Failure
         return Failure(path, f"not a picture that can be read: {type(error).__name__}")
 
 
+def open_image(path: Path) -> Image.Image:
+    """A picture in one of `FORMATS`, not yet decoded; Pillow's errors."""
+    return Image.open(path, formats=_known_formats())
+
+
 @cache
-def _know_heic() -> None:
-    """Teach Pillow the pictures of phones; done when the first picture is read."""
+def _known_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that Pillow reads here, once it has learnt the pictures of phones."""
     from pi_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False)
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _check_size(image: Image.Image) -> None:

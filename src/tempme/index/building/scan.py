@@ -62,6 +62,8 @@ def given_paths(given: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
     paths = [given] if isinstance(given, str | Path) else list(given)
     if not paths:
         raise BadSetting("no paths given; name at least one file or folder")
+    if "" in paths:  # `Path` would make the folder of it that one is in
+        raise BadSetting("a path is empty; name a file or folder (. is the current one)")
     return tuple(Path(path).expanduser() for path in paths)
 
 

@@ -18,6 +18,14 @@ from numpy.typing import NDArray
 
 from tempme.video.containers.boxes import box_size
 from tempme.video.containers.clock import MOST_REORDERED
+from tempme.video.containers.endings import (
+    ASF,
+    GIF,
+    PACK,
+    asf_size,
+    is_gif_cut,
+    is_program_cut,
+)
 from tempme.video.containers.packets import Packets
 from tempme.video.containers.source import STATING, Deadline, Source
 from tempme.video.containers.streams import READING_ERRORS
@@ -121,8 +129,19 @@ def is_cut(path: Path) -> bool:
             return _end_of_parts(file, num_bytes, _riff) > num_bytes
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             return _end_of_parts(file, num_bytes, box_size) > num_bytes
+        if (ends := _ends_early(file, head, num_bytes)) is not None:
+            return ends
     layout = layout_of(head)
     return layout is not None and num_bytes % layout[1] != 0
+
+
+def _ends_early(file: IO[bytes], head: bytes, num_bytes: int) -> bool | None:
+    """The same of a file whose outermost parts do not lie side by side; None if it is no such."""
+    if head.startswith(ASF):
+        return num_bytes < asf_size(file)
+    if head.startswith(PACK):
+        return is_program_cut(file, num_bytes)
+    return is_gif_cut(file, num_bytes) if head.startswith(GIF) else None
 
 
 def _end_of_parts(file: IO[bytes], num_bytes: int, size_of: Callable[[bytes], int | None]) -> int:
