@@ -220,34 +220,6 @@ def test_wrong_usage_ends_with_2(run: Terminal) -> None:
         assert run(*words).code == 2
 
 
-def test_show_prints_the_paper(run: Terminal) -> None:
-    document = run("show", "tempme", "--json").document
-    assert list(document) == [
-        "system",
-        "backbone",
-        "frames",
-        "clips_out",
-        "tokens_out",
-        "gmacs",
-        "gflops_paper",
-        "trainable_parameters",
-        "steps",
-    ]
-    assert (document["tokens_out"], round(document["gflops_paper"], 1)) == (97, 34.8)
-    assert document["trainable_parameters"] == 507_648
-    keys = ["block", "clips", "join", "cross", "intra", "attended", "tokens_out"]
-    assert [list(step)[:7] for step in document["steps"]] == [keys] * 12
-    table = run("show", "tempme").out
-    assert "1 x 168" in table
-    assert "34.8 as the paper counts" in table
-
-
-def test_systems_are_listed(run: Terminal) -> None:
-    document = run("systems", "--json").document
-    assert [row["system"] for row in document["systems"]] == list(tempme.list_systems())
-    assert "clip4clip" in run("systems").out
-
-
 def test_without_network_the_default_model_says_what_else_there_is(
     films: Path, tmp_path: Path
 ) -> None:
