@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.errors import BadSetting, UnknownName
-from tempme.retriever.checkpoint import build
+from tempme.retriever.checkpoint import backbone_inside, build
 from tempme.retriever.names import is_saved
+from tempme.retriever.parts import Parts, untrained
 from tempme.retriever.retriever import Retriever
 from tempme.systems.system import System
 from tempme.systems.table import SYSTEMS, system
@@ -45,12 +46,14 @@ class Model:
         """The system on these weights: as trained if they were trained with it, else untrained."""
         if self.saved is not None and self.saved.system.name == made.name:
             return Side(self.saved, "trained")
+        note = f"not trained, on the weights of {self.source}"
+        return Side(Retriever(self._parts(made)).eval(), note)
+
+    def _parts(self, made: System) -> Parts:
+        if self.saved is not None:
+            return untrained(made, backbone_inside(self.saved.parts, self.source), seed=0)
         backbone, _, tag = self.source.rpartition(":")
-        weights = tag if backbone in BACKBONES else self.source
-        return Side(
-            Retriever(build(made, weights, seed=0)).eval(),
-            f"not trained, on the weights of {self.source}",
-        )
+        return build(made, tag if backbone in BACKBONES else self.source, seed=0)
 
 
 def read_model(source: str | None = None, *, backbone: str | None = None) -> Model:

@@ -211,12 +211,7 @@ def _saved_backbone(folder: Path) -> Untuned:
     Shipped models are there to be taken so: what learnt around them is of their own experiment.
     """
     saved = load_folder(folder)
-    backbone = Clip(saved.backbone.config)
-    inner = inner_state(saved.backbone)
-    lacking = backbone.state_dict().keys() - inner.keys()
-    if lacking:
-        raise BadWeights(f"the backbone of {folder} was changed by its tuning: no {min(lacking)}")
-    kept = {value.data_ptr() for value in inner.values()}
+    kept = {value.data_ptr() for value in inner_state(saved.backbone).values()}
     learnt = [n for n, p in saved.backbone.named_parameters() if p.requires_grad and p.numel()]
     beside = [n for n in learnt if saved.backbone.get_parameter(n).data_ptr() not in kept]
     if beside and folder.parent != SHIPPED:
@@ -225,8 +220,20 @@ def _saved_backbone(folder: Path) -> Untuned:
             f"backbone, and would be lost. Go on training it (continue_from in [system] of an "
             f"experiment), or give the weights it began with ({saved.base or saved.origin})"
         )
+    return backbone_inside(saved, str(folder))
+
+
+def backbone_inside(saved: Parts, origin: str) -> Untuned:
+    """A copy of the backbone as it was before it was tuned and compressed, without what learnt.
+
+    BadWeights where the tuning changed it.
+    """
+    backbone, inner = Clip(saved.backbone.config), inner_state(saved.backbone)
+    lacking = backbone.state_dict().keys() - inner.keys()
+    if lacking:
+        raise BadWeights(f"the backbone of {origin} was changed by its tuning: no {min(lacking)}")
     backbone.load_state_dict({name: inner[name] for name in backbone.state_dict()})
-    return Untuned(backbone, saved.tokenizer, str(folder))
+    return Untuned(backbone, saved.tokenizer, origin)
 
 
 def _learning(backbone: Clip) -> set[str]:
