@@ -152,7 +152,7 @@ def test_ids_and_copies_elsewhere(folder: Path, tmp_path: Path) -> None:
     (copies / "dog.mp4").touch()
     with pytest.raises(BadDataset, match=r"'dog' is the name of 2 files .* write its path"):
         load_folder(folder, videos=copies)
-    with pytest.raises(BadDataset, match="is no folder"):
+    with pytest.raises(BadDataset, match="is not a folder"):
         load_folder(folder, videos=tmp_path / "nowhere")
 
 

@@ -83,5 +83,5 @@ def test_locate_finds_by_name_stem_and_other_suffix(tmp_path: Path) -> None:
 
 
 def test_locate_refuses_what_is_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match="no folder"):
+    with pytest.raises(BadDataset, match="not a folder"):
         locate(["x"], tmp_path / "nowhere")

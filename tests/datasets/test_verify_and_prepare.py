@@ -158,7 +158,7 @@ def test_a_file_without_video_is_a_failure_with_a_reason(tmp_path: Path) -> None
 
 
 def test_prepare_refuses_what_cannot_work(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match="no folder"):
+    with pytest.raises(BadDataset, match="not a folder"):
         prepare(tmp_path / "gone", tmp_path / "out")
     (tmp_path / "in").mkdir()
     with pytest.raises(BadDataset, match="holds no videos"):

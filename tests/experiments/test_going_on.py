@@ -56,7 +56,7 @@ def experiment(films: Path, *changes: str) -> Experiment:
     ("change", "said"),
     [
         ("data.test=tset", "no caption with split=tset: split is train, test, spare there"),
-        ("data.videos=/nowhere", "is no folder"),
+        ("data.videos=/nowhere", "is not a folder"),
         ("data.on_bad=fail", r"gone of .* .train. is missing"),
         ("data.validation=val", "no caption with split=val"),
         ("recipe.validate_every=1", r"data\.validation is not set"),

@@ -112,8 +112,8 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "beside.json")
     (tmp_path / "device.npy").symlink_to(os.devnull)
     for name, told in {
-        "pipe.parquet": "is no ordinary file",
-        "device.npy": "is no ordinary file",
+        "pipe.parquet": "is not an ordinary file",
+        "device.npy": "is not an ordinary file",
         "beside.npy": r"beside\.json would hold the names",
         "a.csv": r"ends in one of \.parquet, \.npy",
         "a.npy": "a folder; name a file",

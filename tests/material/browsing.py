@@ -75,6 +75,8 @@ def check_accessible(page: Any, state: str) -> None:
     """axe-core finds nothing serious in what is shown now."""
     from axe_playwright_python.sync_playwright import Axe
 
+    # What is still fading in has less contrast than it will have.
+    until(page, "document.getAnimations().every(one => one.playState !== 'running')")
     found = Axe().run(page).response["violations"]
     serious = [
         f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes'][:3]]}"

@@ -61,7 +61,7 @@ def test_what_holds_no_result(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="holds no result"):
         read([tmp_path / "nowhere"])
     (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(BadDataset, match="is no result of `tempme train`"):
+    with pytest.raises(BadDataset, match="is not a result of `tempme train`"):
         read([tmp_path])
 
 

@@ -196,12 +196,10 @@ def test_the_papers_settings_are_the_default() -> None:
 def test_plain_openai_names() -> None:
     state = load_file(GOLDEN / "base_p32.safetensors")
     plain = tempme.from_official(state, compression=Keep(), frames=3)
-    official = tempme.from_official(
-        {f"clip.{name}": value for name, value in state.items()}, compression=Keep(), frames=3
-    )
-    frames = golden("A1").frames[:, :3]
-    assert torch.equal(plain.encode_videos(frames), official.encode_videos(frames))
-    assert plain.fingerprint == official.fingerprint
+    assert plain.num_frames == 3
+    # A CLIP under `clip.` alone is CLIP4Clip's way, too: nothing of TempMe is in it.
+    with pytest.raises(BadWeights, match="nothing of TempMe"):
+        tempme.from_official({f"clip.{name}": value for name, value in state.items()})
 
 
 def test_wrong_numbers_of_frames_name_the_right_ones() -> None:

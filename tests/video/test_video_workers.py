@@ -118,9 +118,10 @@ def test_errors_of_the_machine_are_told_from_those_of_files(
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux lists processes so")
 def test_stopping_early_ends_the_workers(clips: list[Path]) -> None:
+    before = {path for path in Path("/proc").iterdir() if is_my_worker(path)}
     answers = decode_many(clips * 20, Reading(size=64), workers=2)
     next(answers)
-    processes = [path for path in Path("/proc").iterdir() if is_my_worker(path)]
+    processes = {path for path in Path("/proc").iterdir() if is_my_worker(path)} - before
     assert len(processes) == 2
     answers.close()
     assert not any(process.exists() for process in processes)
