@@ -51,7 +51,8 @@ def sequential(path: Path, wanted: set[float]) -> tuple[np.ndarray, dict[float, 
     pictures: dict[float, np.ndarray] = {}
     rounded = {round(second, 4) for second in wanted}
     with av.open(str(path)) as file:
-        stream = file.streams.video[0]
+        # One of the clips has two pictures of the same scene; the richer one is shown.
+        stream = max(file.streams.video, key=lambda one: one.frames)
         aspect = float(stream.sample_aspect_ratio or 1)
         origin: int | None = None
         for number, frame in zip(itertools.count(), frames_of(file, stream), strict=False):
