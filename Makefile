@@ -48,11 +48,12 @@ mutants: setup  ## change lines of merging, schedule, retriever and index: which
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
 
-bench: setup  ## measure the encoder, overlapping windows and the decoder on this machine
+bench: setup  ## measure the encoder, the decoder and their sharing of cores on this machine
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
+	$(BIN)/python benchmarks/threads.py
 
 soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py

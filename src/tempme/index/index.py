@@ -145,6 +145,7 @@ class Index:
         pictures: bool = False,
         exclude: Sequence[str] = (),
         workers: int | None = None,
+        threads: int | None = None,
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
@@ -155,9 +156,10 @@ class Index:
         prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
         not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
         take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
-        processes that decode. timeout_seconds: for the next frame of a video. total_seconds: for
-        all of it; of a longer one the part read by then is kept. worker_memory_mb: what a decoding
-        process may hold; a video that needs more fails. None: no limit, as always on Windows.
+        processes that decode; threads: of PyTorch; None shares the cores. timeout_seconds: for the
+        next frame of a video. total_seconds: for all of it; of a longer one the part read by then
+        is kept. worker_memory_mb: what a decoding process may hold; a video that needs more fails.
+        None: no limit, as always on Windows.
         """
         from tempme.index.building.build import Build
         from tempme.index.building.order import RunOrder
@@ -170,11 +172,12 @@ class Index:
             pictures=pictures,
             exclude=tuple(exclude),
             workers=workers,
+            threads=threads,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
         )
-        with in_order(self.path, self._store, self._fingerprint):
+        with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -194,7 +197,7 @@ class Index:
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
-        return repaired(self.path, self._store, self._fingerprint, again)
+        return repaired(self.path, self._store, lambda: self.retriever.fingerprint, again)
 
     def search(
         self,
@@ -290,9 +293,6 @@ class Index:
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
         return file_features(self.retriever, file, self.header.cutting)
-
-    def _fingerprint(self) -> str:
-        return self.retriever.fingerprint
 
     def _load(self) -> Encoder:
         source = self.header.source
