@@ -57,7 +57,7 @@ def test_a_report_holds_the_metrics_of_the_features(
     report: EvaluationReport, retriever: Retriever, folder: Path
 ) -> None:
     split = Split("scenes/test", load_folder(folder))
-    texts, videos = features_by_hand(retriever, split)
+    texts, videos = features_by_hand(retriever.for_inference("fp32"), split)
     expected = both_directions(texts @ videos.T, split.text_targets)
     assert report.scores.plain == expected
     assert report.num_texts == len(split) >= 16
