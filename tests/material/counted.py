@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import made_of
 from tempme.backbones.layers import fold
 from tempme.retriever.retriever import Retriever
 from tempme.systems.assembly import assemble
@@ -54,12 +54,13 @@ def without_numbers(system: System) -> int:
     """The same of a system of any size, by shapes alone."""
     with FakeTensorMode():
         backbone = assemble(
-            Clip(system.config),
+            made_of(system.config),
             system.tuning,
             system.compression,
             system.plan(),
             frames=system.frames,
             words=system.max_words,
+            pooling=system.pooling,
         )
         vision = fold(backbone).requires_grad_(False).vision
         size = system.config.image_size

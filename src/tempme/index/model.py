@@ -53,8 +53,10 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     return retriever
 
 
-def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
+def loaded_again(header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
+    source = header.source
+    retriever = load_model(str(folder / source) if source == MODEL_FOLDER else source)
     if not _made(retriever, header):
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
