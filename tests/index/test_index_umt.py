@@ -114,6 +114,17 @@ def test_files_that_are_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture, f
     assert f"{best.path} could not be looked at again" in caplog.text
 
 
+def test_a_copy_is_looked_at_where_the_first_file_is_gone(tmp_path: Path, films: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes((films / "red.mp4").read_bytes())
+    made = Index.create(tmp_path / "films.tempme", tiny_umt("umt4clip"))
+    made.add([tmp_path / "a.mp4", tmp_path / "b.mp4"], workers=1)
+    (tmp_path / "a.mp4").unlink()
+    (hit,) = made.search(QUERY, 1, rerank=1)
+    assert isinstance(hit, MatchedHit)
+    assert [path.name for path in hit.paths] == ["a.mp4", "b.mp4"]
+
+
 def test_pictures_are_videos_in_which_nothing_moves(tmp_path: Path) -> None:
     from PIL import Image
 

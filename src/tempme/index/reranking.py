@@ -2,7 +2,7 @@
 
 The frames of a moment are decoded again. An index could keep what the encoder made of them, which
 is what words look at, but that is 3.6 MB a moment for UMT-B/16 in half precision, 3,500 times as
-much as the feature it keeps: 50 moments are decoded and encoded in a second or two on a GPU.
+much as the feature that it keeps (merged by TempMe still 0.1 MB), for the few that are looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,8 +23,6 @@ from tempme.index.moments import Hit
 from tempme.index.search import Request
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from tempme.retriever.retriever import Retriever
     from tempme.video import Failure
 
@@ -74,67 +73,70 @@ def reranked(
 
     Those whose file cannot be read any more come behind them, as they were; a warning says so.
     """
+    import torch
+
+    from tempme.retriever.matching import match_scores, read_texts, watch
+
     retriever = cast("Retriever", encoder)
-    seen: list[tuple[Hit, NDArray[np.uint8]]] = []
-    unseen: list[Hit] = []
-    for hit in hits[:rerank]:
-        frames = _frames(retriever, hit, cutting)
-        if isinstance(frames, np.ndarray):
-            seen.append((hit, frames))
-        else:
-            unseen.append(hit)
-            _warn(hit, frames.reason)
-    if not seen:
-        return list(hits)
-    scores = _scores(retriever, query, [frames for _, frames in seen])
-    made = [
-        MatchedHit(**_fields(hit), match=score)
-        for (hit, _), score in zip(seen, scores, strict=True)
-    ]
+    best, made = list(hits[:rerank]), list[MatchedHit]()
+    at_once = max(1, FRAMES_PER_CALL // retriever.num_frames)
+    with torch.inference_mode():
+        words = read_texts(retriever, [query])
+        for first in range(0, len(best), at_once):
+            seen = _seen(retriever, best[first : first + at_once], cutting)
+            if not seen:
+                continue
+            pixels = retriever.transform(np.stack([frames for _, frames in seen]))
+            scores = match_scores(retriever, words, watch(retriever, pixels)).tolist()
+            made += [
+                MatchedHit(**_fields(hit), match=score)
+                for (hit, _), score in zip(seen, scores, strict=True)
+            ]
     made.sort(key=lambda hit: -hit.match)  # among equals, as they were
-    return [*made, *unseen, *hits[rerank:]]
+    matched = {hit.moment_id for hit in made}
+    return [*made, *(hit for hit in best if hit.moment_id not in matched), *hits[rerank:]]
 
 
-def _frames(retriever: Retriever, hit: Hit, cutting: Cutting) -> NDArray[np.uint8] | Failure:
+def _seen(
+    retriever: Retriever, hits: Sequence[Hit], cutting: Cutting
+) -> list[tuple[Hit, NDArray[np.uint8]]]:
+    """The hits of which a file can be read, and their frames."""
+    found = []
+    for hit in hits:
+        why = ""
+        for path in hit.paths or (hit.path,):
+            frames = _frames(retriever, path, hit, cutting)
+            if isinstance(frames, np.ndarray):
+                found.append((hit, frames))
+                break
+            why = why or frames.reason
+        else:
+            logging.getLogger("tempme").warning(
+                "%s could not be looked at again: %s; it keeps its score, behind those that were",
+                hit.path,
+                why,
+            )
+    return found
+
+
+def _frames(
+    retriever: Retriever, path: Path, hit: Hit, cutting: Cutting
+) -> NDArray[np.uint8] | Failure:
     """The frames (F, S, S, 3) of the moment, at the times at which it was cut."""
     from tempme.video import Failure, load, read_image
     from tempme.video.sampling import spread
 
     frames, size = retriever.num_frames, retriever.image_size
     if hit.start_seconds == hit.end_seconds:
-        picture = read_image(hit.path, size, fit=cutting.fit)
+        picture = read_image(path, size, fit=cutting.fit)
         if isinstance(picture, Failure):
             return picture
         return np.repeat(picture[None], frames, axis=0)
     reading = cutting.reading(frames=frames, size=size)
     times = spread(hit.start_seconds, hit.end_seconds, frames)
-    read = load(hit.path, reading, seconds=times)
+    read = load(path, reading, seconds=times)
     return read if isinstance(read, Failure) else read.pixels
-
-
-def _scores(retriever: Retriever, query: str, videos: Sequence[NDArray[np.uint8]]) -> list[float]:
-    import torch
-
-    from tempme.retriever.matching import match_scores, read_texts, watch
-
-    scores: list[float] = []
-    with torch.inference_mode():
-        words = read_texts(retriever, [query])
-    at_once = max(1, FRAMES_PER_CALL // retriever.num_frames)
-    for first in range(0, len(videos), at_once):
-        with torch.inference_mode():
-            pixels: Tensor = retriever.transform(np.stack(videos[first : first + at_once]))
-            scores += match_scores(retriever, words, watch(retriever, pixels)).tolist()
-    return scores
 
 
 def _fields(hit: Hit) -> dict[str, Any]:
     return {one.name: getattr(hit, one.name) for one in fields(hit)}
-
-
-def _warn(hit: Hit, reason: str) -> None:
-    logging.getLogger("tempme").warning(
-        "%s could not be looked at again: %s; it keeps its score, behind those that were",
-        hit.path,
-        reason,
-    )

@@ -125,8 +125,9 @@ def _introduction(parts: Parts, origin: str | None) -> str:
     return (
         f"A text-video retriever: `{system.name}` of [tempme](https://pypi.org/project/tempme/) "
         f"on a {family_of(sizes)} backbone ({name}; {sizes.layers} blocks of width {sizes.width}, "
-        f"patches of {sizes.patch}, {sizes.image_size} x {sizes.image_size} pixels), {system.frames} frames a "
-        f"video, {system.max_words} words a text. {_started(parts, origin)}"
+        f"patches of {sizes.patch}, {sizes.image_size} x {sizes.image_size} pixels), "
+        f"{system.frames} frames a video, {system.max_words} words a text. "
+        f"{_started(parts, origin)}"
     )
 
 
