@@ -211,3 +211,23 @@ def test_trained_in_the_terminal(
     assert told.out.startswith("static: ")
     assert "answerer: " in told.err
     assert torch.is_tensor(Answerer.load(tmp_path / "run" / "answerer").backbone.decoder.head_bias)
+
+
+def test_an_answerer_is_tested_on_questions(
+    done: tuple[Path, dict[str, Any]],
+    films: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    evaluate = Terminal(monkeypatch, capfd, "eval")
+    model = done[0] / "run" / "answerer"
+    words = (model, "msvd-qa", "--annotations", films)
+    out = tmp_path / "report.json"
+    told = evaluate(*words, "--json", "--out", out)
+    assert told.document["answers"]["num_questions"] == 3
+    assert set(told.document["answers"]["by_type"]) == {"what", "who"}
+    assert json.loads(out.read_text()) == told.document
+    assert evaluate(*words).out.startswith("test: ")
+    assert "--rerank is of retrieval" in evaluate(*words, "--rerank", 3).refusal
+    assert "has no answers" in evaluate(model, "msvd", "--annotations", films).refusal

@@ -40,8 +40,15 @@ class AskedVideos:
 
     def check(self) -> tuple[str, ...]:
         """Which questions of every split can be asked; BadDataset where none can."""
+        return self._used(self._splits())
+
+    def check_test(self) -> tuple[str, ...]:
+        """The same of the test split alone."""
+        return self._used({"test": self.data.test})
+
+    def _used(self, splits: Mapping[str, str]) -> tuple[str, ...]:
         lines = []
-        for role, name in self._splits().items():
+        for role, name in splits.items():
             every = self._asked(name)
             there = self._located(every)
             if not there:

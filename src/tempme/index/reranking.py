@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.errors import BadSetting
 from tempme.index.building.encode import FRAMES_PER_CALL, Encoder
 from tempme.index.header import Cutting
 from tempme.index.moments import Hit
@@ -47,13 +46,10 @@ class Again:
     encoder: Encoder
 
     def __post_init__(self) -> None:
-        if self.rerank is None:
-            return
-        if self.rerank < 1:
-            raise BadSetting(f"rerank is {self.rerank}; look again at 1 or more, or leave it out")
-        from tempme.retriever.matching import matching_umt
+        if self.rerank is not None:  # torch need not be there to say that nothing is asked
+            from tempme.retriever.matching import check_rerank
 
-        matching_umt(self.encoder)
+            check_rerank(self.encoder, self.rerank)
 
     def wider(self, request: Request) -> Request:
         """The request for as many hits as are looked at again, if these are more."""

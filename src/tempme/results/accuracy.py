@@ -75,7 +75,9 @@ def every_column(found: Mapping[str, Summary]) -> list[Column]:
 
 
 def every_metric(found: Mapping[str, Summary]) -> str:
-    """All scores of all parts in both directions."""
+    """All scores of all parts in both directions; of questions, of every type."""
+    if _asks(found):
+        return _every_type(found)
     head = ["system", "part", "direction", *SCORES.values(), "R@50", "R-Sum", "queries"]
     rows = [
         [
@@ -92,6 +94,17 @@ def every_metric(found: Mapping[str, Summary]) -> str:
         if direction in DIRECTIONS
     ]
     return table(head, rows, left=3)
+
+
+def _every_type(found: Mapping[str, Summary]) -> str:
+    """The share of right answers to every type of question."""
+    rows = [
+        [name, part, kind, spread(one.get("percent")), middle(one.get("num_questions"), digits=0)]
+        for name, summary in found.items()
+        for part, answers in summary["metrics"].items()
+        for kind, one in answers["by_type"].items()
+    ]
+    return table(["system", "part", "questions", "right (%)", "number"], rows, left=3)
 
 
 def every_seed(experiments: Mapping[str, Sequence[Run]], names: Sequence[str]) -> str:

@@ -31,6 +31,15 @@ def matching_umt(retriever: object) -> Umt:
     return backbone
 
 
+def check_rerank(retriever: object, rerank: int | None) -> None:
+    """BadSetting unless so many of the best can be looked at again with this model; None: none."""
+    if rerank is None:
+        return
+    if rerank < 1:
+        raise BadSetting(f"rerank is {rerank}; look again at 1 or more, or leave it out")
+    matching_umt(retriever)
+
+
 def read_texts(retriever: Retriever, texts: Sequence[str] | Tensor) -> Tokens:
     """Texts, or ids (T, W) with 0 for padding -> words that have seen each other."""
     umt = matching_umt(retriever)
