@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from jobs import conditions
 from tempme.evaluation import timing as benchmark
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
@@ -80,7 +81,7 @@ def main() -> None:
             rounds=options.rounds,
         )
     ]
-    report: dict[str, Any] = {"notes": NOTES, **results.environment(), **benchmark.conditions()}
+    report: dict[str, Any] = {"notes": NOTES, **results.environment(), **conditions()}
     document = report | {"rows": made}
     print(results.write(document, options.out / f"umt-{results.machine()}.json"))
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 from tempme.backbones.clip import Clip
 from tempme.backbones.sizes import Sizes
-from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.model import Umt
-from tempme.backbones.umt.wordpiece import WordPiece
 
 Backbone: TypeAlias = Clip | Umt
-Words: TypeAlias = Tokenizer | WordPiece
 
 
 def made_of(config: Sizes) -> Backbone:
@@ -46,18 +42,3 @@ def seen_by(own: UmtConfig, config: UmtConfig) -> UmtConfig:
         trained_frames=config.trained_frames,
         decoder_layers=config.decoder_layers,
     )
-
-
-def no_words(config: Sizes) -> Words:
-    """What a backbone that has learnt nothing reads: CLIP's own pieces; of BERT's there are none.
-
-    BERT's pieces come with weights, or are made of the captions that are learnt from.
-    """
-    if isinstance(config, UmtConfig):
-        return WordPiece.of_words([], context=config.context)
-    return Tokenizer(context=config.context)
-
-
-def load_words(path: Path, config: Sizes) -> Words:
-    """The tokenizer that lies beside the weights of a saved backbone."""
-    return WordPiece.load(path) if isinstance(config, UmtConfig) else Tokenizer.load(path)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tempme.datasets.frames import read_pixels
 from tempme.datasets.pairs import Split, Video
 from tempme.errors import BadDataset
+from tempme.processes.cores import sharing_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.video import Failure, Reading
@@ -60,7 +61,7 @@ def encode(
     failed: dict[Video, str] = {}
     waiting: list[tuple[int, NDArray[np.uint8]]] = []
     limits = Limits(worker_memory_mb=worker_memory_mb)
-    answers = each_in_processes(read, jobs, workers=workers, limits=limits)
+    answers = sharing_cores(each_in_processes(read, jobs, workers=workers, limits=limits))
     for done, (job, answer) in enumerate(answers, 1):
         number, _, moment = job
         if isinstance(answer, (Failure, Crash)):

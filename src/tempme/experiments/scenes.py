@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tempme.backbones.backbone import Words
 from tempme.backbones.sizes import Sizes
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.errors import BadSetting
 from tempme.evaluation.metrics import both_directions
 from tempme.experiments.looked_again import scores_again
@@ -186,7 +186,7 @@ def _expected(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def vocabulary(context: int, sizes: Sizes | None = None) -> Words:
+def vocabulary(context: int, sizes: Sizes | None = None) -> AnyTokenizer:
     """The words of the scenes' captions, and no others; a UMT knows those of questions, too."""
     if isinstance(sizes, UmtConfig):
         return WordPiece.of_words(chain(_captions(), every_word()), context=context)

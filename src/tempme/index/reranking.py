@@ -8,7 +8,7 @@ much as the feature that it keeps (merged by TempMe still 0.1 MB), for the few t
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -39,17 +39,20 @@ class MatchedHit(Hit):
 
 @dataclass(frozen=True)
 class Again:
-    """How many of the best hits are looked at again, None of them; how, and by which model."""
+    """How many of the best hits are looked at again, None of them; how, and by which model.
+
+    model: gives it; it is only asked for where something is looked at again.
+    """
 
     rerank: int | None
     cutting: Cutting
-    encoder: Encoder
+    model: Callable[[], Encoder]
 
     def __post_init__(self) -> None:
-        if self.rerank is not None:  # torch need not be there to say that nothing is asked
+        if self.rerank is not None:  # torch need not be there where nothing is asked
             from tempme.retriever.matching import check_rerank
 
-            check_rerank(self.encoder, self.rerank)
+            check_rerank(self.model(), self.rerank)
 
     def wider(self, request: Request) -> Request:
         """The request for as many hits as are looked at again, if these are more."""
@@ -59,7 +62,7 @@ class Again:
         """The hits of `query` in their last order."""
         if self.rerank is None:
             return hits
-        return reranked(self.encoder, query, hits, rerank=self.rerank, cutting=self.cutting)
+        return reranked(self.model(), query, hits, rerank=self.rerank, cutting=self.cutting)
 
 
 def reranked(

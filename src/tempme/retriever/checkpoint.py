@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tempme.atomic import replacing
-from tempme.backbones.backbone import Backbone, Words, load_words, made_of, seen_by
+from tempme.backbones.backbone import Backbone, made_of, seen_by
 from tempme.backbones.config import BACKBONES, DEFAULT_MODEL, ClipConfig
 from tempme.backbones.layers import inner_state
 from tempme.backbones.sizes import Sizes, backbone_name, family_of, other_sizes
 from tempme.backbones.umt.config import UmtConfig
+from tempme.backbones.vocabularies import AnyTokenizer, load_words
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
@@ -75,7 +76,7 @@ def build(
     weights: Weights | None,
     *,
     activation: str | None = None,
-    tokenizer: Words | None = None,
+    tokenizer: AnyTokenizer | None = None,
     seed: int | None = None,
 ) -> Parts:
     """Load, tune, compress: the parts of a system, untrained; see `Retriever.build`."""
@@ -115,7 +116,7 @@ def _untuned(
     made: System,
     weights: Weights | None,
     activation: str | None,
-    tokenizer: Words | None,
+    tokenizer: AnyTokenizer | None,
     seed: int | None,
 ) -> Untuned:
     if weights is None:

@@ -16,8 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tempme.backbones.backbone import Words
 from tempme.backbones.config import ClipConfig
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.systems.system import System
 
 THREADS = 4
@@ -56,12 +56,12 @@ LEGACY_SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def fingerprints(system: System, backbone: nn.Module, tokenizer: Words) -> tuple[str, str]:
+def fingerprints(system: System, backbone: nn.Module, tokenizer: AnyTokenizer) -> tuple[str, str]:
     """The fingerprint of a model, and the one it had in an index of format 1."""
     return fingerprint(system, backbone, tokenizer), legacy_fingerprint(system, backbone)
 
 
-def fingerprint(system: System, backbone: nn.Module, tokenizer: Words) -> str:
+def fingerprint(system: System, backbone: nn.Module, tokenizer: AnyTokenizer) -> str:
     """`<system>-<16 hexadecimal digits>` of all weights, the vocabulary, and set settings."""
     digest = hashlib.sha256()
     for part in (system.tuning, system.compression, system.pooling, system.config):

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tempme.backbones.backbone import Backbone, Words, made_of, no_words, seeing_as
+from tempme.backbones.backbone import Backbone, made_of, seeing_as
 from tempme.backbones.clip import Clip
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.vocabularies import AnyTokenizer, no_words
 from tempme.errors import BadWeights
 from tempme.systems.assembly import assemble
 from tempme.systems.system import System
@@ -26,7 +27,7 @@ class Untuned:
     """A backbone before tuning, and where it is from; `tag` names published weights."""
 
     backbone: Backbone
-    tokenizer: Words
+    tokenizer: AnyTokenizer
     origin: str
     tag: str | None = None
 
@@ -41,7 +42,7 @@ class Parts:
 
     system: System
     backbone: Backbone
-    tokenizer: Words
+    tokenizer: AnyTokenizer
     origin: str
     base: str | None = None
 
@@ -65,7 +66,7 @@ def from_umt(weights: UmtWeights, tokenizer: WordPiece) -> Untuned:
     return Untuned(backbone, tokenizer, weights.origin)
 
 
-def at_random(system: System, tokenizer: Words | None, *, seed: int | None) -> Untuned:
+def at_random(system: System, tokenizer: AnyTokenizer | None, *, seed: int | None) -> Untuned:
     """A backbone that knows nothing, with as many words as the tokenizer."""
     config = system.config
     if tokenizer is not None:

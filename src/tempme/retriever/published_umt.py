@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from tempme.backbones.backbone import Words, seen_by
+from tempme.backbones.backbone import seen_by
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.parts import Untuned, from_umt
 from tempme.weights.published import is_repository
@@ -29,7 +30,9 @@ def is_umt(source: str | Path | Mapping[str, Tensor]) -> bool:
 
 
 def umt_of(
-    source: str | Path | Mapping[str, Tensor], sizes: UmtConfig | None, tokenizer: Words | None
+    source: str | Path | Mapping[str, Tensor],
+    sizes: UmtConfig | None,
+    tokenizer: AnyTokenizer | None,
 ) -> Untuned:
     """The backbone of weights, as a system of `sizes` sees frames.
 
@@ -59,7 +62,7 @@ def _check_there(source: str | Path | Mapping[str, Tensor]) -> None:
 
 
 def words_beside(
-    source: str | Path | Mapping[str, Tensor], tokenizer: Words | None, context: int
+    source: str | Path | Mapping[str, Tensor], tokenizer: AnyTokenizer | None, context: int
 ) -> WordPiece:
     """The given words, or those whose file lies beside that of the weights."""
     if isinstance(tokenizer, WordPiece):

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from tempme.backbones.backbone import Words
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.backbones.layers import fold
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
@@ -53,7 +52,7 @@ class Retriever(nn.Module):
         weights: str | Path | Mapping[str, Tensor] | None,
         *,
         activation: str | None = None,
-        tokenizer: Words | None = None,
+        tokenizer: AnyTokenizer | None = None,
         seed: int | None = None,
     ) -> Retriever:
         """Load, tune, compress: an untrained retriever of the system.
@@ -214,8 +213,7 @@ class Retriever(nn.Module):
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
         made = Retriever(parts, fingerprints=self.fingerprints)
-        fold(made.backbone)
-        made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
+        numbers.freeze(made.backbone, chosen, self.device)
         made.precision, made.is_folded = chosen, True
         return made
 

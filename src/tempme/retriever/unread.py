@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tempme.backbones.backbone import Words
+from tempme.backbones.vocabularies import AnyTokenizer
 
 
-def unread(tokenizer: Words, text: str, *, max_words: int) -> str:
+def unread(tokenizer: AnyTokenizer, text: str, *, max_words: int) -> str:
     """What is left out of a text, or hardly known; empty if the model takes in all of it."""
     words, foreign = tokenizer.unknown(text), tokenizer.foreign(text)
     notes = []
