@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
+    from tempme.retriever.answerer import Answerer
     from tempme.retriever.release import from_official
     from tempme.retriever.retriever import Retriever, load
     from tempme.retriever.tracing import Trace, trace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tempme.video import read_video
 
 _HOME = {
+    "Answerer": "tempme.retriever.answerer",
     "Hit": "tempme.index",
     "Index": "tempme.index",
     "Retriever": "tempme.retriever.retriever",
@@ -41,6 +43,7 @@ _HOME = {
 wait_passively()
 
 __all__ = [
+    "Answerer",
     "Hit",
     "Index",
     "Retriever",

@@ -82,4 +82,27 @@ class TokenMean:
         return mean.to(tokens.x_CND.dtype)
 
 
-POOLINGS: dict[str, type] = {"mean": MeanPooling, "first": FirstPooling}
+@dataclass(frozen=True)
+class TokenPooling:
+    """`TokenMean` of every part of a video, then the mean of the parts, each of unit length.
+
+    Of a backbone without class tokens (UMT).
+
+    weighted: whether a token counts as often as the patches it holds; else every token once.
+    whole_video: whether the mean is of all clips of a video; else of every clip.
+    """
+
+    weighted: bool = True
+    whole_video: bool = False
+
+    @property
+    def tokens(self) -> TokenMean:
+        """What comes before the last norm and the projection."""
+        return TokenMean(self.weighted, self.whole_video)
+
+    def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(V, P, D) parts in the space of texts -> (V, D), not yet unit length."""
+        return MeanPooling()(projected, mask)
+
+
+POOLINGS: dict[str, type] = {"mean": MeanPooling, "first": FirstPooling, "tokens": TokenPooling}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.layers import Attention, Block, Foldable, QuickGELU
+from tempme.backbones.umt.vision import QueryValueBias
 
 QUICK = 1.702
 # Rows of a product that the layout is made for; of others the results are the same.
@@ -131,7 +132,7 @@ class PackedLinear(Foldable):
 
 
 def _is_plain(module: nn.Module) -> bool:
-    return type(module) is nn.Linear and module.weight.dtype == torch.float32
+    return type(module) in (nn.Linear, QueryValueBias) and module.weight.dtype == torch.float32
 
 
 def _is_plain_mlp(mlp: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -37,6 +37,17 @@ class VisionTower(nn.Module):
         self.entrance: nn.Module = nn.Identity()
         self.temporal: nn.Module = nn.Identity()
         self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
+
+    def entering(self) -> Iterator[nn.Parameter]:
+        """All that stands before the first layer."""
+        yield from (self.class_embedding, self.position_embedding)
+        for module in (self.patch_embedding, self.ln_pre, self.entrance):
+            yield from module.parameters()
+
+    @property
+    def shares_frames(self) -> bool:
+        """Whether a frame is the same before the first block, wherever in a video it stands."""
+        return True
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own.
@@ -75,6 +86,10 @@ class VisionTower(nn.Module):
         led = tokens.protected()
         x = self.ln_post(led.x_CND) @ self.projection
         return x.unflatten(0, (-1, led.clips_per_video)).flatten(1, 2)
+
+    def part_weights(self, tokens: Tokens, mask: Tensor | None) -> Tensor | None:
+        """(V, P): how many frames each part of what `project` gives stands for; None: as many."""
+        return tokens.frame_weights(mask)
 
     def relate(self, projected: Tensor) -> Tensor:
         """(V, tokens, embed) -> the same, after whatever lets the frames of a video meet."""

@@ -55,6 +55,10 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
     worker_memory_mb: WorkerMemory = 1024.0,
+    rerank: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Also look again at the K best (UMT; its own: 128)."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,13 +68,27 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test MODEL on DATASET: text to video and back, on the videos that are there."""
+    """Test MODEL on DATASET: text to video and back, on the videos that are there.
+
+    A model that answers is asked the questions of msrvtt-qa or msvd-qa.
+    """
     from tempme.cli.progress import counting
     from tempme.datasets.table import FOLDER, open_split
     from tempme.evaluation.details import write_details
     from tempme.evaluation.evaluate import examine
     from tempme.evaluation.ranks import checked_ties
+    from tempme.retriever.answerer import is_answerer
 
+    if is_answerer(model):
+        from tempme.cli.eval_answers import evaluate_answers
+        from tempme.experiments.settings import VideoData
+
+        places = (str(annotations), None if videos is None else str(videos))
+        data = VideoData(dataset, *places, test=split or "test", workers=workers)
+        of_retrieval = {"system": system, "rerank": rerank, "part": part, "activation": activation}
+        lengths = {"frames": frames, "max_words": max_words}
+        evaluate_answers(model, data, given=of_retrieval | lengths, out=out, as_json=as_json)
+        return
     policy = checked_ties(ties)
     if out is not None:
         check_writable(out if _is_file(out) else out / "report.json")
@@ -87,6 +105,7 @@ def evaluate(
             worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
+            rerank=rerank,
             on_video=count,
         )
     if as_json:

@@ -26,7 +26,7 @@ Moments = Annotated[
 Under = Annotated[
     Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
 ]
-Backbone = Annotated[str, typer.Option(help="A published CLIP, or scenes-tiny.")]
+Backbone = Annotated[str, typer.Option(help="A published CLIP or UMT, or scenes-tiny.")]
 WorkerMemory = Annotated[
     float, typer.Option(min=256, help="Megabytes that each of these processes may hold.")
 ]

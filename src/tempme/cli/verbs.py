@@ -22,6 +22,7 @@ VERBS = (
     "index",
     "search",
     "similar",
+    "answer",
     "status",
     "forget",
     "features",

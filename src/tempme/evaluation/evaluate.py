@@ -24,8 +24,10 @@ from tempme.evaluation.metrics import (
     video_queries,
 )
 from tempme.evaluation.ranks import Ties, places, places_in_blocks
+from tempme.evaluation.second_stage import SecondStage, look_again
 from tempme.evaluation.sets import places_of_sets
 from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.retriever.matching import check_rerank
 
 if TYPE_CHECKING:
     from tempme.cost import Cost
@@ -72,6 +74,7 @@ class EvaluationReport:
     cost: Cost
     seconds: float
     known_answers: KnownAnswers
+    second_stage: SecondStage | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -97,6 +100,8 @@ class EvaluationReport:
         if self.scores.dual_softmax is not None:
             lines.append("With dual softmax over all queries (another protocol):")
             lines.extend(self.scores.dual_softmax.log_lines().splitlines())
+        if self.second_stage is not None:
+            lines.extend(self.second_stage.lines())
         if not self.is_complete:
             lines.append(
                 f"Not the whole split: {len(self.missing):,} videos are missing,"
@@ -149,13 +154,16 @@ def examine(
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "expected",
+    rerank: int | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[EvaluationReport, SplitFeatures]:
     """Known answers, then how `retriever` does on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
-    read are left out with their captions, and named in the report.
+    read are left out with their captions, and named in the report. rerank: so many of the best of
+    every query are looked at again, by the match head of a model that has one.
     """
+    check_rerank(retriever, rerank)
     start = time.perf_counter()
     frozen = retriever.for_inference(precision)
     passed = ask_known_answers(frozen)
@@ -175,6 +183,18 @@ def examine(
         on_video=on_video,
     )
     used = features.split
+    again = None
+    if rerank is not None:
+        again = look_again(
+            frozen,
+            features,
+            paths=paths,
+            k=rerank,
+            ties=ties,
+            workers=workers,
+            worker_memory_mb=worker_memory_mb,
+            on_video=on_video,
+        )
     report = EvaluationReport(
         split=split.name,
         system=retriever.system.name,
@@ -192,6 +212,7 @@ def examine(
         cost=retriever.system.cost(),
         seconds=round(time.perf_counter() - start, 3),
         known_answers=passed,
+        second_stage=again,
     )
     return report, features
 

@@ -29,7 +29,8 @@ from tempme.index.model import (
     save_model,
 )
 from tempme.index.moments import Gallery, Hit, Video
-from tempme.index.search import EXACT_MOMENTS, Asked, Request, folder_to_search
+from tempme.index.reranking import Again
+from tempme.index.search import EXACT_MOMENTS, Asked, Request, request_of
 from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
@@ -84,11 +85,11 @@ class Index:
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
         if retriever is None:
             return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
-        if not isinstance(retriever, str):
-            return cls.create(folder, retriever, **cutting)
-        # What lies on this disk may be moved away: the index keeps a copy of it.
-        source = None if Path(retriever).expanduser().exists() else retriever
-        return cls.create(folder, load_model(retriever), source=source, **cutting)
+        source = None
+        if isinstance(retriever, str):  # of what lies on this disk the index keeps a copy
+            source = None if Path(retriever).expanduser().exists() else retriever
+            retriever = load_model(retriever)
+        return cls.create(folder, retriever, source=source, **cutting)
 
     @classmethod
     def create(
@@ -204,20 +205,22 @@ class Index:
         min_score: float | None = None,
         moments: bool = False,
         under: str | Path | None = None,
+        rerank: int | None = None,
     ) -> list[Hit]:
         """The k videos (or `moments`) that show `query` best, each by its best moment.
 
         Files of equal content are one hit with several paths. moments: a video may come several
         times, with moments that neither overlap nor touch. under: only videos in this folder.
-        Fewer than k hits where the index holds fewer.
+        rerank: so many of the best are looked at again, by the match head of a model that has one.
         """
         if not query.strip():
             raise BadSetting("the query is empty; write what the video shows")
-        folder = folder_to_search(under, self.videos)
-        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
+        request = request_of(k, min_score, moments, under, self.videos)
         if not self.num_moments():
             return []
-        return self.answer(self.model.encode([query]), request)
+        again = Again(rerank, self.header.cutting, lambda: self.retriever)
+        hits = self.answer(self.model.encode([query]), again.wider(request))
+        return again.hits(query, hits)[:k]
 
     def similar(
         self,
@@ -229,8 +232,7 @@ class Index:
         under: str | Path | None = None,
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
-        folder = folder_to_search(under, self.videos)
-        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
+        request = request_of(k, min_score, moments, under, self.videos)
         return self.answer(self.features_of(Path(file).expanduser()), request, kind="visual")
 
     def left_out(self) -> tuple[Path, ...]:
@@ -257,8 +259,8 @@ class Index:
     def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
         """Remove the rows at and below `paths`, whose files may still exist; the paths removed.
 
-        The files are not touched, and `add` takes them in again unless they are excluded.
-        BadSetting for a path at and below which the index knows nothing; then nothing is removed.
+        The files stay, and `add` takes them in again unless they are excluded. BadSetting for a
+        path at and below which the index knows nothing; then nothing is removed.
         """
         from tempme.index.forgetting import forget
 

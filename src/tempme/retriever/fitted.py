@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import made_of
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.checkpoint import backbone_of, build, load_folder
@@ -65,7 +65,7 @@ def resized(parts: Parts, frames: int | None, max_words: int | None) -> Parts:
     made = replace(old, **asked)
     if made == old:
         return parts
-    backbone = assembled(made, Clip(made.config))
+    backbone = assembled(made, made_of(made.config))
     shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     state = parts.backbone.state_dict()
     if wrong := misfit(shapes, state):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tempme.backbones.sizes import Sizes
 from tempme.errors import BadSetting
 from tempme.video import read_video
 
@@ -47,6 +48,13 @@ def check_pixels(pixels: object) -> np.ndarray | Tensor:
             f"1, give (255 * pixels).round() as uint8"
         )
     return pixels
+
+
+def normalised(pixels: np.ndarray | Tensor, config: Sizes, device: torch.device) -> Tensor:
+    """uint8 (..., H, W, 3) -> (..., 3, H, W) on the scale that a backbone was trained with."""
+    x = torch.as_tensor(check_pixels(pixels), device=device).movedim(-1, -3).float() / 255
+    mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std))
+    return (x - mean) / std
 
 
 def check_transformed(frames: Tensor, leading: tuple[str, ...], *, size: int) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import Backbone
+from tempme.backbones.umt.model import Umt
 from tempme.compression import Compression
+from tempme.pooling import Pooling, TokenPooling
 from tempme.schedule import Step
 from tempme.tuning import Tuning
 
@@ -17,19 +19,25 @@ if TYPE_CHECKING:
 
 
 def assemble(
-    backbone: Clip,
+    backbone: Backbone,
     tuning: Tuning,
     compression: Compression,
     plan: Sequence[Step],
     *,
     frames: int,
     words: int,
-) -> Clip:
-    """Tune the backbone, then compress it, in place: compressed layers are around tuned ones."""
+    pooling: Pooling | None = None,
+) -> Backbone:
+    """Tune the backbone, then compress it, in place: compressed layers are around tuned ones.
+
+    A pooling of tokens comes before the last norm, so it is of the backbone, too.
+    """
     tuning.tune(backbone, frames=frames, words=words)
     layers = cast("Iterable[Layer]", backbone.vision.layers)
     backbone.vision.layers = nn.ModuleList(
         compression.wrap(layer, step, backbone.config.width)
         for layer, step in zip(layers, plan, strict=True)
     )
+    if isinstance(backbone, Umt) and isinstance(pooling, TokenPooling):
+        backbone.vision.mean = pooling.tokens
     return backbone
