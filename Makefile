@@ -58,7 +58,7 @@ soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/re
 	$(BIN)/python benchmarks/soak.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, cli.md, python.md, http.md
-	PYTHONPATH=tools $(BIN)/python -m documents pages
+	PYTHONPATH=tools:benchmarks $(BIN)/python -m documents pages
 
 serve: setup  ## the page on the index of `make demo`
 	$(BIN)/tempme serve --index demo/demo.tempme
@@ -96,7 +96,7 @@ $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$
 results: $(patsubst %,$(RESULTS)/%.json,$(filter scenes/%,$(EXPERIMENTS)))  ## train what results/scenes lacks
 
 tables: setup  ## results/ -> the tables of README and docs/results.md, and the plots
-	PYTHONPATH=tools $(BIN)/python -m documents plots tables
+	PYTHONPATH=tools:benchmarks $(BIN)/python -m documents plots tables
 
 STAGES := frames frames-hard frames-order videos
 model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet cores)

@@ -16,7 +16,7 @@ from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.features import SplitFeatures, encode
-from tempme.evaluation.known_answers import SelfTest, self_test
+from tempme.evaluation.known_answers import KnownAnswers, ask_known_answers
 from tempme.evaluation.metrics import (
     BothDirections,
     both_directions_dual_softmax,
@@ -71,7 +71,7 @@ class EvaluationReport:
     failed: dict[str, str]
     cost: Cost
     seconds: float
-    self_test: SelfTest
+    known_answers: KnownAnswers
 
     @property
     def is_complete(self) -> bool:
@@ -151,14 +151,14 @@ def examine(
     ties: Ties = "expected",
     on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[EvaluationReport, SplitFeatures]:
-    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
+    """Known answers, then how `retriever` does on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report.
     """
     start = time.perf_counter()
     frozen = retriever.for_inference(precision)
-    passed = self_test(frozen)
+    passed = ask_known_answers(frozen)
     paths, missing = _paths(split, videos)
     if not paths:
         raise BadDataset(
@@ -191,7 +191,7 @@ def examine(
         failed={str(video): reason for video, reason in features.failed.items()},
         cost=retriever.system.cost(),
         seconds=round(time.perf_counter() - start, 3),
-        self_test=passed,
+        known_answers=passed,
     )
     return report, features
 
