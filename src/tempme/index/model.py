@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.errors import BadIndex, NoNetwork, WrongModel
+from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
 from tempme.index.building.encode import Encoder
 from tempme.index.header import Header
 
@@ -18,6 +18,24 @@ def load_model(source: str) -> Encoder:
     from tempme.retriever.retriever import Retriever
 
     return Retriever.load(source)
+
+
+def load_source(source: str, folder: Path) -> Encoder:
+    """The model that the index in `folder` names; BadIndex where its own copy is damaged."""
+    own = folder / MODEL_FOLDER
+    if source != MODEL_FOLDER:
+        return load_model(source)
+    try:
+        return load_model(str(own))
+    except (TempmeError, OSError) as error:
+        from tempme.retriever.names import SYSTEM
+
+        described = own / SYSTEM
+        why = str(error) if described.is_file() else f"{described} is missing"
+        raise BadIndex(
+            f"the index {folder} cannot load its model: {why}; put the folder {own} back from a "
+            "copy, or index again"
+        ) from error
 
 
 def load_default_model() -> Encoder:
@@ -56,6 +74,12 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
     if not _made(retriever, header):
+        if header.source == MODEL_FOLDER:
+            raise WrongModel(
+                f"the index {folder} cannot use its model: {folder / MODEL_FOLDER} is no longer "
+                f"what it was ({header.fingerprint} then, {retriever.fingerprint} now); put that "
+                "folder back from a copy, or index again"
+            )
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
             f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"
