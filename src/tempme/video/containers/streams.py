@@ -25,6 +25,9 @@ LARGE_ENOUGH = 720.0
 # Weights and areas less than this apart are a matter of taste, and the file's own choice counts.
 ALIKE = 1.5
 
+# A stated number of frames below is held against what is there: an AVI counts one too many.
+TOLD = 3
+
 # What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
 READING_ERRORS = (av.FFmpegError, OSError, IndexError)
 
@@ -67,9 +70,10 @@ def needs_survey(container: av.container.InputContainer) -> bool:
     """Whether frames have to be counted to tell which stream is the video."""
     streams = usable_streams(container)
     if len(streams) > 1:
-        return any(not stream.frames for stream in streams)
+        return any(stream.frames < TOLD for stream in streams)
     only = streams[0]
-    return bool(container.streams.audio) and codec_of(only) in PICTURE_CODECS and not only.frames
+    is_picture = codec_of(only) in PICTURE_CODECS
+    return bool(container.streams.audio) and is_picture and only.frames < TOLD
 
 
 def choose(container: av.container.InputContainer, counted: Counter[int]) -> Choice:
@@ -129,7 +133,7 @@ def _candidate(stream: av.VideoStream, counted: Counter[int]) -> Candidate:
         codec=codec_of(stream),
         width=stream.width,
         height=stream.height,
-        num_frames=stream.frames or counted[stream.index],
+        num_frames=counted[stream.index] or stream.frames,
         is_default=bool(stream.disposition & Disposition.default),
         is_still=bool(stream.disposition & STILLS),
     )
