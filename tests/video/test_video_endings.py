@@ -113,3 +113,16 @@ def test_a_recording_that_does_not_know_its_size_is_not_called_cut(tmp_path: Pat
     content[place + 88] |= 1
     path.write_bytes(content)
     assert frames_of(path, frames=4).note == ""
+
+
+@pytest.mark.parametrize("file", ["a.mkv", "a.nut", "a.webm"])
+def test_a_part_of_a_film_with_its_old_times_is_not_called_cut(tmp_path: Path, file: str) -> None:
+    """Its head says when it ends, counted from where the whole film began."""
+    codec = {"codec": "libvpx", **VPX} if file == "a.webm" else {"codec": "mpeg4", **GROUPS}
+    path = draw(tmp_path / file, **codec, shift_seconds=20)
+    found = frames_of(path, frames=4)
+    assert found.note == ""
+    assert found.info.duration_seconds == pytest.approx(4.0, abs=0.05)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert "truncated after" in frames_of(path, frames=4).note

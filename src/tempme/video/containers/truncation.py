@@ -63,8 +63,10 @@ def _is_shorter_than_stated(source: Source, packets: Packets, ending: Ending) ->
     is_reckoned = ending.is_chained and not source.formats & STATING
     declared = 0.0 if is_reckoned else _declared_seconds(source)
     seconds = ending.end_seconds
-    # An MP4 says how long a stream is, others where it ends.
-    measured = seconds - ending.start_seconds if source.lists_every_frame else seconds
+    # An MP4 says how long a stream is, others where it ends, be second 0 there or at its start.
+    start = (source.container.start_time or 0) / av.time_base
+    is_length = source.lists_every_frame
+    measured = seconds - ending.start_seconds if is_length else seconds + max(0.0, start)
     if source.lists_every_frame and len(source.stream.index_entries) > len(packets):
         return True
     if packets.is_broken and not 0 < declared <= measured + 0.1:
