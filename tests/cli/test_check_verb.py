@@ -76,6 +76,22 @@ def test_a_table_that_cannot_be_read_is_named(run: Terminal, index: Path) -> Non
     assert run("check", "--index", index).code == 0
 
 
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_a_lost_list_of_files_is_said(run: Terminal, index: Path, has_copy: bool) -> None:
+    for path in (index / "videos.lance" / "data").iterdir():
+        path.write_bytes(b"x")
+    if not has_copy:
+        (index / "scan.npz").unlink()
+    done = run("check", "--index", index, "--repair")
+    assert done.code == 0
+    assert "repaired: the table of videos" in done.out
+    again = f"run `tempme index PATH --index {index}` on your folders again\n"
+    assert done.err.endswith(f"which files there were stood in that table: {again}")
+    assert run("index", index.parent / "films", "--index", index).code == 0
+    assert run("check", "--index", index).code == 0
+    assert run("status", "--index", index, "--json").document["num_videos"] == 2
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-9] ^= 1

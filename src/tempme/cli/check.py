@@ -43,6 +43,11 @@ def check(
         _tell(done.damage)
         print_line(f"{opened.path}: {_told(done, repair=repair)}")
         _tell_of_gone(done.gone)
+        if repair and "videos" in done.damage.unreadable:
+            say(
+                "which files there were stood in that table: run "
+                f"`tempme index PATH --index {opened.path}` on your folders again"
+            )
     if done.damage.model:
         say(f"damaged: {done.damage.model}")
     elif not is_whole:
