@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,3 +178,16 @@ def test_a_closed_stderr_is_no_reason_to_fail(index: Index) -> None:
         os.dup2(real, 2)
         os.close(real)
     assert len(found) == 3
+
+
+def test_the_store_is_loaded_before_stderr_is_set_aside() -> None:
+    """Ctrl-C while modules load is answered there at once, and the process ends."""
+    code = """
+import os, sys
+from tempme.index.stores.panics import panics_unsaid
+with panics_unsaid():
+    before = set(sys.modules)
+    import lancedb
+    assert set(sys.modules) == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

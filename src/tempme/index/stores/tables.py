@@ -8,7 +8,6 @@ fresh snapshot never needs it.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -17,7 +16,7 @@ from typing import Any
 
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.intact import whole_or_undone
-from tempme.index.stores.panics import panics_unsaid
+from tempme.index.stores.panics import load_lancedb, panics_unsaid
 from tempme.index.stores.rows import schema
 
 TABLES = ("videos", "moments")
@@ -137,10 +136,7 @@ def _remove(path: Path) -> None:
 
 
 def _connect(folder: Path) -> Any:
-    os.environ.setdefault("LANCEDB_LOG", "error")  # a warning at every new table helps nobody
-    import lancedb
-
-    return lancedb.connect(folder)
+    return load_lancedb().connect(folder)
 
 
 def _statements(values: Sequence[str]) -> Iterator[str]:
