@@ -18,6 +18,7 @@ from tempme.errors import TempmeError
 
 SECONDS_PER_CASE = 300
 REPAIR_EVERY = 5
+TOLD_EVERY = 100
 EQUAL = 2e-4
 KEPT = ("index.json", "model")
 
@@ -62,7 +63,7 @@ class Reader:
 
 def index_files(folder: Path, number: int, chance: random.Random) -> dict[str, Any]:
     """Damage one file of a whole index, `number` times, and ask it something."""
-    clips, whole = films(folder / "films", 12, chance), folder / "whole.tempme"
+    clips, whole = films(folder / "films", 6, chance), folder / "whole.tempme"
     run = start("index", clips, "--index", whole, "--model", MODEL)
     _, err = run.communicate(timeout=600)
     assert run.returncode == 0, err
@@ -82,6 +83,8 @@ def index_files(folder: Path, number: int, chance: random.Random) -> dict[str, A
             print(verdict, what, str(answer)[:300], flush=True)
         if case % REPAIR_EVERY == 0 and what[0].split("/")[0] not in KEPT:
             _repair(reader, copy, reference, what, counts)
+        if case % TOLD_EVERY == TOLD_EVERY - 1:
+            print(case + 1, dict(counts), flush=True)
     reader.close()
     return {**counts, "slowest_answer_in_seconds": round(reader.slowest_seconds, 1)}
 

@@ -24,13 +24,14 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 AFRESH_EVERY = 5
 # So many are started by themselves, so that what they import is hit, too.
 ALONE_EVERY = 10
+TOLD_EVERY = 20
 LONGEST_SECONDS = 6.0
 PATIENCE_SECONDS = 10.0
 
 
 def kills(folder: Path, number: int, chance: random.Random) -> dict[str, Any]:
     """Kill `number` runs, each at work; the index in the end is that of an undisturbed run."""
-    clips, index = films(folder / "films", 24, chance), folder / "killed.tempme"
+    clips, index = films(folder / "films", 12, chance), folder / "killed.tempme"
     counts: Counter[str] = Counter()
     longest, starter = LONGEST_SECONDS, Starter()
     while counts["kills"] < number:
@@ -44,6 +45,8 @@ def kills(folder: Path, number: int, chance: random.Random) -> dict[str, Any]:
         longest = max(2.0, longest * (1.05 if hit else 0.8))
         _look(index, counts)
         disturb(clips, chance)
+        if hit and counts["kills"] % TOLD_EVERY == 0:
+            print(dict(counts), flush=True)
     starter.close()
     return {**counts, "equal_to_undisturbed": _is_undisturbed(clips, index, folder)}
 

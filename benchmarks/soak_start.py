@@ -1,8 +1,8 @@
 """Commands of tempme forked from one process that has loaded everything: a start costs no seconds.
 
 A child is a process of its own, in a session of its own, with everything it does after its imports
-as in any other: what is killed here is what a person would kill. LanceDB and FFmpeg are loaded by
-the child, since threads of theirs would not survive the fork.
+as in any other: what is killed here is what a person would kill. LanceDB is loaded by the child,
+since a thread of its would not survive the fork; what it is made of is there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-LOADED = ("index", "check", "search")
+LOADED = (
+    "tempme.cli.index",
+    "tempme.index.building.build",
+    "tempme.retriever.retriever",
+    "lance_namespace",
+    "pandas",
+    "pyarrow.dataset",
+)
 
 
 class Starter:
@@ -89,9 +96,8 @@ def _serve() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in (*(f"tempme.cli.{verb}" for verb in LOADED), "tempme.index.building.build"):
+    for name in LOADED:
         importlib.import_module(name)
-    importlib.import_module("tempme.retriever.retriever")
     for line in sys.stdin:
         asked = json.loads(line)
         answer = _ended(asked["poll"]) if "poll" in asked else _forked(asked)
