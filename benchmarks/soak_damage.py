@@ -86,7 +86,7 @@ def index_files(folder: Path, number: int, chance: random.Random) -> dict[str, A
         if case % TOLD_EVERY == TOLD_EVERY - 1:
             print(case + 1, dict(counts), flush=True)
     reader.close()
-    return {**counts, "slowest_answer_in_seconds": round(reader.slowest_seconds, 1)}
+    return {**counts, "slowest_answer_seconds": round(reader.slowest_seconds, 1)}
 
 
 def _spoil(copy: Path, chance: random.Random) -> tuple[str, str]:
