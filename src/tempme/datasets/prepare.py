@@ -29,7 +29,7 @@ from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.loading import reason_of
-from tempme.video.transforms import FILTER, display_matrix, upright
+from tempme.video.transforms import display_matrix, scaled_rgb, upright
 from tempme.video.values import Failure, Pixels, Unreadable
 
 RECORD = "prepared.json"
@@ -220,10 +220,7 @@ def _small(frame: av.VideoFrame, size: int, pixel_aspect: float) -> Pixels:
     width, height = frame.width * pixel_aspect, float(frame.height)
     scale = min(1.0, size / min(width, height))
     sides = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
-    small = frame.reformat(
-        width=sides[0], height=sides[1], format="rgb24", interpolation=FILTER, threads=1
-    )
-    return upright(np.asarray(small.to_ndarray(), dtype=np.uint8), display_matrix(frame))
+    return upright(scaled_rgb(frame, sides[0], sides[1]), display_matrix(frame))
 
 
 def _fitted(pixels: Pixels, stream: av.VideoStream) -> Pixels:

@@ -17,7 +17,7 @@ from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
 from tempme.index.file_query import file_features
-from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
+from tempme.index.folder import check_new, check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
@@ -35,7 +35,7 @@ from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
-from tempme.index.upkeep import Repair, in_order, repaired
+from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
@@ -83,6 +83,7 @@ class Index:
 
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+        check_new(folder)  # before a model is loaded, or even fetched
         if retriever is None:
             return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
         source = None
@@ -189,13 +190,15 @@ class Index:
         return report
 
     def check(self) -> Damage:
-        """What of the index is damaged, after a look at every row and every moment of it."""
-        return self._store.check()
+        """What is damaged, after a look at every row, every moment, and a model kept inside."""
+        return inspected(self._store, self.header, lambda: self.retriever)
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
-        return repaired(self.path, self._store, lambda: self.retriever.fingerprint, again)
+        return repaired(
+            self.path, self._store, self.check(), lambda: self.retriever.fingerprint, again
+        )
 
     def search(
         self,
