@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempme.index import Index
 from tempme.index.moments import Gallery, Video, moment_id
@@ -22,12 +23,15 @@ MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")
 KEPT = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IndexedMoment:
-    """A moment of the index: the content it is of, its place there, its span in seconds."""
+    """A moment of the index: the content it is of, its windows there, its span in seconds.
+
+    A window, or a run of windows that showed the same to a search.
+    """
 
     video: Video
-    row: int
+    rows: NDArray[np.int64]
     start_seconds: float
     end_seconds: float
 
@@ -114,16 +118,24 @@ class Library:
         """The moment with this id; Problem if the index has none."""
         found = MOMENT_ID.fullmatch(wanted)
         if found is not None and found[1] in self.shelf().by_id:
+            start, end = int(found[2]), int(found[3])
             spans = np.round(self.gallery(found[1]).spans * 1000).astype(np.int64)
-            rows = np.flatnonzero((spans == [int(found[2]), int(found[3])]).all(axis=1))
-            if len(rows):
-                start, end = (float(s) for s in self.gallery(found[1]).spans[rows[0]])
-                return IndexedMoment(self.copies(found[1])[0], int(rows[0]), start, end)
+            is_within = (spans[:, 0] >= start) & (spans[:, 1] <= end)
+            rows = np.flatnonzero(is_within)
+            if len(rows) and (spans[rows, 0].min(), spans[rows, 1].max()) == (start, end):
+                return IndexedMoment(self.copies(found[1])[0], rows, start / 1000, end / 1000)
         raise Problem(
             404,
             "no-such-moment",
             "no moment of the index has this id; it may have been removed since: search again",
         )
+
+    def feature(self, moment: IndexedMoment) -> NDArray[np.float32]:
+        """What a moment looks like, (1, D): the mean of the windows in it, of unit length."""
+        rows = self.gallery(moment.video.digest).features[moment.rows].astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
+        mean = rows.mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean).clip(1e-6), dtype=np.float32)[None]
 
 
 def _shelf(version: str, videos: Sequence[Video]) -> Shelf:

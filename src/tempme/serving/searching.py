@@ -154,9 +154,7 @@ def _part(
             raise Problem(422, "empty-query", "the query is empty; write what the video shows")
         return part.text.strip()
     if part.moment is not None:
-        moment = library.moment(part.moment)
-        row = library.gallery(moment.video.digest).features[moment.row].astype(np.float32)
-        return np.asarray(row / np.linalg.norm(row).clip(1e-6), dtype=np.float32)[None]
+        return library.feature(library.moment(part.moment))
     if part.upload == "file":
         if upload is None:
             raise Problem(422, "no-file", 'upload is "file", but no file came along')

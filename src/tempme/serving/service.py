@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index import Hit, Index
-from tempme.index.confidence import Kind
 from tempme.index.watching import follow
 from tempme.serving.batching import Batcher
 from tempme.serving.jobs import JobOrder, Jobs
@@ -19,15 +18,13 @@ from tempme.serving.library import Library
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
 from tempme.serving.problems import Problem
-from tempme.serving.schema import MomentOut
+from tempme.serving.scored import ScoredVideo
 from tempme.serving.searching import BatchSearcher, Remembered, WantedSearch
 from tempme.serving.settings import ServeSettings
 from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
 
 CACHE = "cache"
-# Of two moments of a video that share more than this, only the better one is shown.
-MOST_SHARED = 0.5
 
 
 class Service:
@@ -88,21 +85,13 @@ class Service:
             raise Problem(422, "no-such-folder", f"no such file or folder: {path}")
         return real
 
-    def scored(self, video_id: str, queries: NDArray[np.float32], kind: Kind) -> list[MomentOut]:
+    def scored(self, video_id: str, queries: NDArray[np.float32]) -> ScoredVideo:
         """Every moment of a content in order of time, with its score for queries (Q, D)."""
         gallery = self.library.gallery(video_id)
-        if not len(gallery):
-            return []
         rows = gallery.features.astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
         scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)
-        levels = self.index.judge(kind).levels(scores, rows)
-        return [
-            moment_out(Hit(Path(), start, end, score, video_id, confidence=level))
-            for (start, end), score, level in zip(
-                gallery.spans.tolist(), scores.tolist(), levels, strict=True
-            )
-        ]
+        return ScoredVideo(gallery, rows, scores.astype(np.float32))
 
     def close(self) -> None:
         """End threads and processes; a run of indexing keeps what it has finished."""
@@ -115,26 +104,3 @@ class Service:
     def _work(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
         self.metrics.batch_size.observe(len(batch))
         return self.searcher(batch)
-
-
-def moment_out(hit: Hit) -> MomentOut:
-    """The part of a hit that tells of the moment alone."""
-    told = hit.as_dict()
-    return MomentOut.model_validate({name: told[name] for name in MomentOut.model_fields})
-
-
-def best_apart(moments: list[MomentOut], most: int) -> list[MomentOut]:
-    """The best moments, best first, of which no two show mostly the same."""
-    chosen: list[MomentOut] = []
-    for moment in sorted(moments, key=lambda m: -m.score):
-        if len(chosen) >= most:
-            break
-        if not any(_share(moment, other) > MOST_SHARED for other in chosen):
-            chosen.append(moment)
-    return chosen
-
-
-def _share(one: MomentOut, other: MomentOut) -> float:
-    common = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
-    shorter = min(one.end_seconds - one.start_seconds, other.end_seconds - other.start_seconds)
-    return max(0.0, common) / shorter if shorter > 0 else 0.0

@@ -21,7 +21,7 @@ from tempme.serving.library import Shelf
 from tempme.serving.problems import Problem, invalid
 from tempme.serving.schema import HitOut, SearchAnswer, SearchRequest, UploadOut
 from tempme.serving.searching import Upload, WantedSearch, offset_of, parts_of, token_for
-from tempme.serving.service import Service, best_apart
+from tempme.serving.service import Service
 
 DEEPEST = 10_000
 MOMENTS_OF_A_VIDEO = 6
@@ -168,6 +168,7 @@ def _shown(
 ) -> list[HitOut]:
     """Hits with what is known of their videos; grouped ones with further moments."""
     queries = service.searcher.features(wanted) if hits and group_by == "video" else None
+    judge = service.index.judge(wanted.kind) if hits else None
     shown = []
     for hit in hits:
         video = next((v for v in shelf.by_id.get(hit.video_id, ()) if v.path == hit.path), None)
@@ -176,7 +177,7 @@ def _shown(
         moments = (
             []
             if queries is None
-            else best_apart(service.scored(hit.video_id, queries, wanted.kind), MOMENTS_OF_A_VIDEO)
+            else service.scored(hit.video_id, queries).best(judge, MOMENTS_OF_A_VIDEO)
         )
         shown.append(
             HitOut.model_validate(

@@ -39,6 +39,8 @@ from tempme.serving.service import Service
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 VideoIdPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="From a hit or a list.")]
 MomentIdPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}-\d{1,12}-\d{1,12}$")]
+# Moments of a video that its strip marks.
+MARKED = 6
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -102,10 +104,12 @@ def video_routes(service: Service) -> APIRouter:
         first = library.copies(video_id)[0]
         parts = parts_of(wanted, None, library=library, uploads=service.kept)
         features = service.searcher.features(parts)
+        scored, judge = service.scored(video_id, features), service.index.judge(parts.kind)
         return Similarity(
             video_id=video_id,
             duration_seconds=first.duration_seconds,
-            moments=service.scored(video_id, features, parts.kind),
+            moments=scored.every(judge),
+            best=scored.best(judge, MARKED),
         )
 
     _add_media(router, service)
