@@ -184,8 +184,7 @@ class Index:
                 on_progress=on_progress,
             )
             report = build.run()
-            if report.moments:  # so that no search has to
-                self.judge("text")
+            self._searcher.settle()
         return report
 
     def check(self) -> Damage:
