@@ -31,7 +31,7 @@ from tempme.index.confidence import (
 from tempme.index.moments import Gallery
 
 NAME = "confidence.npz"
-FORMAT = 1
+FORMAT = 2
 # An index may grow or shrink to so much before a search looks for its maxima again, or, where it is
 # too large to be looked at whole, a run does: they move with the logarithm of its size.
 DRIFT = 1.25
