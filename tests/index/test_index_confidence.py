@@ -159,7 +159,7 @@ def test_a_tie_is_a_tie_however_it_is_rounded() -> None:
     background, moments = units(200, 1), units(20, 2)
     judge = Judge.of(background, moments, own=None)
     best = background @ moments.T
-    for query, scores in zip(background, best, strict=True):
+    for scores in best:
         exact = judge.chances(scores, moments)
         for step in (-1e-4, 1e-4):
             assert judge.chances(scores + np.float32(step), moments).min() <= exact.min() + 0.02

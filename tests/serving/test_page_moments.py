@@ -24,6 +24,10 @@ def chromium() -> Iterator[Any]:
         yield made
 
 
+def time_of(page: Any) -> float:
+    return float(page.locator("#player video").evaluate("v => v.currentTime"))
+
+
 def test_two_moments_of_a_video_are_two_marks_to_jump_to(chromium: Any, tmp_path: Path) -> None:
     index = index_with_two_moments(tmp_path)
     with (
@@ -43,11 +47,10 @@ def test_two_moments_of_a_video_are_two_marks_to_jump_to(chromium: Any, tmp_path
         assert page.locator(".best-moment").count() == 2
         keep(page, "player-two-moments")
         check_accessible(page, "player with two moments")
-        at = "v => v.currentTime"
         strip = page.locator(".strip").bounding_box()
         for share in (max(lefts) / 100, min(lefts) / 100):
             page.mouse.click(strip["x"] + strip["width"] * share, strip["y"] + strip["height"] / 2)
-            wait_for(lambda: abs(page.locator("#player video").evaluate(at) - 48 * share) < 6)
+            wait_for(lambda wanted=48 * share: abs(time_of(page) - wanted) < 6)
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Moments", exact=True).click()
         until(page, "document.querySelectorAll('.card').length >= 3")

@@ -66,8 +66,8 @@ class Peaks:
 def best_apart(gallery: Gallery, scores: NDArray[np.float32], most: int) -> list[int]:
     """The rows of the best distinct moments of one content, best first, at most `most`.
 
-    `scores` (N,) are those of the gallery's moments. The first row is that of the best score; others
-    follow while they score clearly above what the video does where nothing is.
+    `scores` (N,) are those of the gallery's moments. The first row is that of the best score;
+    others follow while they score clearly above what the video does where nothing is.
     """
     if not len(gallery):
         return []

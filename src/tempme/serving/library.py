@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.errors import TempmeError
 from tempme.index import Index
+from tempme.index.header import read_header
 from tempme.index.moments import Gallery, Video, moment_id
 from tempme.serving.problems import Problem
 
@@ -70,12 +72,34 @@ class Library:
         self._lock = threading.Lock()
 
     def shelf(self) -> Shelf:
-        """The rows of the newest version."""
+        """The rows of the newest version; Problem or BadIndex if the index is no longer there."""
         version = self._index.version()
         with self._lock:
             if self._shelf is None or self._shelf.version != version:
+                self._check_same()
                 self._shelf = _shelf(version, self._index.videos())
             return self._shelf
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the index can be read."""
+        try:
+            self.shelf()
+        except TempmeError:
+            return False
+        return True
+
+    def _check_same(self) -> None:
+        now, served = read_header(self._index.path), self._index.header
+        # A newer version may have given it the fingerprint that it reckons with.
+        is_same = now.fingerprint in (served.fingerprint, self._index.retriever.fingerprint)
+        if not (is_same and (now.features, now.cutting) == (served.features, served.cutting)):
+            raise Problem(
+                503,
+                "other-index",
+                f"{self._index.path} is another index now, of the model {now.source}: start the "
+                "service again",
+            )
 
     def copies(self, video_id: str) -> tuple[Video, ...]:
         """The files with this content; Problem if there is none."""

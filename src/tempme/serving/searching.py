@@ -28,11 +28,12 @@ SHORTEST = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A picture or video that was searched by: its features (Q, D)."""
+    """A picture or video that was searched by: its features (Q, D); a note if it was cut short."""
 
     id: str
     kind: str
     features: Floats
+    note: str = ""
 
 
 @dataclass(frozen=True)

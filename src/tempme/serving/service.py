@@ -15,6 +15,7 @@ from tempme.index.watching import follow
 from tempme.serving.batching import Batcher
 from tempme.serving.jobs import JobOrder, Jobs
 from tempme.serving.library import Library
+from tempme.serving.listeners import Listeners
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
 from tempme.serving.problems import Problem
@@ -33,12 +34,14 @@ class Service:
     def __init__(self, index: Index, settings: ServeSettings) -> None:
         limits = settings.limits
         self.index, self.settings = index, settings
+        self._roots = tuple(Path(os.path.realpath(root)) for root in settings.roots)
         self.library = Library(index)
         self.metrics = Metrics()
-        self.jobs = Jobs(index, begin=on_all_cores())
+        self.jobs = Jobs(index, begin=on_all_cores(), check=self.library.shelf)
         self.media = Media(settings.cache or index.path / CACHE, limits)
         self.uploads = Uploads(index, limits)
         self.kept = Remembered(limits.kept_uploads)
+        self.listeners = Listeners(limits.listeners)
         self.searcher = BatchSearcher(index, cached=limits.cached_queries)
         self.batches: Batcher[WantedSearch, list[Hit]] = Batcher(
             self._work, most=limits.batch, begin=on_one_core
@@ -56,8 +59,9 @@ class Service:
 
     def watch(self) -> None:
         """Index what changes below the roots, until the service ends; call it in a thread."""
-        for number, paths in enumerate(follow(self.roots(), stop=self._stop)):
-            self.jobs.start(JobOrder(paths, prune=True, force=number > 0))
+        roots = self.roots()
+        for number, paths in enumerate(follow(roots, stop=self._stop)):
+            self.jobs.start(JobOrder(paths, prune=True, force=number > 0, within=roots))
 
     @property
     def is_ready(self) -> bool:
@@ -65,9 +69,12 @@ class Service:
         return self._warm.is_set()
 
     def roots(self) -> tuple[Path, ...]:
-        """The folders that may be indexed from outside."""
-        given = self.settings.roots or self.library.shelf().folders()
-        return tuple(Path(os.path.realpath(root)) for root in given)
+        """The folders that may be indexed from outside.
+
+        They are what they were when the service began, or when they were indexed: a link that takes
+        the place of one leads nowhere.
+        """
+        return self._roots or self.library.shelf().folders()
 
     def allowed(self, path: str) -> Path:
         """The real path; Problem where it lies outside of the roots, or is not there."""

@@ -143,7 +143,7 @@ async def _answered(service: Service, asked: SearchRequest, upload: Upload | Non
         hits=await run_in_threadpool(_shown, service, shelf, page, wanted, asked.group_by),
         confidence=hits[0].confidence if hits else "none",
         num_videos=len(fitting),
-        note=note,
+        note="; ".join(filter(None, (note, upload.note if upload else ""))),
         upload=None if upload is None else _upload_out(upload),
         next_page_token=token_for(asked, upload, offset + asked.k) if is_more else None,
         seconds=0.0,
