@@ -56,11 +56,20 @@ class Peaks:
     def _limit(self, row: int, low: int, high: int) -> float:
         """The score down to which a window shows the same as the peak."""
         peak = float(self._scores[row])
-        level = float(np.quantile(self._scores[low:high], LEVEL))
+        level = _level(self._scores[low:high])
         return min((peak + level) / 2, peak - SAME)
 
     def _belongs(self, row: int, limit: float) -> bool:
         return not self._is_taken[row] and float(self._scores[row]) >= limit
+
+
+def _level(scores: NDArray[np.float32]) -> float:
+    """What `np.quantile` gives, which takes a hundred times as long over a few scores."""
+    ordered = np.sort(scores)
+    place = LEVEL * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
 
 
 def best_apart(gallery: Gallery, scores: NDArray[np.float32], most: int) -> list[int]:
@@ -71,7 +80,7 @@ def best_apart(gallery: Gallery, scores: NDArray[np.float32], most: int) -> list
     """
     if not len(gallery):
         return []
-    best, level = float(scores.max()), float(np.quantile(scores, LEVEL))
+    best, level = float(scores.max()), _level(scores)
     least = min(level + WORTH * (best - level), best - SAME)
     peaks = Peaks(gallery, scores)
     rows: list[int] = []

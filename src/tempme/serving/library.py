@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from tempme.errors import TempmeError
 from tempme.index import Index
 from tempme.index.header import read_header
 from tempme.index.moments import Gallery, Video, moment_id
+from tempme.serving.filters import admitted, is_any
 from tempme.serving.problems import Problem
+from tempme.serving.schema import Filters
 
 VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")
 KEPT = 512
+KEPT_FILTERS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +55,22 @@ class Shelf:
     videos: tuple[Video, ...]
     by_id: dict[str, tuple[Video, ...]]
 
-    @property
+    @cached_property
     def good(self) -> tuple[Video, ...]:
         """The videos that could be read."""
         return tuple(video for video in self.videos if video.status == "ok")
+
+    def copies(self, video_id: str) -> tuple[Video, ...]:
+        """The files with this content; Problem if there is none."""
+        found = self.by_id.get(video_id)
+        if not found:
+            raise Problem(
+                404,
+                "no-such-video",
+                "no video of the index has this id; it may have been removed or changed since: "
+                "search again, or see /v1/videos",
+            )
+        return found
 
     def folders(self) -> tuple[Path, ...]:
         """The folders in which the videos lie, without those below another of them."""
@@ -69,6 +85,7 @@ class Library:
         self._index = index
         self._shelf: Shelf | None = None
         self._galleries: OrderedDict[tuple[str, str], Gallery] = OrderedDict()
+        self._admitted: OrderedDict[tuple[str, str], tuple[Video, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def shelf(self) -> Shelf:
@@ -101,17 +118,26 @@ class Library:
                 "service again",
             )
 
+    def admitted(self, filters: Filters) -> tuple[Video, ...]:
+        """The videos that could be read and fit all filters, remembered for the newest filters."""
+        shelf = self.shelf()
+        if not is_any(filters):
+            return shelf.good
+        key = (shelf.version, filters.model_dump_json())
+        with self._lock:
+            known = self._admitted.get(key)
+        if known is None:
+            known = tuple(admitted(shelf.good, filters))
+        with self._lock:
+            self._admitted[key] = known
+            self._admitted.move_to_end(key)
+            while len(self._admitted) > KEPT_FILTERS:
+                self._admitted.popitem(last=False)
+        return known
+
     def copies(self, video_id: str) -> tuple[Video, ...]:
         """The files with this content; Problem if there is none."""
-        copies = self.shelf().by_id.get(video_id)
-        if not copies:
-            raise Problem(
-                404,
-                "no-such-video",
-                "no video of the index has this id; it may have been removed or changed since: "
-                "search again, or see /v1/videos",
-            )
-        return copies
+        return self.shelf().copies(video_id)
 
     def file_of(self, video_id: str) -> Video:
         """A file with this content that is there to be read; Problem if none is."""
@@ -127,8 +153,9 @@ class Library:
 
     def gallery(self, video_id: str) -> Gallery:
         """The moments of a content in order of time; Problem if there is no such content."""
-        self.copies(video_id)
-        key = (self.shelf().version, video_id)
+        shelf = self.shelf()
+        shelf.copies(video_id)
+        key = (shelf.version, video_id)
         with self._lock:
             known = self._galleries.get(key)
             if known is None:
