@@ -15,7 +15,7 @@ from tempme.serving.settings import ServeSettings
 
 needs_chromium()
 
-VIDEOS = 60
+VIDEOS = 61
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +82,6 @@ def test_hits_go_on_as_far_as_one_scrolls(chromium: Any, tmp_path: Path) -> None
         page.wait_for_selector("text=That is all.")
         names = page.locator(".card .name").all_inner_texts()
         assert len(set(names)) == VIDEOS
+        page.goto(address)
+        page.get_by_role("button", name="Show more").click()
+        until(page, f"document.querySelectorAll('.card').length === {VIDEOS}")

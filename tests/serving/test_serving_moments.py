@@ -61,3 +61,10 @@ def test_a_span_that_no_moments_make_up_is_no_moment(client: Any, start: str) ->
     twice = next(hit for hit in search(client, query="red") if hit["name"] == "twice.mp4")
     answer = client.get(f"/v1/moments/{twice['video_id']}-{start}-3999/thumbnail")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:tempme:problem:no-such-moment")
+
+
+def test_a_strip_of_too_many_parts_says_so(client: Any) -> None:
+    twice = next(hit for hit in search(client, query="red") if hit["name"] == "twice.mp4")
+    many = "[" + ",".join(['{"text":"red"}'] * 17) + "]"
+    answer = client.get(f"/v1/videos/{twice['video_id']}/similarity", params={"parts": many})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:tempme:problem:unclear-part")

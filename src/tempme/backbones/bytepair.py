@@ -72,7 +72,7 @@ def split_words(text: str) -> list[str]:
 
 
 def word_ids(word: str) -> tuple[int, ...]:
-    """The CLIP ids of one word of `split_words`; those of words that people write are remembered."""
+    """The CLIP ids of one word of `split_words`, remembered if it may be a word."""
     return _kept_ids(word) if len(word) <= LONGEST_KEPT else _ids(word)
 
 

@@ -108,7 +108,9 @@ class BatchSearcher:
         known = self._texts.get(part)
         features = known if isinstance(known, np.ndarray) else self._encoded([part])[0][None]
         if problem := why_unusable(features):
-            raise BadSetting(f"the model gave no usable feature ({problem}) for this query")
+            raise BadSetting(
+                f"the model gave no usable feature ({problem}) for this query: use other words"
+            )
         return features
 
     def _encode(self, parts: Sequence[str | Floats]) -> None:

@@ -148,7 +148,7 @@ class _Walk:
             path = Path(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
             place = f"{folder.place}/{entry.name}" if folder.place else entry.name
             if entry.is_symlink() and not self.is_within(path):
-                self.skipped["a link that leads elsewhere"] += 1
+                self.skipped["link elsewhere"] += 1
             elif _is_folder(entry):
                 if not self._skips(rule_against_folder(entry.name), patterns, f"{place}/"):
                     folders.append(_Folder(path, place, patterns))

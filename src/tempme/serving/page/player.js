@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { confidence, likeButtons } from "./cards.js";
-import { clock, copy, h, icon, iconButton, isPicture, span } from "./dom.js";
+import { clock, copy, cosine, h, icon, iconButton, isPicture, span } from "./dom.js";
 import { HeatStrip } from "./heatstrip.js";
 import { isSearch, partsOf } from "./state.js";
 
@@ -106,7 +106,7 @@ export class Player {
   about() {
     const scored = this.heat?.video_id === this.videoId ? bestWithin(this.heat.moments, this.moment) : null;
     this.strip?.mark(this.moment);
-    this.facts.replaceChildren(h("strong", {}, span(this.moment)), ...(scored ? [confidence(scored.confidence), h("span.quiet", {}, scored.score.toFixed(3))] : []));
+    this.facts.replaceChildren(h("strong", {}, span(this.moment)), ...(scored ? [confidence(scored.confidence), h("span.quiet", {}, cosine(scored.score))] : []));
     const link = isPicture(this.moment) ? null : h("a.secondary", { href: api.download(this.id), download: "", title: "Download the clip (d)" }, icon("download"), h("span", {}, "Clip"));
     this.tools.replaceChildren(...likeButtons(() => this.moment, this.actions),
       h("button.secondary", { type: "button", onclick: () => this.copyLink(), title: "Copy a link to this (c)" }, icon("link"), h("span", {}, "Link")),
