@@ -27,6 +27,8 @@ VOCAB = END_ID + 1
 
 TABLE = Path(__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
 WORD_END = "</w>"
+# Longer ones are no words, and remembering many would take memory that a stranger decides about.
+LONGEST_KEPT = 64
 # The published expression.
 _WORD = (
     rf"(?i){re.escape(START)}|{re.escape(END)}|'s|'t|'re|'ve|'m|'ll|'d"
@@ -69,13 +71,19 @@ def split_words(text: str) -> list[str]:
     return [word for word, _ in _SPLIT.pre_tokenize_str(text)]
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def word_ids(word: str) -> tuple[int, ...]:
-    """The CLIP ids of one word of `split_words`."""
+    """The CLIP ids of one word of `split_words`, remembered if it may be a word."""
+    return _kept_ids(word) if len(word) <= LONGEST_KEPT else _ids(word)
+
+
+def _ids(word: str) -> tuple[int, ...]:
     if word in (START, END):
         return (piece_ids()[word],)
     [(symbols, _)] = _BYTES.pre_tokenize_str(word)
     return tuple(piece.id for piece in _model().tokenize(symbols))
+
+
+_kept_ids = functools.lru_cache(maxsize=1 << 16)(_ids)
 
 
 def spell(ids: tuple[int, ...] | list[int]) -> str:

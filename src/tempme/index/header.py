@@ -124,6 +124,15 @@ def check_not_lost(folder: Path) -> None:
         raise _unreadable(folder, "it is missing")
 
 
+def identity(folder: Path) -> str:
+    """A word for the header as a file: another one if another index has taken this one's place."""
+    try:
+        about = (folder / NAME).stat()
+    except OSError:
+        return "gone"
+    return f"{about.st_ino:x}-{about.st_mtime_ns:x}"
+
+
 def _check_format(folder: Path, fields: dict[str, Any]) -> None:
     found = fields.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:

@@ -34,7 +34,7 @@ from tempme.index.stores.arrays import read_array
 from tempme.untrusted import open_regular, parsed_json
 
 NAME = "confidence.npz"
-FORMAT = 1
+FORMAT = 2
 # An index may grow or shrink to so much before a search looks for its maxima again, or, where it is
 # too large to be looked at whole, a run does: they move with the logarithm of its size.
 DRIFT = 1.25
