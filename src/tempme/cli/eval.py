@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,6 +13,7 @@ from tempme.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
     from tempme.retriever.retriever import Retriever
+    from tempme.video import Fit
 
 app = typer.Typer(add_completion=False)
 
@@ -51,6 +52,15 @@ def evaluate(
     activation: Annotated[
         str | None, typer.Option(help="Of plain weights that do not say: quick_gelu or gelu.")
     ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames that are not square: crop, squash, pad (what the model learnt with; crop)."
+        ),
+    ] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs that encode at the same time, or threads of a CPU.")
+    ] = 1,
     precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed or auto.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
@@ -68,15 +78,18 @@ def evaluate(
     from tempme.cli.progress import counting
     from tempme.datasets.table import FOLDER, open_split
     from tempme.evaluation.details import write_details
+    from tempme.evaluation.devices import check_devices
     from tempme.evaluation.evaluate import examine
     from tempme.evaluation.ranks import checked_ties
+    from tempme.video.values import checked_fit
 
     policy = checked_ties(ties)
+    check_devices(devices)
     if out is not None:
         check_writable(out if _is_file(out) else out / "report.json")
     pairs = open_split(dataset, split, annotations=annotations, part=part, videos=videos)
-    asked = {"frames": frames, "max_words": max_words}
-    retriever = _loaded(model, dataset, system_name=system, activation=activation, **asked)
+    asked = Asked(system, activation, frames, max_words, checked_fit(fit))
+    retriever = _loaded(model, dataset, asked)
     with counting(pairs.name) as count:
         report, features = examine(
             retriever,
@@ -87,6 +100,7 @@ def evaluate(
             worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
+            devices=devices,
             on_video=count,
         )
     if as_json:
@@ -108,15 +122,17 @@ def _is_file(out: Path) -> bool:
     return out.suffix == ".json"
 
 
-def _loaded(
-    model: str,
-    dataset: str,
-    *,
-    system_name: str | None,
-    activation: str | None,
-    frames: int | None,
-    max_words: int | None,
-) -> Retriever:
+class Asked(NamedTuple):
+    """What of a model is asked for on the command line; None is as the model has it."""
+
+    system_name: str | None
+    activation: str | None
+    frames: int | None
+    max_words: int | None
+    fit: Fit | None
+
+
+def _loaded(model: str, dataset: str, asked: Asked) -> Retriever:
     """The model, with the data set's lengths where it has none of its own; others are said."""
     from tempme.datasets.table import DATASETS
     from tempme.retriever.fitted import load_as, resized
@@ -127,16 +143,11 @@ def _loaded(
     if path.suffix == ".ckpt" or (path / "experiment.toml").exists():
         from tempme.experiments.start import of_checkpoint
 
-        retriever = Retriever(resized(of_checkpoint(path).parts, frames, max_words)).eval()
+        parts = of_checkpoint(path).parts
+        retriever = Retriever(resized(parts, asked.frames, asked.max_words, asked.fit)).eval()
     else:
-        retriever = load_as(
-            model,
-            system_name=system_name,
-            activation=activation,
-            frames=frames,
-            max_words=max_words,
-            lengths=(12, 32) if known is None else (known.frames, known.max_words),
-        )
+        lengths = (12, 32) if known is None else (known.frames, known.max_words)
+        retriever = load_as(model, **asked._asdict(), lengths=lengths)
     made = retriever.system
     if known is not None and (made.frames, made.max_words) != (known.frames, known.max_words):
         say(

@@ -25,7 +25,7 @@ from tempme.datasets.pairs import Moment, Split, Video, locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, Workers
-from tempme.video import Failure, Reading
+from tempme.video import Failure, Fit, Reading
 from tempme.video.values import Pixels
 
 ON_BAD = ("skip", "fail")
@@ -115,8 +115,9 @@ class ClipBatches:
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_bad: str = "skip",
         timeout_seconds: float = 60.0,
+        fit: Fit = "crop",
     ) -> None:
-        reading = Reading(frames=frames, size=size, timeout_seconds=timeout_seconds)
+        reading = Reading(frames=frames, size=size, timeout_seconds=timeout_seconds, fit=fit)
         if batch < 1:
             raise BadSetting(f"batch is {batch}; it must be 1 or more")
         if on_bad not in ON_BAD:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
+from tempme.evaluation.devices import for_inference_on
 from tempme.evaluation.features import SplitFeatures, encode
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
@@ -61,6 +62,7 @@ class EvaluationReport:
     fingerprint: str
     precision: str
     ties: str
+    fit: str
     scores: Scores
     num_texts: int
     num_videos: int
@@ -123,6 +125,7 @@ def evaluate(
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "expected",
+    devices: int | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> EvaluationReport:
     """The report of `examine`."""
@@ -135,6 +138,7 @@ def evaluate(
         worker_memory_mb=worker_memory_mb,
         precision=precision,
         ties=ties,
+        devices=devices,
         on_video=on_video,
     )[0]
 
@@ -149,16 +153,18 @@ def examine(
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "expected",
+    devices: int | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[EvaluationReport, SplitFeatures]:
     """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
-    read are left out with their captions, and named in the report.
+    read are left out with their captions, and named in the report. devices: how many GPUs, or
+    threads where there is none, encode at the same time; None stays where the retriever is.
     """
     start = time.perf_counter()
-    frozen = retriever.for_inference(precision)
-    passed = self_test(frozen)
+    copies = for_inference_on(retriever, precision, devices)
+    passed = self_test(copies[0])
     paths, missing = _paths(split, videos)
     if not paths:
         raise BadDataset(
@@ -166,7 +172,7 @@ def examine(
             f"{f' below {videos}' if videos else ''}; `tempme data verify` says what is looked for"
         )
     features = encode(
-        frozen,
+        copies,
         split.only(paths),
         paths=paths,
         batch=batch,
@@ -179,8 +185,9 @@ def examine(
         split=split.name,
         system=retriever.system.name,
         fingerprint=retriever.fingerprint,
-        precision=frozen.precision,
+        precision=copies[0].precision,
         ties=ties,
+        fit=retriever.system.fit,
         scores=score(features.texts, features.videos, used, ties=ties),
         num_texts=len(used),
         num_videos=len(used.videos),

@@ -5,7 +5,8 @@
               saved retriever that is trained on, as the system that it is); backbone, where the
               weights do not say it; frames and max_words, without which they are the data set's;
               activation, where the weights do not say it; tuning and compression: settings that
-              override the row's
+              override the row's; fit: what becomes of frames that are not square, "crop" (the
+              default), "squash" or "pad"
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
@@ -32,6 +33,7 @@ from tempme.settings import typed, values_of
 from tempme.systems.system import System
 from tempme.systems.table import SYSTEMS, system
 from tempme.training.recipe import Recipe
+from tempme.video.values import FITS, Fit
 
 SCENES = "scenes"
 SELECTIONS = ("last", "validation", "test")
@@ -52,6 +54,7 @@ class SystemSettings:
     weights: str | None = None
     continue_from: str | None = None
     activation: str | None = None
+    fit: Fit | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     compression: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,6 +63,8 @@ class SystemSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadSetting(f"system.{name} is {value}; it must be {least} or more")
+        if self.fit not in (None, *FITS):
+            raise BadSetting(f"system.fit is {self.fit!r}; it is one of {', '.join(FITS)}")
         if self.continue_from is None:
             return
         given = [name for name in _OF_THE_SAVED if getattr(self, name)]
@@ -81,6 +86,7 @@ class SystemSettings:
         compression = values_of(type(row.compression), self.compression, "system.compression")
         return replace(
             row,
+            fit=self.fit or row.fit,
             tuning=replace(row.tuning, **tuning),
             compression=replace(row.compression, **compression),
         )

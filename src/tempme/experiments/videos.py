@@ -49,6 +49,7 @@ class ExperimentVideos:
             workers=self.data.workers,
             worker_memory_mb=self.data.worker_memory_mb,
             on_bad=self.data.on_bad,
+            fit=retriever.system.fit,
         )
         self.clips.append(clips)
         return ClipsAsBatches(clips)

@@ -13,6 +13,7 @@ from tempme.pooling import POOLINGS
 from tempme.settings import typed
 from tempme.systems.system import System
 from tempme.tuning import TUNINGS
+from tempme.video.values import Fit
 
 FORMAT = 1
 
@@ -31,6 +32,7 @@ class Described:
     format: int = FORMAT
     origin: str = ""  # what it was trained by, or loaded from
     base: str | None = None  # the published tag that holds what did not learn
+    fit: Fit = "crop"
 
     def system(self) -> System:
         """The system that was saved; BadSetting where it cannot be."""
@@ -44,6 +46,7 @@ class Described:
             else typed(ClipConfig, self.backbone, "backbone"),
             frames=self.frames,
             max_words=self.max_words,
+            fit=self.fit,
         )
 
 
@@ -54,6 +57,7 @@ def to_toml(made: System) -> dict[str, Any]:
         "name": made.name,
         "frames": made.frames,
         "max_words": made.max_words,
+        **({} if made.fit == "crop" else {"fit": made.fit}),  # which earlier versions do not know
         "backbone": backbone if isinstance(backbone, str) else asdict(backbone),
         "tuning": _table(made.tuning, TUNINGS),
         "compression": _table(made.compression, COMPRESSIONS),

@@ -139,7 +139,7 @@ class Retriever(nn.Module):
         and of uint8 arrays (F, H, W, 3). `mask` (V, F) leaves frames out of the final mean; they
         are still seen by the encoder. BadVideo names a file that cannot be read.
         """
-        given = frames_of(videos, frames=self.num_frames, size=self.image_size)
+        given = frames_of(videos, frames=self.num_frames, size=self.image_size, fit=self.system.fit)
         is_transformed = isinstance(given, Tensor) and given.is_floating_point()
         frames = torch.as_tensor(given) if is_transformed else self.transform(given)
         self.check_videos(frames, mask)

@@ -21,13 +21,18 @@ from tempme.pooling import MeanPooling, Pooling
 from tempme.schedule import Step
 from tempme.systems.assembly import assemble
 from tempme.tuning import Tuning
+from tempme.video.values import Fit, checked_fit
 
 OF_THE_WEIGHTS = ("vocab", "activation", "mean", "std")  # of a ClipConfig
 
 
 @dataclass(frozen=True)
 class System:
-    """One row of the comparison; `dataclasses.replace` makes another."""
+    """One row of the comparison; `dataclasses.replace` makes another.
+
+    frames, max_words: what it sees of a video and reads of a text. fit: what becomes of frames that
+    are not square, where it learns and is tested.
+    """
 
     name: str
     tuning: Tuning
@@ -36,8 +41,10 @@ class System:
     backbone: str | ClipConfig = "ViT-B/32"
     frames: int = 12
     max_words: int = 32
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
+        checked_fit(self.fit)
         self.plan()  # what cannot be is refused before any weight is read
         self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
 

@@ -70,8 +70,14 @@ class Reading:
         if self.sampling not in SAMPLINGS:
             allowed = ", ".join(SAMPLINGS)
             raise BadSetting(f"sampling is {self.sampling!r}; it is one of {allowed}")
-        if self.fit not in FITS:
-            raise BadSetting(f"fit is {self.fit!r}; it is one of {', '.join(FITS)}")
+        checked_fit(self.fit)
+
+
+def checked_fit(fit: str | None) -> Fit | None:
+    """The fit, or None as it is; BadSetting where there is no such fit."""
+    if fit not in (None, *FITS):
+        raise BadSetting(f"fit is {fit!r}; it is one of {', '.join(FITS)}")
+    return fit
 
 
 def _check_count(name: str, value: int) -> None:
