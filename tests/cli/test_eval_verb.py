@@ -139,3 +139,22 @@ def test_options_that_cannot_be_are_refused_early(
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_query_bank_is_a_protocol_of_its_own(place: Path) -> None:
+    names = sorted(path.stem for path in (place / "scenes").glob("*.mp4"))
+    rows = [f"{names[0]},film {i},train" for i in range(3)]
+    rows += [f"{name},this is {name},test" for name in names[1:]]
+    (place / "split.csv").write_text("\n".join(["file,caption,split", *rows]))
+    command = ("folder", "--annotations", "split.csv", "--videos", "scenes", "--workers", "1")
+    done = tempme_eval(
+        place, *command, "--split", "test", "--query-bank", "train", "--out", "banked.json"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((place / "banked.json").read_text())
+    bank = report["scores"]["query_bank"]
+    assert (bank["num_queries"], bank["t2v"]["num_queries"]) == (3, 2)
+    assert "With QB-Norm, a query bank of 3 training captions (another protocol):" in done.stdout
+    wrong = tempme_eval(place, *command, "--split", "test", "--query-bank", "test")
+    assert wrong.returncode == 1
+    assert "has videos of split.csv/test: a query bank is of other videos" in wrong.stderr

@@ -10,8 +10,10 @@ import typer
 from tempme.atomic import check_writable
 from tempme.cli.options import AsJson, WorkerMemory
 from tempme.cli.output import print_json, print_line, say
+from tempme.errors import BadSetting
 
 if TYPE_CHECKING:
+    from tempme.datasets.pairs import Split
     from tempme.retriever.retriever import Retriever
     from tempme.video import Fit
 
@@ -62,6 +64,13 @@ def evaluate(
         int, typer.Option(min=1, help="GPUs that encode at the same time, or threads of a CPU.")
     ] = 1,
     precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed or auto.")] = "fp32",
+    query_bank: Annotated[
+        str | None,
+        typer.Option(help="QB-Norm with the captions of this split, train say, as its bank."),
+    ] = None,
+    query_bank_size: Annotated[
+        int | None, typer.Option(min=1, help="At most so many of them, evenly spread (all).")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
     worker_memory_mb: WorkerMemory = 1024.0,
@@ -88,7 +97,10 @@ def evaluate(
     if out is not None:
         check_writable(out if _is_file(out) else out / "report.json")
     pairs = open_split(dataset, split, annotations=annotations, part=part, videos=videos)
-    asked = Asked(system, activation, frames, max_words, checked_fit(fit))
+    bank = None
+    if query_bank is not None:
+        bank = _bank(dataset, query_bank, pairs, query_bank_size, annotations=annotations)
+    asked = AskedModel(system, activation, frames, max_words, checked_fit(fit))
     retriever = _loaded(model, dataset, asked)
     with counting(pairs.name) as count:
         report, features = examine(
@@ -101,6 +113,7 @@ def evaluate(
             precision=precision,
             ties=policy,
             devices=devices,
+            query_bank=bank,
             on_video=count,
         )
     if as_json:
@@ -122,7 +135,23 @@ def _is_file(out: Path) -> bool:
     return out.suffix == ".json"
 
 
-class Asked(NamedTuple):
+def _bank(
+    dataset: str, name: str, tested: Split, most: int | None, *, annotations: Path
+) -> tuple[str, ...]:
+    """Captions of another split than the one that is tested."""
+    from tempme.datasets.table import open_split
+    from tempme.evaluation.query_bank import bank_of
+
+    split = open_split(dataset, name, annotations=annotations)
+    if {pair.moment for pair in split.pairs} & {pair.moment for pair in tested.pairs}:
+        raise BadSetting(
+            f"{split.name} has videos of {tested.name}: a query bank is of other videos than those "
+            f"that are tested, as a rule the training split"
+        )
+    return bank_of(split.captions, most)
+
+
+class AskedModel(NamedTuple):
     """What of a model is asked for on the command line; None is as the model has it."""
 
     system_name: str | None
@@ -132,7 +161,7 @@ class Asked(NamedTuple):
     fit: Fit | None
 
 
-def _loaded(model: str, dataset: str, asked: Asked) -> Retriever:
+def _loaded(model: str, dataset: str, asked: AskedModel) -> Retriever:
     """The model, with the data set's lengths where it has none of its own; others are said."""
     from tempme.datasets.table import DATASETS
     from tempme.retriever.fitted import load_as, resized

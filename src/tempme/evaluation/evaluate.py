@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tempme.atomic import replacing
 from tempme.datasets.pairs import Split, Video, locate
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.devices import for_inference_on
-from tempme.evaluation.features import SplitFeatures, encode
+from tempme.evaluation.features import SplitFeatures, encode, encode_texts
 from tempme.evaluation.known_answers import SelfTest, self_test
 from tempme.evaluation.metrics import (
     BothDirections,
@@ -24,6 +24,7 @@ from tempme.evaluation.metrics import (
     metrics_of,
     video_queries,
 )
+from tempme.evaluation.query_bank import BankScores, score_with_bank
 from tempme.evaluation.ranks import Ties, places, places_in_blocks
 from tempme.evaluation.sets import places_of_sets
 from tempme.processes.limits import WORKER_MEMORY_MB
@@ -42,15 +43,17 @@ class Scores:
     """Accuracy of some features.
 
     `dual_softmax` looks at all queries at once: a protocol of its own, never to be compared with
-    the plain numbers; None where the matrix is too large. `num_tied` texts have a wrong video with
-    the very score of the right one, `num_tied_videos` videos a wrong text: many mean a collapsed
-    model, or captions that come twice.
+    the plain numbers; None where the matrix is too large. `query_bank` is another such protocol,
+    where a bank was given. `num_tied` texts have a wrong video with the very score of the right
+    one, `num_tied_videos` videos a wrong text: many mean a collapsed model, or captions that come
+    twice.
     """
 
     plain: BothDirections
     dual_softmax: BothDirections | None
     num_tied: int
     num_tied_videos: int
+    query_bank: BankScores | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ class EvaluationReport:
         if self.scores.dual_softmax is not None:
             lines.append("With dual softmax over all queries (another protocol):")
             lines.extend(self.scores.dual_softmax.log_lines().splitlines())
+        if (bank := self.scores.query_bank) is not None:
+            lines.append(
+                f"With QB-Norm, a query bank of {bank.num_queries:,} training captions (another "
+                f"protocol):\n\t>>>  {bank.t2v.log_line()}"
+            )
         if not self.is_complete:
             lines.append(
                 f"Not the whole split: {len(self.missing):,} videos are missing,"
@@ -154,6 +162,7 @@ def examine(
     precision: str = "fp32",
     ties: Ties = "expected",
     devices: int | None = None,
+    query_bank: Sequence[str] | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[EvaluationReport, SplitFeatures]:
     """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
@@ -161,6 +170,7 @@ def examine(
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report. devices: how many GPUs, or
     threads where there is none, encode at the same time; None stays where the retriever is.
+    query_bank: captions of the training split, for QB-Norm beside the plain scores.
     """
     start = time.perf_counter()
     copies = for_inference_on(retriever, precision, devices)
@@ -188,7 +198,10 @@ def examine(
         precision=copies[0].precision,
         ties=ties,
         fit=retriever.system.fit,
-        scores=score(features.texts, features.videos, used, ties=ties),
+        scores=replace(
+            score(features.texts, features.videos, used, ties=ties),
+            query_bank=_with_bank(copies[0], query_bank, features, ties),
+        ),
         num_texts=len(used),
         num_videos=len(used.videos),
         num_moments=len(used.moments),
@@ -238,6 +251,20 @@ def num_cut(retriever: Retriever, texts: Sequence[str]) -> int:
     """How many texts are longer than the retriever reads."""
     cut, words = retriever.tokenizer.is_cut, retriever.system.max_words
     return sum(cut(text, max_words=words) for text in texts)
+
+
+def _with_bank(
+    retriever: Retriever, bank: Sequence[str] | None, features: SplitFeatures, ties: Ties
+) -> BankScores | None:
+    if bank is None:
+        return None
+    return score_with_bank(
+        encode_texts(retriever, bank),
+        features.texts,
+        features.videos,
+        features.split.text_targets,
+        ties=ties,
+    )
 
 
 def _score_in_blocks(
