@@ -60,6 +60,9 @@ def evaluate(
             help="Frames that are not square: crop, squash, pad (what the model learnt with; crop)."
         ),
     ] = None,
+    frame_rate: Annotated[
+        float, typer.Option(help="Pictures a second, of videos that are folders of pictures.")
+    ] = 1.0,
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs that encode at the same time, or threads of a CPU.")
     ] = 1,
@@ -90,10 +93,11 @@ def evaluate(
     from tempme.evaluation.devices import check_devices
     from tempme.evaluation.evaluate import examine
     from tempme.evaluation.ranks import checked_ties
-    from tempme.video.values import checked_fit
+    from tempme.video.values import Reading, checked_fit
 
     policy = checked_ties(ties)
     check_devices(devices)
+    Reading(frame_rate=frame_rate)
     if out is not None:
         check_writable(out if _is_file(out) else out / "report.json")
     pairs = open_split(dataset, split, annotations=annotations, part=part, videos=videos)
@@ -112,6 +116,7 @@ def evaluate(
             worker_memory_mb=worker_memory_mb,
             precision=precision,
             ties=policy,
+            frame_rate=frame_rate,
             devices=devices,
             query_bank=bank,
             on_video=count,

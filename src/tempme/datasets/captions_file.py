@@ -83,8 +83,7 @@ def _jsonl_rows(source: Path) -> Iterator[Row]:
             raise bad(source, line, f"is not JSON ({error})", _EXAMPLE) from error
         if not isinstance(row, dict):
             raise bad(source, line, "is not a JSON object", _EXAMPLE)
-        ours = _our_names(row)
-        yield line, _renamed(row, ours)
+        yield line, renamed(row)
 
 
 def _csv_rows(source: Path) -> Iterator[Row]:
@@ -102,6 +101,11 @@ def _csv_rows(source: Path) -> Iterator[Row]:
             yield reader.line_num, _renamed(row, ours)
     except csv.Error as error:
         raise bad(source, reader.line_num, f"is not CSV ({error})", "quote the text") from error
+
+
+def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its columns under our names; others keep theirs."""
+    return _renamed(row, _our_names(row))
 
 
 def _renamed(row: Mapping[Any, Any], ours: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.atomic import replacing
-from tempme.datasets.pairs import Split, Video, locate
+from tempme.datasets.pairs import Split
+from tempme.datasets.places import Located, locate
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.devices import for_inference_on
 from tempme.evaluation.features import SplitFeatures, encode, encode_texts
@@ -133,6 +134,7 @@ def evaluate(
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "expected",
+    frame_rate: float = 1.0,
     devices: int | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> EvaluationReport:
@@ -146,6 +148,7 @@ def evaluate(
         worker_memory_mb=worker_memory_mb,
         precision=precision,
         ties=ties,
+        frame_rate=frame_rate,
         devices=devices,
         on_video=on_video,
     )[0]
@@ -161,6 +164,7 @@ def examine(
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
     ties: Ties = "expected",
+    frame_rate: float = 1.0,
     devices: int | None = None,
     query_bank: Sequence[str] | None = None,
     on_video: Callable[[int, int], None] | None = None,
@@ -170,21 +174,23 @@ def examine(
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report. devices: how many GPUs, or
     threads where there is none, encode at the same time; None stays where the retriever is.
-    query_bank: captions of the training split, for QB-Norm beside the plain scores.
+    frame_rate: pictures a second, where videos are folders of pictures. query_bank: captions of the
+    training split, for QB-Norm beside the plain scores.
     """
     start = time.perf_counter()
     copies = for_inference_on(retriever, precision, devices)
     passed = self_test(copies[0])
-    paths, missing = _paths(split, videos)
-    if not paths:
+    located = _located(split, videos)
+    if not located.paths:
         raise BadDataset(
             f"none of the {len(split.videos)} videos of {split.name} is there"
             f"{f' below {videos}' if videos else ''}; `tempme data verify` says what is looked for"
         )
     features = encode(
         copies,
-        split.only(paths),
-        paths=paths,
+        split.only(located.paths),
+        paths=located.paths,
+        frame_rate=frame_rate,
         batch=batch,
         workers=workers,
         worker_memory_mb=worker_memory_mb,
@@ -207,8 +213,8 @@ def examine(
         num_moments=len(used.moments),
         num_listed=len(split.videos),
         num_cut=num_cut(retriever, used.captions),
-        missing=tuple(map(str, missing)),
-        failed={str(video): reason for video, reason in features.failed.items()},
+        missing=tuple(map(str, located.missing)),
+        failed={str(v): why for v, why in (located.refused | features.failed).items()},
         cost=retriever.system.cost(),
         seconds=round(time.perf_counter() - start, 3),
         self_test=passed,
@@ -280,15 +286,11 @@ def _score_in_blocks(
     )
 
 
-def _paths(split: Split, folder: Path | None) -> tuple[dict[Video, Path], tuple[Video, ...]]:
-    """The files of the split's videos, and the videos without."""
-    if folder is not None:
-        located = locate(split.videos, folder)
-        return located.paths, located.missing
+def _located(split: Split, folder: Path | None) -> Located:
+    """Where the split's videos are."""
     named = [video for video in split.videos if isinstance(video, str)]
-    if named:
+    if folder is None and named:
         raise BadSetting(
             f"{split.name} names its videos ({named[0]}, ...): say in which folder they are"
         )
-    paths = {video: Path(video) for video in split.videos if Path(video).is_file()}
-    return paths, tuple(video for video in split.videos if video not in paths)
+    return locate(split.videos, folder)

@@ -48,6 +48,7 @@ def encode(
     batch: int = 16,
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
+    frame_rate: float = 1.0,
     on_video: Callable[[int, int], None] | None = None,
 ) -> SplitFeatures:
     """Features of every caption and moment; moments that cannot be read leave with their captions.
@@ -58,7 +59,10 @@ def encode(
     start, retriever = time.perf_counter(), retrievers[0]
     jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
     reading = Reading(
-        frames=retriever.num_frames, size=retriever.image_size, fit=retriever.system.fit
+        frames=retriever.num_frames,
+        size=retriever.image_size,
+        fit=retriever.system.fit,
+        frame_rate=frame_rate,
     )
     read = partial(read_pixels, reading=reading)
     rows: dict[int, NDArray[np.float32]] = {}

@@ -11,7 +11,8 @@
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = a published data set, or "folder": annotations, videos, train, validation,
-              test, augment, workers, worker_memory_mb, on_bad ("skip" or "fail")
+              test, augment, workers, worker_memory_mb, on_bad ("skip" or "fail"), frame_rate
+              (pictures a second, where videos are folders of pictures; 1)
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
               weights are reported (the paper's own protocol is "test")
@@ -124,8 +125,11 @@ class VideoData:
     workers: int | None = None
     worker_memory_mb: float = WORKER_MEMORY_MB
     on_bad: str = "skip"
+    frame_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.frame_rate > 0:
+            raise BadSetting(f"data.frame_rate is {self.frame_rate}; it must be above 0")
         if self.on_bad not in BAD:
             raise BadSetting(f"data.on_bad is {self.on_bad!r}; possible: {', '.join(BAD)}")
 
