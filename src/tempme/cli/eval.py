@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from tempme.atomic import check_writable
+from tempme.cli.models import parts_of_run
 from tempme.cli.options import AsJson, WorkerMemory
 from tempme.cli.output import print_json, print_line, say
 from tempme.errors import BadSetting
@@ -173,11 +174,7 @@ def _loaded(model: str, dataset: str, asked: AskedModel) -> Retriever:
     from tempme.retriever.retriever import Retriever
 
     known = DATASETS.get(dataset)
-    path = Path(model)
-    if path.suffix == ".ckpt" or (path / "experiment.toml").exists():
-        from tempme.experiments.start import of_checkpoint
-
-        parts = of_checkpoint(path).parts
+    if (parts := parts_of_run(model)) is not None:
         retriever = Retriever(resized(parts, asked.frames, asked.max_words, asked.fit)).eval()
     else:
         lengths = (12, 32) if known is None else (known.frames, known.max_words)

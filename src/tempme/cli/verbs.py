@@ -35,6 +35,7 @@ VERBS = (
     "eval",
     "compare",
     "push",
+    "export",
     "demo",
 )
 
