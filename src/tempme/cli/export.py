@@ -29,7 +29,7 @@ def export(
 
     openai and transformers hold a plain CLIP: LoRA and full tuning are folded into its weights;
     what learnt beside them is refused. The system (its frames, its merging) is not in such a
-    folder: name it again where it is read.
+    folder: name it again where it is read. sentence-transformers holds any model whole.
     """
     from tempme.errors import UnknownName
     from tempme.exporting.formats import FORMATS

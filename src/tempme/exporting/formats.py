@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tempme.errors import BadSetting, UnknownName
 from tempme.exporting.openai import write_openai
+from tempme.exporting.sentence_transformers import write_sentence_transformers
 from tempme.exporting.transformers import write_transformers
 from tempme.retriever.parts import Parts
 
@@ -25,6 +26,9 @@ FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
         "openai": ExportFormat(write_openai, "weights={folder}, or clip.load's state dict"),
         "transformers": ExportFormat(
             write_transformers, "CLIPModel.from_pretrained({folder}), or weights={folder}"
+        ),
+        "sentence-transformers": ExportFormat(
+            write_sentence_transformers, "SentenceTransformer({folder}, trust_remote_code=True)"
         ),
     }
 )
