@@ -60,6 +60,7 @@ def without_numbers(system: System) -> int:
             system.plan(),
             frames=system.frames,
             words=system.max_words,
+            pooling=system.pooling,
         )
         vision = fold(backbone).requires_grad_(False).vision
         size = system.config.image_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "part": ("part",),
 }
 NEEDED = ("file", "caption")
+_BETWEEN_WORDS = re.compile(r"[\s-]+")  # "Video Name" is video_name
 _EXAMPLE = 'write {"file": "dog.mp4", "caption": "a dog jumps"}, one object a line'
 
 
@@ -131,7 +133,7 @@ def _separator(text: str) -> str:
 
 def _our_names(given: Iterable[str | None]) -> dict[str, str]:
     """Theirs -> ours, each of ours once: the likeliest of several."""
-    plain = {str(name).strip().lower(): str(name) for name in given}
+    plain = {_BETWEEN_WORDS.sub("_", str(name).strip().lower()): str(name) for name in given}
     found: dict[str, str] = {}
     for ours, theirs in COLUMNS.items():
         name = next((plain[one] for one in theirs if one in plain), None)

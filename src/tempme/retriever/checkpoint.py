@@ -39,6 +39,7 @@ from tempme.settings import typed
 from tempme.systems.system import System, backbone_name, other_sizes
 from tempme.systems.table import system
 from tempme.untrusted import check_regular, read_toml
+from tempme.weights.clip4clip import SEQUENCE_ROW
 from tempme.weights.fit import misfit, named
 from tempme.weights.read import Weights as PublishedWeights
 from tempme.weights.read import read_published, read_weights
@@ -60,7 +61,7 @@ def load(
         made = system(system_name, backbone=found.backbone)
         return build(made, found.tag, activation=activation, seed=0)
     read = _plain(source, activation)
-    made = system(system_name, backbone=backbone_name(read.config) or read.config)
+    made = system(_row(system_name, read.head), backbone=backbone_name(read.config) or read.config)
     return untrained(made, from_weights(read), seed=0)  # the fingerprint must not be drawn
 
 
@@ -94,6 +95,16 @@ def backbone_of(weights: Weights) -> str | ClipConfig:
     else:
         sizes = read_weights(weights).config
     return backbone_name(sizes) or sizes
+
+
+def _row(name: str, head: Mapping[str, Tensor]) -> str:
+    """The row of weights: CLIP4Clip's with a transformer over frames are what they are."""
+    return SEQUENCE_ROW if head and name == "clip4clip" else name
+
+
+def row_of(weights: Weights) -> str:
+    """The row that plain weights are of where nobody says: clip4clip, or that of its seqTransf."""
+    return _row("clip4clip", read_weights(weights).head)
 
 
 def _untuned(

@@ -9,7 +9,7 @@ from typing import Any
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting, BadWeights
-from tempme.retriever.checkpoint import backbone_of, build, load_folder
+from tempme.retriever.checkpoint import backbone_of, build, load_folder, row_of
 from tempme.retriever.names import Saved, Tagged, look_up, unknown
 from tempme.retriever.parts import Parts, assembled
 from tempme.retriever.retriever import Retriever
@@ -45,7 +45,7 @@ def load_as(
     if not_there := "" if isinstance(found, Tagged) else unknown(source):
         raise BadWeights(not_there)
     made = system(
-        system_name or "clip4clip",
+        system_name or ("clip4clip" if isinstance(found, Tagged) else row_of(source)),
         backbone=found.backbone if isinstance(found, Tagged) else backbone_of(source),
         frames=frames or lengths[0],
         max_words=max_words or lengths[1],

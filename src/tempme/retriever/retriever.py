@@ -266,7 +266,7 @@ class Retriever(nn.Module):
             )
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
-        related = self.backbone.vision.relate(projected)
+        related = self.backbone.vision.relate(projected, mask)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
 
     def _ids(self, texts: Sequence[str]) -> Tensor:

@@ -17,7 +17,7 @@ from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.compression import Compression
 from tempme.cost import Cost, cost
 from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import MeanPooling, Pooling
+from tempme.pooling import MeanPooling, Pooling, SequencePooling
 from tempme.schedule import Step
 from tempme.systems.assembly import assemble
 from tempme.tuning import Tuning
@@ -45,8 +45,10 @@ class System:
 
     def __post_init__(self) -> None:
         checked_fit(self.fit)
-        self.plan()  # what cannot be is refused before any weight is read
-        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
+        plan, sizes = self.plan(), self.config  # what cannot be is refused before weights are read
+        self.tuning.check(frames=self.frames, words=self.max_words, config=sizes)
+        if isinstance(self.pooling, SequencePooling):
+            self.pooling.check(_class_tokens(plan), places=sizes.context)
 
     @property
     def config(self) -> ClipConfig:
@@ -69,7 +71,11 @@ class System:
     def cost(self) -> Cost:
         """Multiply-adds of one video."""
         plan, config = self.plan(), self.config
-        return cost(plan, config, self.tuning.extra(plan, config))
+        extra = self.tuning.extra(plan, config)
+        if isinstance(self.pooling, SequencePooling):
+            more = self.pooling.products(_class_tokens(plan), config.embed)
+            extra = replace(extra, products=extra.products + more, paper=extra.paper + more)
+        return cost(plan, config, extra)
 
     def trainable_parameters(self) -> int:
         """Numbers that learn; counted without allocating any."""
@@ -82,8 +88,14 @@ class System:
                 self.plan(),
                 frames=self.frames,
                 words=self.max_words,
+                pooling=self.pooling,
             )
         return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+
+
+def _class_tokens(plan: tuple[Step, ...]) -> int:
+    """Class tokens of a video that are pooled."""
+    return plan[-1].clips_out * plan[-1].protected
 
 
 @cache

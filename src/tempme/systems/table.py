@@ -9,7 +9,7 @@ from tempme.backbones.config import ClipConfig
 from tempme.compression import STA, TESTA, DiffRate, EViT, Keep, TempMe, ToMe
 from tempme.compression.diffrate import RELEASED_B16
 from tempme.errors import UnknownName
-from tempme.pooling import FirstPooling, MeanPooling
+from tempme.pooling import FirstPooling, MeanPooling, SequencePooling
 from tempme.systems.system import System, sizes_of
 from tempme.tuning import (
     DGL,
@@ -59,7 +59,7 @@ PAPER: dict[str, System] = {
     ),
 }
 
-# Four methods with the pooling, texts, frames and released settings of their authors, next to the
+# Five methods with the pooling, texts, frames and released settings of their authors, next to the
 # protocol that all rows above share; `sources` has their recipes.
 ORIGINALS: dict[str, System] = {
     "plevu-original": System(
@@ -71,6 +71,7 @@ ORIGINALS: dict[str, System] = {
         frames=16,
         max_words=45,
     ),
+    "clip4clip-seqtransf": System("clip4clip-seqtransf", Full(), Keep(), SequencePooling()),
     "vop-original": System("vop-original", VoP(), Keep(), max_words=69),
     "dgl-transformer-original": System(
         "dgl-transformer-original", DGLTransformer(), Keep(), FirstPooling()
