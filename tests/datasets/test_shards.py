@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -20,7 +22,10 @@ from tempme.datasets.places import digest_of, locate, probe_place
 from tempme.datasets.shards import MOST_MEMBER_BYTES, read_shard, unpacked
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadVideo
+from tempme.evaluation.evaluate import examine
+from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
+from tempme.systems.table import system
 from tempme.video import Failure, Frames, Reading, VideoInfo
 
 SMALL = Reading(frames=3, size=32)
@@ -249,3 +254,23 @@ def test_steps_of_archives_are_those_of_files(films: dict[str, Path], shards: Pa
     for ours, theirs in zip(*steps, strict=True):
         assert np.array_equal(ours.frames, theirs.frames)
         assert ours.captions == theirs.captions
+
+
+def test_archives_are_tested_with_and_verified(films: dict[str, Path], shards: Path) -> None:
+    retriever = Retriever.build(system("tempme", backbone="scenes-tiny"), None, seed=0)
+    split = Split("shards", load_folder(shards))
+    report, features = examine(retriever, split, workers=1)
+    assert (report.num_videos, report.num_texts, report.is_complete) == (3, 5, True)
+    whole = Split("files", (Pair(films["clip0"], "a"), Pair(films["clip2"], "b")))
+    expected = examine(retriever, whole, workers=1)[1].videos
+    assert np.abs(features.videos[[0, 2]] - expected).max() < 2e-5
+    command = [str(Path(sys.executable).with_name("tempme")), "data", "verify", "folder"]
+    for place, listed in ((shards, 3), (shards / "000.tar", 2)):
+        done = subprocess.run(
+            [*command, "--annotations", str(place), "--workers", "1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"N = {listed} of {listed} videos can be used" in done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,8 @@ from tempme.errors import BadDataset, BadVideo
 from tempme.video import Failure, Reading, VideoInfo, probe
 from tempme.video.values import AS_USUAL
 
-ByKey = dict[str, tuple[Path, ...]]
+Places = tuple[Path, ...]
+ByKey = dict[str, Places]
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,30 @@ def locate(videos: Iterable[Video], folder: Path | None) -> Located:
     its own suffix. Where no file does, a folder of pictures of that name, then a video in a tar
     archive.
     """
-    kinds, shards = ((), ()) if folder is None else _places_by_name(folder)
-    paths: dict[Video, Path] = {}
-    duplicated: dict[Video, tuple[Path, ...]] = {}
-    refused: dict[Video, str] = {}
-    missing: list[Video] = []
+    wanted = list(dict.fromkeys(videos))
+    places: dict[Video, Places] = {
+        video: (video,) for video in wanted if isinstance(video, Path) and is_there(video)
+    }
+    names = [video for video in wanted if isinstance(video, str)]
+    shards: tuple[Shard, ...] = ()
+    if folder is not None and names:
+        _check_folder(folder)
+        for search in (_files_by_name, _folders_by_name):  # the last looks into every folder
+            by_key = search(folder) if any(name not in places for name in names) else {}
+            places |= _named(names, by_key, places)
+        if any(name not in places for name in names):
+            shards = tuple(read_shard(path) for path in shard_files(folder))
+            places |= _named(names, _members_by_name(shards), places)
     unsafe = _unsafe(shards)
-    for video in videos:
-        found = _places_of(video, kinds)
-        if found:
-            paths[video] = found[0]
-            if len(found) > 1:
-                duplicated[video] = found
-        elif reason := _refusal(video, unsafe):
-            refused[video] = reason
-        else:
-            missing.append(video)
-    notes = tuple(f"{shard.path.name}: {shard.note}" for shard in shards if shard.note)
-    return Located(paths, tuple(missing), duplicated, refused, notes)
+    lost = [video for video in wanted if video not in places]
+    refused = {video: reason for video in lost if (reason := _refusal(video, unsafe))}
+    return Located(
+        paths={video: places[video][0] for video in wanted if video in places},
+        missing=tuple(video for video in lost if video not in refused),
+        duplicated={video: found for video, found in places.items() if len(found) > 1},
+        refused=refused,
+        notes=tuple(f"{shard.path.name}: {shard.note}" for shard in shards if shard.note),
+    )
 
 
 def video_files(folder: Path) -> list[Path]:
@@ -122,22 +129,32 @@ def digest_of(place: Path) -> bytes:
         return hashlib.file_digest(file, "blake2b").digest()
 
 
-def _places_by_name(folder: Path) -> tuple[tuple[ByKey, ...], tuple[Shard, ...]]:
-    """Files, folders of pictures and members of archives, each under all its names."""
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir() and not is_shard(folder):
         raise BadDataset(f"{folder} is not a folder; give the one that holds the videos")
-    shards = tuple(read_shard(path) for path in shard_files(folder))
-    members = [
+
+
+def _files_by_name(folder: Path) -> ByKey:
+    return _by_key((path, _below(path, folder)) for path in video_files(folder))
+
+
+def _folders_by_name(folder: Path) -> ByKey:
+    return _by_key((path, _below(path, folder)) for path in _frame_folders(folder))
+
+
+def _members_by_name(shards: Iterable[Shard]) -> ByKey:
+    return _by_key(
         (shard.path / name, PurePosixPath(name))
         for shard in shards
         for name in shard.members
         if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
-    ]
-    if is_shard(folder):
-        return (_by_key(members),), shards
-    files = ((path, _below(path, folder)) for path in video_files(folder))
-    folders = ((path, _below(path, folder)) for path in _frame_folders(folder))
-    return (_by_key(files), _by_key(folders), _by_key(members)), shards
+    )
+
+
+def _named(names: Iterable[str], by_key: ByKey, known: Container[Video]) -> dict[Video, Places]:
+    """The places of names that have none yet."""
+    looked_up = ((name, _by_name(name, by_key)) for name in names if name not in known)
+    return {name: found for name, found in looked_up if found}
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -175,13 +192,7 @@ def _names(place: PurePosixPath) -> Iterator[str]:
     yield from (place.as_posix(), *(inside + each for each in stems), place.name, *stems)
 
 
-def _places_of(video: Video, kinds: Iterable[ByKey]) -> tuple[Path, ...]:
-    if isinstance(video, Path):
-        return (video,) if is_there(video) else ()
-    return next((found for by_key in kinds if (found := _by_name(video, by_key))), ())
-
-
-def _by_name(video: str, by_key: ByKey) -> tuple[Path, ...]:
+def _by_name(video: str, by_key: ByKey) -> Places:
     stem = without_suffix(video)
     place = f"{video.rpartition('/')[0]}/{stem}" if "/" in video else stem
     return by_key.get(video) or by_key.get(place) or by_key.get(stem, ())
