@@ -23,7 +23,6 @@ from typing import Any
 from soak_crowd import bombs, crowd
 from soak_damage import index_files, videos
 from soak_kills import kills
-
 from tempme.results.runs import environment, machine
 
 ROOT = Path(__file__).parents[1]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from soak_films import MODEL, QUERY, disturb, films, start
 
 GIBIBYTE = 1 << 30

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from soak_films import MODEL, QUERY, damaged, film, films, start
-
 from tempme.errors import TempmeError
 
 SECONDS_PER_CASE = 600

@@ -14,8 +14,8 @@ from shutil import rmtree
 from typing import Any
 
 import numpy as np
-from soak_films import MODEL, disturb, films, start
 
+from soak_films import MODEL, disturb, films, start
 from tempme.index import Index
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -1,12 +1,15 @@
 """Find the moment you describe: fast text-video retrieval that merges what does not change.
 
-Importing the package is cheap; torch is imported by the first name that needs it.
+Importing the package is cheap; torch is imported by the first name that needs it. Threads of a
+torch that is imported later sleep while they wait, unless the environment says otherwise.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tempme.processes.cores import wait_passively
 
 __version__ = "0.1.0"
 
@@ -34,6 +37,8 @@ _HOME = {
     "system": "tempme.systems.table",
     "trace": "tempme.retriever.tracing",
 }
+
+wait_passively()
 
 __all__ = [
     "Hit",

@@ -9,7 +9,15 @@ import pytest
 
 from index_material import ColourRetriever, new_index, write_films, write_video
 from tempme.index import Index
-from tempme.index.confidence import LEVELS, Judge, at_least, judge_visuals, level_of, phrase_lists
+from tempme.index.confidence import (
+    LEVELS,
+    Judge,
+    at_least,
+    judge_visuals,
+    level_of,
+    phrase_lists,
+    spread_over,
+)
 from tempme.index.judging import NAME
 from tempme.index.moments import Gallery
 
@@ -32,7 +40,7 @@ def test_queries_without_a_match_get_each_level_as_often_as_said(num_moments: in
         best.append(judge.chances(moments @ query, moments).min())
     for most in LEVELS.values():
         share = np.mean(np.array(best) <= most)
-        assert share == pytest.approx(most, abs=0.4 * most if most < 0.1 else 0.05)
+        assert share == pytest.approx(most, abs=0.5 * most if most < 0.1 else 0.05)
 
 
 def test_a_moment_that_every_query_is_near_to_is_no_evidence() -> None:
@@ -85,7 +93,15 @@ def test_pictures_are_held_against_moments_of_other_videos() -> None:
     )
     judge = judge_visuals(gallery, num_moments=200)
     assert judge.maxima.max() < judge.chances(np.float32([1]), features[:1]) + 20
+    assert (judge.size, judge_visuals(gallery, num_moments=500).size) == (1.0, 2.5)
     assert judge.levels(np.float32([0.999, 0.1]), features[[0, 60]]) == ["high", "none"]
+
+
+def test_a_sample_is_spread_over_all_of_it() -> None:
+    assert spread_over(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert spread_over(9, 3).tolist() == [0, 4, 8]
+    assert spread_over(1, 3).tolist() == [0]
+    assert spread_over(0, 3).tolist() == []
 
 
 def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
@@ -121,6 +137,48 @@ def test_a_background_follows_an_index_that_grows(tmp_path: Path) -> None:
     before = (index.path / NAME).read_bytes()
     index.add(write_films(tmp_path / "films"))
     assert (index.path / NAME).read_bytes() != before
+
+
+def test_confidence_knows_nothing_of_how_an_index_came_to_be(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films")
+    step_by_step = new_index(tmp_path)
+    for part in sorted(films.iterdir()):
+        step_by_step.add(part)
+        step_by_step.search("green", k=50, moments=True)
+    at_once = Index.create(tmp_path / "once.tempme", ColourRetriever())
+    at_once.add(films)
+    for query in ("red", "green blue", "white"):
+        hits = step_by_step.search(query, k=50, moments=True)
+        assert hits == at_once.search(query, k=50, moments=True)
+
+
+def test_a_run_that_was_killed_before_its_end_leaves_no_old_background(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    films = write_films(tmp_path / "films")
+    for colour in ("red", "green", "blue", "white"):
+        write_video(films / f"more {colour}.mp4", [colour, "yellow", colour], seconds=4)
+    index.add(films)
+    fresh = (index.path / NAME).read_bytes()
+    write_video(films / "last.mp4", ["red", "white"], seconds=3)
+    index.add(films)
+    grown = index.judge("text")
+    (index.path / NAME).write_bytes(fresh)  # of fewer moments, by less than a search minds
+    again = Index.open(index.path, retriever=ColourRetriever())
+    assert again.judge("text").spread != grown.spread
+    again.add(films)
+    assert again.judge("text").spread == grown.spread
+    assert np.array_equal(again.judge("text").maxima, grown.maxima)
+
+
+def test_a_tie_is_a_tie_however_it_is_rounded() -> None:
+    background, moments = units(200, 1), units(20, 2)
+    judge = Judge.of(background, moments, own=None)
+    best = background @ moments.T
+    for query, scores in zip(background, best, strict=True):
+        exact = judge.chances(scores, moments)
+        for step in (-1e-4, 1e-4):
+            assert judge.chances(scores + np.float32(step), moments).min() <= exact.min() + 0.02
+        assert judge.chances(moments @ query, moments).min() >= 1 / 201 + 1 / 201 - 1e-6
 
 
 def test_the_phrases_are_those_that_the_tool_writes() -> None:

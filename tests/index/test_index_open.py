@@ -19,14 +19,14 @@ def films(tmp_path: Path) -> Path:
 
 
 def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
-    tmp_path: Path, films: Path
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = new_index(tmp_path)
     index.add(films)
     path = index.path / "index.json"
     path.write_text(path.read_text().replace(index.header.fingerprint, "colours-before"))
     reader = Index.open(index.path)
-    reader._load = ColourRetriever  # type: ignore[method-assign]
+    monkeypatch.setattr("tempme.index.model.load_model", lambda _: ColourRetriever())
     with pytest.raises(WrongModel, match="no longer the one that made") as caught:
         reader.search("red")
     assert "colours-before then" in str(caught.value)

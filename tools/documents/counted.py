@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tempme.evaluation.timing import TimedJob
+from jobs import TimedJob
 from tempme.experiments.settings import SystemSettings
 from tempme.results.runs import Run
 from tempme.settings import typed

@@ -63,7 +63,7 @@ def damage_line(folder: Path, number: int) -> str:
 
 def model_line(index: Index) -> str:
     """The name of an index's model, and where its weights are from."""
-    source, origin = index.header.source, index.retriever.origin
+    source, origin = index.header.source, index.model.origin
     return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
 
 

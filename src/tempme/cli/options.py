@@ -52,6 +52,9 @@ SamplingName = Annotated[
     str | None, typer.Option("--sampling", help="exact, keyframes, auto (auto).")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the model (what decoding leaves).")
+]
 TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
 TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
 Fit = Annotated[

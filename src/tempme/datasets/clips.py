@@ -7,7 +7,6 @@ the file is counted with its reason; or the run fails, if asked.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -24,6 +23,7 @@ from tempme.datasets.order import PairOrder
 from tempme.datasets.pairs import Moment, Split, Video
 from tempme.datasets.places import locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
+from tempme.processes.cores import num_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, Workers
 from tempme.video import Failure, Fit, Reading
@@ -219,7 +219,7 @@ class ClipBatches:
     def _begin(self, step: int, rank: int, world: int) -> list[_Row]:
         """Have the workers read a share."""
         if self._crew is None:
-            cores = max(1, (os.cpu_count() or 1) // world)
+            cores = max(1, num_cores() // world)
             count = cores if self._num_workers is None else self._num_workers
             self._crew = Workers(self._reader, workers=count, limits=self._limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)

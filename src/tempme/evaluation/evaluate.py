@@ -18,7 +18,7 @@ from tempme.datasets.places import Located, locate
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.devices import for_inference_on
 from tempme.evaluation.features import SplitFeatures, encode, encode_texts
-from tempme.evaluation.known_answers import SelfTest, self_test
+from tempme.evaluation.known_answers import KnownAnswers, ask_known_answers
 from tempme.evaluation.metrics import (
     BothDirections,
     both_directions_dual_softmax,
@@ -77,7 +77,7 @@ class EvaluationReport:
     failed: dict[str, str]
     cost: Cost
     seconds: float
-    self_test: SelfTest
+    known_answers: KnownAnswers
 
     @property
     def is_complete(self) -> bool:
@@ -169,7 +169,7 @@ def examine(
     query_bank: Sequence[str] | None = None,
     on_video: Callable[[int, int], None] | None = None,
 ) -> tuple[EvaluationReport, SplitFeatures]:
-    """Self-test, then the accuracy of `retriever` on what of `split` is below `videos`; features.
+    """Known answers, then how `retriever` does on what of `split` is below `videos`; features.
 
     `videos` may be left out where pairs hold their files. Videos that are missing or cannot be
     read are left out with their captions, and named in the report. devices: how many GPUs, or
@@ -179,7 +179,7 @@ def examine(
     """
     start = time.perf_counter()
     copies = for_inference_on(retriever, precision, devices)
-    passed = self_test(copies[0])
+    passed = ask_known_answers(copies[0])
     located = _located(split, videos)
     if not located.paths:
         raise BadDataset(
@@ -217,7 +217,7 @@ def examine(
         failed={str(v): why for v, why in (located.refused | features.failed).items()},
         cost=retriever.system.cost(),
         seconds=round(time.perf_counter() - start, 3),
-        self_test=passed,
+        known_answers=passed,
     )
     return report, features
 

@@ -17,6 +17,7 @@ from tempme.datasets.frames import read_pixels
 from tempme.datasets.pairs import Split, Video
 from tempme.errors import BadDataset
 from tempme.evaluation.devices import Crew
+from tempme.processes.cores import sharing_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.video import Failure, Reading
@@ -69,7 +70,7 @@ def encode(
     failed: dict[Video, str] = {}
     waiting: list[Numbered] = []
     limits = Limits(worker_memory_mb=worker_memory_mb)
-    answers = each_in_processes(read, jobs, workers=workers, limits=limits)
+    answers = sharing_cores(each_in_processes(read, jobs, workers=workers, limits=limits))
     with Crew(retrievers, _encode_videos) as crew:
         for done, (job, answer) in enumerate(answers, 1):
             number, _, moment = job

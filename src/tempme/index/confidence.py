@@ -41,6 +41,9 @@ BACKGROUND = Path(__file__).parent / "background"
 PHRASES = ("general.txt", "scenes.txt")
 NUM_QUERIES = 1000
 """Queries of a background at most; a chance of 1 in 100 is then known to about a third."""
+ROUNDING = 0.01
+"""Spreads by which scores of one pair may differ by rounding, as features are kept in fp16: what is
+as high but for so much counts as high, so that a tie is a tie."""
 FEWEST = 3
 """With fewer there is no mean and no spread."""
 MOST_MOMENTS = 50_000
@@ -88,7 +91,7 @@ class Judge:
             return np.ones(len(scores), dtype=np.float32)
         means, spreads = _statistics(self.centre, self.covariance, moments)
         excess = (scores - means) / _pooled(spreads, self.spread)
-        as_high = len(self.maxima) - np.searchsorted(self.maxima, excess, side="left")
+        as_high = len(self.maxima) - np.searchsorted(self.maxima, excess - ROUNDING, side="left")
         chances = (1 + as_high) / (1 + len(self.maxima))
         return np.asarray(1 - (1 - chances) ** self.size, dtype=np.float32)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting
-from tempme.index.building.encode import Encoder, encode_queries
+from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
@@ -21,11 +21,11 @@ from tempme.index.folder import check_plain, check_present, make_folder, remove_
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
-    MODEL_FOLDER,
+    IndexModel,
     checked,
+    keep_words,
     load_default_model,
     load_model,
-    loaded_again,
     save_model,
 )
 from tempme.index.moments import Gallery, Hit, Video
@@ -49,8 +49,7 @@ class Index:
     def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
         self.path = path
         self.header = header
-        self._retriever = retriever
-        self._ready: Encoder | None = None
+        self.model = IndexModel(path, header, given=retriever)
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 
@@ -73,13 +72,13 @@ class Index:
         retriever = retriever if isinstance(create, bool) else create
         if create and not (folder / NAME).exists():
             return cls._created(folder, retriever, cutting)
-        index = cls(folder, read_header(folder))
+        header = read_header(folder)
         check_plain(folder)
-        index.header.cutting.check_same(cutting, folder)
-        if retriever is not None:
-            given = load_model(retriever) if isinstance(retriever, str) else retriever
-            index._retriever = checked(given, index.header, folder)
-        return index
+        header.cutting.check_same(cutting, folder)
+        if retriever is None:
+            return cls(folder, header)
+        given = load_model(retriever) if isinstance(retriever, str) else retriever
+        return cls(folder, header, retriever=checked(given, header, folder))
 
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
@@ -125,15 +124,13 @@ class Index:
                 cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
+            keep_words(retriever, folder)
         return cls(folder, header, retriever=retriever)
 
     @property
     def retriever(self) -> Encoder:
         """The model of this index, ready to encode; loaded at the first use."""
-        if self._ready is None:
-            given = self._retriever or loaded_again(self._load(), self.header, self.path)
-            self._ready = given.for_inference()
-        return self._ready
+        return self.model.ready()
 
     def add(
         self,
@@ -145,6 +142,7 @@ class Index:
         pictures: bool = False,
         exclude: Sequence[str] = (),
         workers: int | None = None,
+        threads: int | None = None,
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
@@ -155,9 +153,10 @@ class Index:
         prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
         not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
         take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
-        processes that decode. timeout_seconds: for the next frame of a video. total_seconds: for
-        all of it; of a longer one the part read by then is kept. worker_memory_mb: what a decoding
-        process may hold; a video that needs more fails. None: no limit, as always on Windows.
+        processes that decode; threads: of PyTorch; None shares the cores. timeout_seconds: for the
+        next frame of a video. total_seconds: for all of it; of a longer one the part read by then
+        is kept. worker_memory_mb: what a decoding process may hold; a video that needs more fails.
+        None: no limit, as always on Windows.
         """
         from tempme.index.building.build import Build
         from tempme.index.building.order import RunOrder
@@ -170,11 +169,12 @@ class Index:
             pictures=pictures,
             exclude=tuple(exclude),
             workers=workers,
+            threads=threads,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
         )
-        with in_order(self.path, self._store, self._fingerprint):
+        with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -184,8 +184,7 @@ class Index:
                 on_progress=on_progress,
             )
             report = build.run()
-            if report.moments:  # so that no search has to
-                self.judge("text")
+            self._searcher.settle()
         return report
 
     def check(self) -> Damage:
@@ -195,7 +194,7 @@ class Index:
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
-        return repaired(self.path, self._store, self._fingerprint, again)
+        return repaired(self.path, self._store, lambda: self.retriever.fingerprint, again)
 
     def search(
         self,
@@ -218,7 +217,7 @@ class Index:
         request = Request(k=k, min_score=min_score, moments=moments, under=folder)
         if not self.num_moments():
             return []
-        return self.answer(encode_queries(self.retriever, [query]), request)
+        return self.answer(self.model.encode([query]), request)
 
     def similar(
         self,
@@ -252,7 +251,7 @@ class Index:
 
     def notes_on(self, query: str) -> tuple[str, ...]:
         """What the model does not take in of a query, in words for a person; mostly nothing."""
-        unread = self.retriever.unread(query) if self.num_moments() else ""
+        unread = self.model.unread(query) if self.num_moments() else ""
         return (unread,) if unread else ()
 
     def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
@@ -291,10 +290,3 @@ class Index:
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
         return file_features(self.retriever, file, self.header.cutting)
-
-    def _fingerprint(self) -> str:
-        return self.retriever.fingerprint
-
-    def _load(self) -> Encoder:
-        source = self.header.source
-        return load_model(str(self.path / source) if source == MODEL_FOLDER else source)

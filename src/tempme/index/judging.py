@@ -1,6 +1,7 @@
-"""The background of one index: made once, kept in `confidence.npz`, made again where it is old.
+"""The background of one index: made when it is indexed, kept in `confidence.npz`.
 
-An index of an earlier version has none: it gets one at its first search.
+What a run leaves is a function of what the index holds, not of how it came to hold it. A search
+makes a background only where there is none (an index of an earlier version) or it has become old.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from tempme.index.moments import Gallery
 
 NAME = "confidence.npz"
 FORMAT = 1
-# An index may grow or shrink to so much before its maxima are looked for again: they move with the
-# logarithm of its size.
+# An index may grow or shrink to so much before a search looks for its maxima again, or, where it is
+# too large to be looked at whole, a run does: they move with the logarithm of its size.
 DRIFT = 1.25
 # Phrases looked at to tell which list a model reads.
 TRIED = 50
@@ -42,6 +43,7 @@ TRIED = 50
 class _Judged:
     judge: Judge
     num_moments: int
+    version: str
 
     def fits(self, num_moments: int) -> bool:
         least, most = sorted((max(1, self.num_moments), max(1, num_moments)))
@@ -58,35 +60,49 @@ class Judging:
         *,
         encoder: Callable[[], Encoder],
         sample: Callable[[int], Gallery],
+        version: Callable[[], str],
     ) -> None:
         self._path = folder / NAME
         self._fingerprint = fingerprint
-        self._encoder, self._sample = encoder, sample
+        self._encoder, self._sample, self._version = encoder, sample, version
         self._texts: Floats | None = None
         self._judged: dict[Kind, _Judged] = {}
 
     def judge(self, kind: Kind, *, num_moments: int) -> Judge:
         """The judge of queries of this kind while the index has so many moments."""
-        known = self._judged.get(kind) or (self._read() if kind == "text" else None)
+        known = self._known(kind)
         if known is None or not known.fits(num_moments):
             known = self._made(kind, num_moments)
         self._judged[kind] = known
         return known.judge
 
+    def refresh(self, *, num_moments: int) -> None:
+        """After a run: make anew what is of other moments than the index has now."""
+        known = self._known("text")
+        if known is not None and known.version == self._version():
+            return
+        if known is None or num_moments <= MOST_MOMENTS or not known.fits(num_moments):
+            self._judged = {"text": self._made("text", num_moments)}
+
+    def _known(self, kind: Kind) -> _Judged | None:
+        return self._judged.get(kind) or (self._read() if kind == "text" else None)
+
     def _made(self, kind: Kind, num_moments: int) -> _Judged:
-        sample = self._sample(MOST_MOMENTS)
+        version, sample = self._version(), self._sample(MOST_MOMENTS)
         if kind == "visual":
-            return _Judged(judge_visuals(sample, num_moments=num_moments), num_moments)
+            judge = judge_visuals(sample, num_moments=num_moments)
+            return _Judged(judge, num_moments, version)
         if self._texts is None:
             self._texts = _background(self._encoder())
-        made = _Judged(judge_texts(self._texts, sample, num_moments=num_moments), num_moments)
+        judge = judge_texts(self._texts, sample, num_moments=num_moments)
+        made = _Judged(judge, num_moments, version)
         self._write(made, self._texts)
         return made
 
     def _write(self, judged: _Judged, texts: Floats) -> None:
         """Keep it. Failing to is no error: the next search only starts slower."""
         judge = judged.judge
-        facts = {**self._key(), "num_moments": judged.num_moments}
+        facts = {**self._key(), "num_moments": judged.num_moments, "version": judged.version}
         facts |= {"spread": judge.spread, "size": judge.size}
         with suppress(OSError), replacing(self._path) as draft, draft.open("wb") as file:
             np.savez(
@@ -108,7 +124,7 @@ class Judging:
                 self._texts = file["texts"].astype(np.float32)
                 shape = file["centre"], file["covariance"]
                 judge = Judge(*shape, file["maxima"], facts["spread"], facts["size"])
-                return _Judged(judge, facts["num_moments"])
+                return _Judged(judge, facts["num_moments"], facts.get("version", ""))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None
 
@@ -126,4 +142,5 @@ def _background(model: Encoder) -> Floats:
 
     # `max` takes the first of equals: the general list for a model that reads everything.
     features = encode_queries(model, max(phrase_lists(), key=share_read))
-    return features[np.isfinite(features).all(axis=1)]
+    # Rounded as they are kept, so that a background is the same before and after.
+    return features[np.isfinite(features).all(axis=1)].astype(np.float16).astype(np.float32)

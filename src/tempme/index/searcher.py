@@ -22,7 +22,13 @@ class Searcher:
     ) -> None:
         self._store = store
         self._scan: tuple[str, Scan] | None = None
-        self._judging = Judging(folder, header.fingerprint, encoder=encoder, sample=self._sample)
+        self._judging = Judging(
+            folder,
+            header.fingerprint,
+            encoder=encoder,
+            sample=self._sample,
+            version=store.version,
+        )
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
@@ -53,6 +59,11 @@ class Searcher:
     def judge(self, kind: Kind) -> Judge:
         """What tells how sure hits are, for queries of words or of pictures."""
         return self._judging.judge(kind, num_moments=self.num_moments())
+
+    def settle(self) -> None:
+        """After a run: what searches need besides the moments is made, so that none has to."""
+        if num_moments := self.num_moments():
+            self._judging.refresh(num_moments=num_moments)
 
     def _whole_scan(self) -> Scan:
         """The gallery in memory, read again only when the index has changed."""

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.backbones.layers import fold
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
@@ -217,8 +216,7 @@ class Retriever(nn.Module):
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
         made = Retriever(parts, fingerprints=self.fingerprints)
-        fold(made.backbone)
-        made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
+        numbers.freeze(made.backbone, chosen, self.device)
         made.precision, made.is_folded = chosen, True
         return made
 
