@@ -68,7 +68,7 @@ def encode(encoder: Any, rows: list[dict[str, Any]]) -> np.ndarray:
 
 @torch.no_grad()
 def test_features_are_those_of_the_model(encoder: Any, films: dict[str, str]) -> None:
-    retriever = Retriever.load("scenes-tiny")
+    retriever = encoder.model
     texts = encode(encoder, [{"text": caption} for caption in films.values()])
     assert np.abs(texts - retriever.encode_texts(list(films.values())).numpy()).max() < 2e-6
     videos = encode(encoder, [{"video": Decoder(path), "id": path} for path in films])
@@ -90,8 +90,9 @@ def test_its_card_says_what_it_is(encoder: Any) -> None:
     assert meta.name == "tempme/scenes-tiny"
     assert meta.embed_dim == encoder.model.feature_size
     assert meta.modalities == ["text", "video"]
-    assert meta.n_parameters == sum(p.numel() for p in encoder.model.parameters())
-    assert meta.revision == Retriever.load("scenes-tiny").fingerprint
+    retriever = Retriever.load("scenes-tiny")
+    assert meta.n_parameters == sum(p.numel() for p in retriever.parameters())
+    assert meta.revision == retriever.fingerprint
 
 
 def test_a_whole_task_is_run(encoder: Any, films: dict[str, str]) -> None:

@@ -43,9 +43,9 @@ class VideoTextEncoder(AbsEncoder):
         self, model_name: str, revision: str | None = None, device: str | None = None, **_: Any
     ) -> None:
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        source: Retriever = Retriever.load(model_name).for_inference("fp32")
-        self.model: Retriever = source.to(place)
-        self.mteb_model_meta = meta(self.model, name=model_name, revision=revision)
+        loaded: Retriever = Retriever.load(model_name).to(place)
+        self.model = loaded.for_inference("fp32")
+        self.mteb_model_meta = meta(loaded, name=model_name, revision=revision)
 
     @torch.inference_mode()
     def encode(

@@ -261,9 +261,13 @@ def test_archives_are_tested_with_and_verified(films: dict[str, Path], shards: P
     split = Split("shards", load_folder(shards))
     report, features = examine(retriever, split, workers=1)
     assert (report.num_videos, report.num_texts, report.is_complete) == (3, 5, True)
-    whole = Split("files", (Pair(films["clip0"], "a"), Pair(films["clip2"], "b")))
-    expected = examine(retriever, whole, workers=1)[1].videos
-    assert np.abs(features.videos[[0, 2]] - expected).max() < 2e-5
+    pairs = (
+        Pair(films["clip0"], "a"),
+        Pair(films["clip1"], "b", 0.0, 1.0),
+        Pair(films["clip2"], "c"),
+    )
+    expected = examine(retriever, Split("files", pairs), workers=1)[1].videos
+    assert np.abs(features.videos - expected).max() < 2e-5
     command = [str(Path(sys.executable).with_name("tempme")), "data", "verify", "folder"]
     for place, listed in ((shards, 3), (shards / "000.tar", 2)):
         done = subprocess.run(

@@ -77,8 +77,9 @@ def features_by_hand(retriever: Retriever, split: Split, fit: Fit) -> torch.Tens
         read = read_moment(Path(moment.video), moment, reading)
         assert isinstance(read, Frames)
         rows.append(read.pixels)
+    frozen = retriever.for_inference("fp32")
     with torch.inference_mode():
-        return retriever.encode_videos(retriever.transform(np.stack(rows)))
+        return frozen.encode_videos(frozen.transform(np.stack(rows)))
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -11,7 +12,6 @@ from typing import Generic, TypeVar
 import torch
 
 from tempme.errors import BadSetting
-from tempme.retriever.precision import resolve
 from tempme.retriever.retriever import Retriever
 
 Item = TypeVar("Item")
@@ -34,7 +34,8 @@ def for_inference_on(
 ) -> tuple[Retriever, ...]:
     """`retriever.for_inference`, a copy a GPU; on a CPU one, which all threads share.
 
-    count None stays where the retriever is.
+    count None stays where the retriever is. What is shared has to have encoded once, before several
+    threads do: its weights are laid out when they are first used.
     """
     check_devices(count)
     if count is None:
@@ -42,7 +43,7 @@ def for_inference_on(
     if not torch.cuda.is_available():
         return (retriever.for_inference(precision),) * count
     places = [torch.device("cuda", number) for number in range(count)]
-    return tuple(retriever.for_inference(resolve(precision, place)).to(place) for place in places)
+    return tuple(copy.deepcopy(retriever).to(place).for_inference(precision) for place in places)
 
 
 class Crew(Generic[Item, Answer]):
