@@ -1,17 +1,24 @@
 """Searches per second of a running service, and how long they take, on generated moments.
 
 100,000 moments of random features, the text encoder of ViT-B/32 with random weights (its cost does
-not depend on them), no query asked twice; 1, 10 and 50 clients, with a filter and without.
-Everything runs on this machine: the clients are threads of another process. Writes
+not depend on them), no query asked twice; 1, 10 and 50 clients, with a filter and without. Clients
+ask again as soon as they are answered, which shows what the service can do at most; with `rate`
+they ask so many times a second together, whatever comes back, which shows how long people wait.
+Everything runs on this machine: the clients are threads of another process. `load` is that of the
+machine before a row is measured (processes that ran or waited in the last minute): others' work
+shows in it, and not in `cpu_ms`, what the service computes for a search on all cores. Writes
 results/benchmarks/serve.json.
 
-    python benchmarks/serve.py [--seconds 60] [--clients 1 10 50] [--moments 100000]
+    python benchmarks/serve.py [--seconds 60] [--clients 1 10 50] [--rate 50] [--moments 100000]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -31,24 +38,10 @@ from tempme.serving.running import server_of
 from tempme.serving.settings import ServeSettings
 
 MOMENTS_A_VIDEO = 20
-WORDS = [
-    "a",
-    "red",
-    "blue",
-    "small",
-    "large",
-    "dog",
-    "cat",
-    "car",
-    "runs",
-    "jumps",
-    "over",
-    "under",
-    "near",
-    "lake",
-    "tree",
-    "house",
-]
+WORDS = ("red", "blue", "green", "small", "large", "old", "wooden", "dog", "cat", "car", "boat")
+WORDS += ("horse", "man", "woman", "child", "runs", "jumps", "sleeps", "falls", "turns", "over")
+WORDS += ("under", "near", "behind", "lake", "tree", "house", "street", "snow", "rain", "night")
+WORDS_A_QUERY = 8
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
     "a tenth": {"max_duration_seconds": 30.5},
@@ -59,6 +52,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seconds", type=float, default=60.0)
     asked.add_argument("--clients", type=int, nargs="+", default=[1, 10, 50])
+    asked.add_argument("--rate", type=float, default=50.0)
     asked.add_argument("--moments", type=int, default=100_000)
     asked.add_argument("--out", type=Path, default=Path("results/benchmarks/serve.json"))
     asked.add_argument("--load", help=argparse.SUPPRESS)
@@ -80,12 +74,18 @@ def _measured(index: Index, given: argparse.Namespace) -> list[dict[str, Any]]:
     port = int(server.address.rsplit(":", 1)[1])
     _ask(HTTPConnection("127.0.0.1", port, timeout=600), "warm up", {})
     rows = []
+    loads: list[tuple[int, float]] = [(clients, 0.0) for clients in given.clients]
     for name, filters in FILTERS.items():
-        for clients in given.clients:
+        for clients, rate in [*loads, (max(given.clients), given.rate)]:
             load = {"port": port, "clients": clients, "seconds": given.seconds, "filters": filters}
+            load |= {"rate": rate, "begin": time.time_ns()}
+            busy, cpu = round(os.getloadavg()[0], 1), time.process_time()
             words = [sys.executable, __file__, "--load", json.dumps(load)]
             done = subprocess.run(words, check=True, capture_output=True, text=True)
-            rows.append({"filter": name, "clients": clients, **json.loads(done.stdout)})
+            row = {"filter": name, "clients": clients, "rate": rate or None, "load": busy}
+            row |= json.loads(done.stdout)
+            row["cpu_ms"] = round(1000 * (time.process_time() - cpu) / max(1, row["searches"]), 1)
+            rows.append(row)
             print(json.dumps(rows[-1]))
     server.should_exit = True
     return rows
@@ -120,20 +120,26 @@ def _index(folder: Path, num_moments: int) -> Index:
 
 
 def _load(asked: dict[str, Any]) -> dict[str, Any]:
-    """What so many clients measure that ask again as soon as they are answered."""
+    """What so many clients measure; those with a rate wait their turn, the others do not wait."""
     times: list[float] = []
     errors: list[str] = []
-    end = time.monotonic() + asked["seconds"]
+    begin = time.monotonic()
+    end = begin + asked["seconds"]
+    turns = itertools.count()
 
     def client(number: int) -> None:
-        rng = np.random.default_rng(number)
+        words = random.Random(f"{asked['begin']}/{number}")
         connection = HTTPConnection("127.0.0.1", asked["port"], timeout=60)
-        while time.monotonic() < end:
-            query = " ".join(rng.choice(WORDS, 8)) + f" {rng.integers(1 << 30)}"
-            begin = time.monotonic()
+        while True:
+            # Who asks late because answers are late has waited for that, too.
+            start = begin + next(turns) / asked["rate"] if asked["rate"] else time.monotonic()
+            if start >= end:
+                return
+            time.sleep(max(0.0, start - time.monotonic()))
+            query = " ".join(words.choices(WORDS, k=WORDS_A_QUERY))
             try:
                 _ask(connection, query, asked["filters"])
-                times.append(time.monotonic() - begin)
+                times.append(time.monotonic() - start)
             except Exception as error:
                 errors.append(f"{type(error).__name__}: {error}")
                 connection = HTTPConnection("127.0.0.1", asked["port"], timeout=60)
@@ -144,7 +150,8 @@ def _load(asked: dict[str, Any]) -> dict[str, Any]:
     for thread in threads:
         thread.join()
     return {
-        "searches_per_second": round(len(times) / asked["seconds"], 1),
+        "searches": len(times),
+        "searches_per_second": round(len(times) / (time.monotonic() - begin), 1),
         "p50_ms": round(1000 * float(np.quantile(times, 0.5)), 1) if times else None,
         "p99_ms": round(1000 * float(np.quantile(times, 0.99)), 1) if times else None,
         "errors": len(errors),

@@ -41,6 +41,7 @@ while time.time() < end:
         counts["errors"] += 1
         print(type(error).__name__, error, file=sys.stderr)
     counts["searches"] += 1
+    time.sleep(0.2)
 print(json.dumps(counts))
 """
 

@@ -9,9 +9,18 @@ import pytest
 
 from index_material import ColourRetriever, new_index, write_films, write_video
 from tempme.index import Index
-from tempme.index.confidence import LEVELS, Judge, at_least, judge_visuals, level_of, phrase_lists
+from tempme.index.confidence import (
+    LEVELS,
+    Judge,
+    at_least,
+    judge_visuals,
+    level_of,
+    phrase_lists,
+    spread_over,
+)
 from tempme.index.judging import NAME
 from tempme.index.moments import Gallery
+from tempme.index.tail import LEAST, Tail
 
 WIDTH = 48
 
@@ -61,7 +70,7 @@ def test_chances_fall_with_the_score_and_levels_follow() -> None:
     chances = judge.chances(np.linspace(-1, 1, 50).astype(np.float32), moments[[3] * 50])
     assert (np.diff(chances) <= 0).all()
     assert chances[0] == 1
-    assert chances[-1] == pytest.approx(1 / 1000)
+    assert chances[-1] == pytest.approx(LEAST / 1000)
     assert [level_of(p) for p in (0.005, 0.01, 0.03, 0.2, 0.21)] == [
         "high",
         "high",
@@ -85,7 +94,15 @@ def test_pictures_are_held_against_moments_of_other_videos() -> None:
     )
     judge = judge_visuals(gallery, num_moments=200)
     assert judge.maxima.max() < judge.chances(np.float32([1]), features[:1]) + 20
+    assert (judge.size, judge_visuals(gallery, num_moments=500).size) == (1.0, 2.5)
     assert judge.levels(np.float32([0.999, 0.1]), features[[0, 60]]) == ["high", "none"]
+
+
+def test_a_sample_is_spread_over_all_of_it() -> None:
+    assert spread_over(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert spread_over(9, 3).tolist() == [0, 4, 8]
+    assert spread_over(1, 3).tolist() == [0]
+    assert spread_over(0, 3).tolist() == []
 
 
 def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
@@ -158,11 +175,47 @@ def test_a_tie_is_a_tie_however_it_is_rounded() -> None:
     background, moments = units(200, 1), units(20, 2)
     judge = Judge.of(background, moments, own=None)
     best = background @ moments.T
-    for query, scores in zip(background, best, strict=True):
+    for scores in best:
         exact = judge.chances(scores, moments)
         for step in (-1e-4, 1e-4):
             assert judge.chances(scores + np.float32(step), moments).min() <= exact.min() + 0.02
-        assert judge.chances(moments @ query, moments).min() >= 1 / 201 + 1 / 201 - 1e-6
+
+
+def test_the_background_itself_has_the_chances_of_its_ranks() -> None:
+    background, moments = units(400, 1), units(100, 2)
+    judge = Judge.of(background, moments, own=None)
+    own = np.sort([judge.chances(moments @ query, moments).min() for query in background])
+    assert np.abs(own - np.arange(1, 401) / 401).max() < 0.05
+
+
+def test_a_query_is_no_rarer_for_not_being_of_the_background() -> None:
+    shares = []
+    for seed in range(0, 32, 4):
+        moments, background = units(800, seed), units(150, seed + 1)
+        judge = Judge.of(background, moments, own=None)
+        best = [judge.chances(moments @ q, moments).min() for q in units(600, seed + 2)]
+        shares.append(np.mean(np.array(best) <= 0.05))
+    assert np.mean(shares) == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.2])
+def test_a_tail_is_found_again(shape: float) -> None:
+    uniform = np.random.default_rng(3).uniform(size=1000)
+    drawn = -np.log(uniform) if shape == 0 else (uniform**-shape - 1) / shape
+    tail = Tail.of(np.sort(drawn).astype(np.float32))
+    for chance in (0.1, 0.03, 0.01, 0.003):
+        at = -np.log(chance) if shape == 0 else (chance**-shape - 1) / shape
+        assert tail.chances(np.float32([at]))[0] == pytest.approx(chance, rel=0.4)
+
+
+def test_small_or_even_samples_are_counted() -> None:
+    assert Tail.of(np.float32([1, 2, 3])).chances(np.float32([0, 2.5, 4])).tolist() == [
+        1,
+        0.5,
+        0.25,
+    ]
+    even = Tail.of(np.ones(400, np.float32))
+    assert even.chances(np.float32([1, 2])).tolist() == [1, 1 / 401]
 
 
 def test_the_phrases_are_those_that_the_tool_writes() -> None:

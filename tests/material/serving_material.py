@@ -31,6 +31,17 @@ def colour_index(folder: Path) -> tuple[Index, Path]:
     return index, films
 
 
+def index_with_two_moments(folder: Path) -> Index:
+    """Of a video that is red twice, and of one that always is."""
+    films = folder / "films"
+    films.mkdir()
+    write_video(films / "twice.mp4", ["red", "green", "red", "blue"], seconds=12, codec="libx264")
+    write_video(films / "always.mp4", ["red"], seconds=4, codec="libx264")
+    index = new_index(folder, ColourRetriever())
+    index.add(films)
+    return index
+
+
 def hits_of(answer: Any) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     hits: list[dict[str, Any]] = answer.json()["hits"]

@@ -80,6 +80,8 @@ def test_a_service_that_fails_or_ends_says_so(chromium: Any, tmp_path: Path) -> 
     ):
         page.wait_for_selector(".state.error")
         assert "no usable feature" in page.locator(".state.error").inner_text()
+        page.get_by_role("button", name="Change the search").click()
+        assert page.evaluate("document.activeElement.id") == "query"
         check_accessible(page, "error")
         keep(page, "error")
         page.goto(f"{address}/?q=red&folder=%2Fnowhere")

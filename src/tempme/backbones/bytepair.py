@@ -27,6 +27,8 @@ VOCAB = END_ID + 1
 
 TABLE = Path(__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
 WORD_END = "</w>"
+# Longer ones are no words, and remembering many would take memory that a stranger decides about.
+LONGEST_KEPT = 64
 # The published expression.
 _WORD = (
     rf"(?i){re.escape(START)}|{re.escape(END)}|'s|'t|'re|'ve|'m|'ll|'d"
@@ -43,7 +45,7 @@ def piece_ids() -> dict[str, int]:
     """Piece -> CLIP id: 256 bytes, 256 bytes that end a word, the merges, start and end."""
     alphabet = sorted(ByteLevel.alphabet())
     ends = (symbol + WORD_END for symbol in alphabet)
-    pieces = [*alphabet, *ends, *map("".join, _merges()), START, END]
+    pieces = [*alphabet, *ends, *map("".join, merges()), START, END]
     return {piece: place for place, piece in enumerate(pieces)}
 
 
@@ -69,13 +71,19 @@ def split_words(text: str) -> list[str]:
     return [word for word, _ in _SPLIT.pre_tokenize_str(text)]
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def word_ids(word: str) -> tuple[int, ...]:
-    """The CLIP ids of one word of `split_words`."""
+    """The CLIP ids of one word of `split_words`, remembered if it may be a word."""
+    return _kept_ids(word) if len(word) <= LONGEST_KEPT else _ids(word)
+
+
+def _ids(word: str) -> tuple[int, ...]:
     if word in (START, END):
         return (piece_ids()[word],)
     [(symbols, _)] = _BYTES.pre_tokenize_str(word)
     return tuple(piece.id for piece in _model().tokenize(symbols))
+
+
+_kept_ids = functools.lru_cache(maxsize=1 << 16)(_ids)
 
 
 def spell(ids: tuple[int, ...] | list[int]) -> str:
@@ -86,7 +94,7 @@ def spell(ids: tuple[int, ...] | list[int]) -> str:
 
 
 @functools.cache
-def _merges() -> list[tuple[str, str]]:
+def merges() -> list[tuple[str, str]]:
     """The lines of the published table that CLIP uses; what stands earlier is merged first."""
     with gzip.open(TABLE, "rt", encoding="utf-8") as table:
         lines = itertools.islice(table, 1, NUM_MERGES + 1)
@@ -95,4 +103,4 @@ def _merges() -> list[tuple[str, str]]:
 
 @functools.cache
 def _model() -> BPE:
-    return BPE(piece_ids(), _merges(), end_of_word_suffix=WORD_END)
+    return BPE(piece_ids(), merges(), end_of_word_suffix=WORD_END)

@@ -46,6 +46,7 @@ SKIPPED = {
     "text": ("text file named like a video", "text files named like videos"),
     "picture": ("picture (see --pictures)", "pictures (see --pictures)"),
     "broken link": ("broken link", "broken links"),
+    "link elsewhere": ("link that leads elsewhere", "links that lead elsewhere"),
 }
 
 

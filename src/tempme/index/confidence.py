@@ -14,6 +14,10 @@ the maximum, with the usual correction for finite samples)
 
     p(q, m) = (1 + #{b : max_m' t(b, m') >= t(q, m)}) / (1 + #b)
 
+where t(b, m') takes mean and spread of the other background queries, as they stand to q: each pulls
+both a little towards itself, and a query that is not of the background would seem rarer than it is.
+Beyond the last quarter of the background, p is that of a fitted tail (`tempme.index.tail`).
+
 `LEVELS` cut it into words: of queries that nothing matches, 1 in 100 gets a hit of high
 confidence, 1 in 20 one of medium or high, 1 in 5 one of any. Words are held against phrases that
 come with the package, pictures and videos against moments of the index itself, other contents than
@@ -23,6 +27,7 @@ the one they are of. `results/confidence.json` has what that comes to on generat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -30,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.moments import Confidence, Gallery
+from tempme.index.tail import Tail
 
 Floats: TypeAlias = NDArray[np.float32]
 Kind: TypeAlias = Literal["text", "visual"]
@@ -40,7 +46,7 @@ LEVELS: dict[Confidence, float] = {"high": 0.01, "medium": 0.05, "low": 0.2, "no
 BACKGROUND = Path(__file__).parent / "background"
 PHRASES = ("general.txt", "scenes.txt")
 NUM_QUERIES = 1000
-"""Queries of a background at most; a chance of 1 in 100 is then known to about a third."""
+"""Queries of a background at most; a chance of 1 in 100 is then known to about a quarter."""
 ROUNDING = 0.01
 """Spreads by which scores of one pair may differ by rounding, as features are kept in fp16: what is
 as high but for so much counts as high, so that a tie is a tie."""
@@ -48,7 +54,7 @@ FEWEST = 3
 """With fewer there is no mean and no spread."""
 MOST_MOMENTS = 50_000
 """Moments of the index that the background is held against at most; more are a matter of `size`."""
-BLOCK = 4096
+BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +63,8 @@ class Judge:
 
     `centre` (D,) and `covariance` (D, D) are those of the background queries, `maxima` (B,) what
     each finds at most among the moments that were sampled, in ascending order, `spread` the mean
-    spread. `size` is the number of moments in
-    the index over the number sampled: the chance that one in so many more is as high grows by it.
+    spread. `size` is the number of moments in the index over the number sampled: the chance that
+    one in so many more is as high grows by it.
     """
 
     centre: Floats
@@ -73,13 +79,12 @@ class Judge:
     ) -> Judge:
         """Hold background queries (B, D) against moments (N, D); `own` (B, N) do not count."""
         centre, covariance = _shape(queries)
-        means, spreads = _statistics(centre, covariance, moments)
+        _, spreads = _statistics(centre, covariance, moments)
         spread = float(spreads.mean()) if len(spreads) else 1.0
         maxima = np.full(len(queries), -np.inf, dtype=np.float32)
-        for start in range(0, len(moments), BLOCK):
+        for start in range(0, len(moments) if len(queries) >= FEWEST else 0, BLOCK):
             part = slice(start, start + BLOCK)
-            excess = queries @ moments[part].T - means[part]
-            excess /= _pooled(spreads[part], spread)
+            excess = _among_others(queries @ moments[part].T, spread)
             if own is not None:
                 excess[own[:, part]] = -np.inf
             np.maximum(maxima, excess.max(axis=1), out=maxima)
@@ -91,9 +96,12 @@ class Judge:
             return np.ones(len(scores), dtype=np.float32)
         means, spreads = _statistics(self.centre, self.covariance, moments)
         excess = (scores - means) / _pooled(spreads, self.spread)
-        as_high = len(self.maxima) - np.searchsorted(self.maxima, excess - ROUNDING, side="left")
-        chances = (1 + as_high) / (1 + len(self.maxima))
+        chances = self._tail.chances(excess - ROUNDING)
         return np.asarray(1 - (1 - chances) ** self.size, dtype=np.float32)
+
+    @cached_property
+    def _tail(self) -> Tail:
+        return Tail.of(self.maxima)
 
     def levels(self, scores: Floats, moments: Floats) -> list[Confidence]:
         """The same in words."""
@@ -152,6 +160,17 @@ def _statistics(centre: Floats, covariance: Floats, moments: Floats) -> tuple[Fl
     """
     variances = np.einsum("nd,nd->n", moments @ covariance, moments)
     return moments @ centre, np.sqrt(variances.clip(1e-12))
+
+
+def _among_others(scores: Floats, spread: float) -> Floats:
+    """Scores (B, N) of B background queries, each normalised by the B - 1 others: t, (B, N)."""
+    count = len(scores)
+    away = scores - scores.mean(axis=0)
+    squares = away**2
+    variances = (squares.sum(axis=0) - squares * (count / (count - 1))) / (count - 1)
+    away *= count / (count - 1)  # from the mean of the others
+    away /= _pooled(np.sqrt(variances.clip(1e-12)), spread)
+    return np.asarray(away, dtype=np.float32)
 
 
 def _pooled(spreads: Floats, spread: float) -> Floats:

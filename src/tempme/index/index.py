@@ -17,8 +17,8 @@ from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
 from tempme.index.file_query import file_features
-from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
-from tempme.index.header import NAME, Cutting, Header, read_header
+from tempme.index.folder import check_new, check_plain, check_present, make_folder, remove_leftovers
+from tempme.index.header import NAME, Cutting, Header, identity, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     IndexModel,
@@ -35,7 +35,7 @@ from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
-from tempme.index.upkeep import Repair, in_order, repaired
+from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
@@ -43,8 +43,7 @@ from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 class Index:
     """A folder with the moments of videos and the name of the model that made them.
 
-    Make one with `Index.create`, come back with `Index.open`: the model loads itself when the
-    first query or video needs it.
+    Made by `Index.create`, come back to by `Index.open`; the model loads itself when it is needed.
     """
 
     def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
@@ -83,6 +82,7 @@ class Index:
 
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+        check_new(folder)  # before a model is loaded, or even fetched
         if retriever is None:
             return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
         source = None
@@ -147,17 +147,19 @@ class Index:
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
+        within: Iterable[Path] = (),
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
         """Index all videos at and below `paths`; what is known and unchanged costs nothing.
 
         prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
         not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
-        take those in folders, too. exclude: patterns as in a .gitignore, below each path. workers:
-        processes that decode; threads: of PyTorch; None shares the cores. timeout_seconds: for the
-        next frame of a video. total_seconds: for all of it; of a longer one the part read by then
-        is kept. worker_memory_mb: what a decoding process may hold; a video that needs more fails.
-        None: no limit, as always on Windows.
+        take those in folders, too. exclude: patterns as in a .gitignore, below each path. within:
+        real folders out of which no link is followed. workers: processes that decode; threads: of
+        PyTorch; None shares the cores. timeout_seconds: for the next frame of a video,
+        total_seconds: for all of it, of a longer one the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None: no
+        limit, as always on Windows.
         """
         from tempme.index.building.build import Build
         from tempme.index.building.order import RunOrder
@@ -174,6 +176,7 @@ class Index:
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
+            within=tuple(within),
         )
         with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
             build = Build(
@@ -189,13 +192,15 @@ class Index:
         return report
 
     def check(self) -> Damage:
-        """What of the index is damaged, after a look at every row and every moment of it."""
-        return self._store.check()
+        """What is damaged, after a look at every row, every moment, and a model kept inside."""
+        return inspected(self._store, self.header, lambda: self.retriever)
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
-        return repaired(self.path, self._store, lambda: self.retriever.fingerprint, again)
+        return repaired(
+            self.path, self._store, self.check(), lambda: self.retriever.fingerprint, again
+        )
 
     def search(
         self,
@@ -257,10 +262,9 @@ class Index:
         return (unread,) if unread else ()
 
     def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
-        """Remove the rows at and below `paths`, whose files may still exist; the paths removed.
+        """Remove the rows at and below `paths`, not the files; the paths removed.
 
-        The files stay, and `add` takes them in again unless they are excluded. BadSetting for a
-        path at and below which the index knows nothing; then nothing is removed.
+        BadSetting for a path at and below which the index knows nothing; then nothing is removed.
         """
         from tempme.index.forgetting import forget
 
@@ -269,7 +273,7 @@ class Index:
 
     def version(self) -> str:
         """A word that changes with everything that is written into the index."""
-        return self._store.version()
+        return f"{self._store.version()} {identity(self.path)}"
 
     def moments_of(self, video_id: str) -> Gallery:
         """The moments of one content in order of time; none if the index does not have it."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.errors import BadIndex, NoNetwork, WrongModel
+from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
 from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.header import Header
 from tempme.index.words import KeptWords, read_words, write_words
@@ -33,9 +33,10 @@ class IndexModel:
     def ready(self) -> Encoder:
         """All of it, ready to encode; WrongModel if it is not the one that made the index."""
         if self._ready is None:
-            source = self._header.source
-            place = str(self._folder / source) if source == MODEL_FOLDER else source
-            given = self._given or _again(load_model(place), self._header, self._folder)
+            given = self._given
+            if given is None:
+                found = load_source(self._header.source, self._folder)
+                given = _again(found, self._header, self._folder)
             self._ready = given.for_inference()
         return self._ready
 
@@ -69,6 +70,24 @@ def load_model(source: str) -> Encoder:
     from tempme.retriever.retriever import Retriever
 
     return Retriever.load(source)
+
+
+def load_source(source: str, folder: Path) -> Encoder:
+    """The model that the index in `folder` names; BadIndex where its own copy is damaged."""
+    own = folder / MODEL_FOLDER
+    if source != MODEL_FOLDER:
+        return load_model(source)
+    try:
+        return load_model(str(own))
+    except (TempmeError, OSError) as error:
+        from tempme.retriever.names import SYSTEM
+
+        described = own / SYSTEM
+        why = str(error) if described.is_file() else f"{described} is missing"
+        raise BadIndex(
+            f"the index {folder} cannot load its model: {why}; put the folder {own} back from a "
+            "copy, or index again"
+        ) from error
 
 
 def load_default_model() -> Encoder:
@@ -116,6 +135,12 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 def _again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
     if not _made(retriever, header):
+        if header.source == MODEL_FOLDER:
+            raise WrongModel(
+                f"the index {folder} cannot use its model: {folder / MODEL_FOLDER} is no longer "
+                f"what it was ({header.fingerprint} then, {retriever.fingerprint} now); put that "
+                "folder back from a copy, or index again"
+            )
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
             f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"

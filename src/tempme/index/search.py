@@ -28,6 +28,7 @@ CANDIDATES_PER_HIT = 20
 MORE_CANDIDATES = 8
 # How many places are sorted at first per hit wanted: neighbouring moments are one hit.
 LOOKED_AT_PER_HIT = 32
+STRIP = 128
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,15 @@ class Scan:
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
-        self.features = gallery.features.astype(np.float32)
+        features = gallery.features.astype(np.float32)
+        self._columns = features.T  # (D, N)
         self._bounds = np.append(gallery.first, len(gallery))
         # Half precision leaves rows a thousandth away from unit length: scores make up for it.
-        squares = np.einsum("nd,nd->n", self.features, self.features)
-        self._norms = np.sqrt(squares).clip(1e-6)
+        self._norms = np.sqrt(np.einsum("nd,nd->n", features, features)).clip(1e-6)
 
     def scores(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Queries (Q, D), unit rows -> cosines (Q, N) with every moment."""
-        scores = queries @ self.features.T
+        scores = queries @ self._columns
         scores /= self._norms
         return np.clip(scores, -1, 1, out=scores)
 
@@ -117,7 +118,11 @@ class Scan:
         """The hits of several searches: one product for all of those that are a single row.
 
         The moments are read from memory once for all, which is what a product of one row waits for.
+        Whoever asks for several at a time asks again: then it pays to lay the features out by
+        dimension, which takes as long as some searches and halves the time of each.
         """
+        if len(asked) > 1 and not self._columns.flags.c_contiguous:
+            self._columns = _by_dimension(self._columns)
         single = [one for one in asked if len(one.queries) == 1]
         rows = self.scores(np.concatenate([one.queries for one in single])) if single else ()
         scores = {id(one): row[None] for one, row in zip(single, rows, strict=True)}
@@ -181,8 +186,16 @@ class Scan:
     ) -> list[Confidence]:
         if request.judge is None or not rows:
             return ["none"] * len(rows)
-        units = self.features[rows] / self._norms[rows, None]
+        units = self.gallery.features[rows].astype(np.float32) / self._norms[rows, None]
         return request.judge.levels(scores, units)
+
+
+def _by_dimension(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same (D, N) with the moments of a dimension side by side, made in strips."""
+    turned = np.empty(columns.shape, dtype=np.float32)
+    for start in range(0, columns.shape[1], STRIP):
+        turned[:, start : start + STRIP] = columns[:, start : start + STRIP]
+    return turned
 
 
 def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
-from tempme.index.header import Header
+from tempme.index.header import Header, identity
 from tempme.index.judging import Judging
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Asked, Scan, check_queries, sample, search_approximately
@@ -20,11 +20,12 @@ class Searcher:
     def __init__(
         self, folder: Path, header: Header, store: Store, *, encoder: Callable[[], Encoder]
     ) -> None:
-        self._store = store
+        self._folder, self._store = folder, store
         self._scan: tuple[str, Scan] | None = None
         self._judging = Judging(
             folder,
             header.fingerprint,
+            width=header.features,
             encoder=encoder,
             sample=self._sample,
             version=store.version,
@@ -67,7 +68,7 @@ class Searcher:
 
     def _whole_scan(self) -> Scan:
         """The gallery in memory, read again only when the index has changed."""
-        version = self._store.version()
+        version = f"{self._store.version()} {identity(self._folder)}"
         if self._scan is None or self._scan[0] != version:
             self._scan = (version, Scan(self._store.gallery()))
         return self._scan[1]

@@ -2,8 +2,8 @@
 
 It is of every number of the model and of the settings that differ from their defaults, so that a
 setting that comes later changes no name. It is always made of the weights that are in memory: a
-stored one could not tell whether the file was damaged since. That costs 0.2 s for a ViT-B/32 on two
-cores, once.
+stored one could not tell whether the file was damaged since. For a ViT-B/32 (605 MB) that takes
+0.36 s of a processor (an AMD EPYC), once, shared by several threads.
 """
 
 from __future__ import annotations

@@ -90,6 +90,7 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=PlainTextResponse, tags=["service"])
     def metrics() -> Response:
         """Counters in the text format of Prometheus."""
+        service.metrics.indexing.set(service.jobs.is_busy)
         text = service.metrics.text(service.library)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 

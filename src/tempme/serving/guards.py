@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tempme.serving.problems import Problem, response
+from tempme.serving.problems import MEDIA_TYPE, Problem, document, response
 from tempme.serving.settings import ServeSettings
 
 COOKIE = "tempme-token"
@@ -18,6 +20,7 @@ COOKIE = "tempme-token"
 OPEN = ("/", "/favicon.ico", "/v1/ready", "/v1/session")
 OPEN_FOLDER = "/page/"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CLOSE = {"Connection": "close"}
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -72,9 +75,12 @@ class Guard:
                 "in on the page",
                 {"WWW-Authenticate": "Bearer"},
             )
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy in front may take the one, the server the other, and see another request.
+            return 400, "two-lengths", "the request states its length in two ways", CLOSE
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most(scope, headers):
-            return 413, "too-large", self._too_large(scope, headers), {"Connection": "close"}
+            return 413, "too-large", self._too_large(scope, headers), CLOSE
         return None
 
     def _is_named(self, host: str) -> bool:
@@ -136,8 +142,8 @@ class _Body:
     """
 
     def __init__(self, receive: Receive, *, most: int, settings: ServeSettings) -> None:
-        self._receive, self._most = receive, most
-        self._seconds = settings.limits.body_seconds
+        self._receive, self._most, limits = receive, most, settings.limits
+        self._seconds, self._stall = limits.body_seconds, limits.stall_seconds
         self._end = asyncio.get_running_loop().time() + self._seconds
         self._size = 0
         self._is_whole = False
@@ -146,13 +152,17 @@ class _Body:
         """The next part."""
         if self._is_whole:  # what may still come is word that the client has left
             return await self._receive()
+        stalled = asyncio.get_running_loop().time() + self._stall
         try:
-            async with asyncio.timeout_at(self._end):
+            async with asyncio.timeout_at(min(self._end, stalled)):
                 message = await self._receive()
         except TimeoutError:
-            raise Problem(
-                408, "too-slow", f"the request was not whole after {self._seconds:g} s: try again"
-            ) from None
+            said = (
+                f"nothing more of the request came for {self._stall:g} s"
+                if stalled < self._end
+                else f"the request was not whole after {self._seconds:g} s"
+            )
+            raise Problem(408, "too-slow", f"{said}: try again", headers=CLOSE) from None
         self._size += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
         if self._size > self._most:
@@ -161,11 +171,33 @@ class _Body:
 
 
 def _with_headers(send: Send) -> Send:
+    """Add what every answer has; an error that is plain text becomes a problem document."""
+    plain: Message | None = None
+
     async def adding(message: Message) -> None:
+        nonlocal plain
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            is_text = headers.get("content-type", "text/plain").startswith("text/plain")
+            if message["status"] >= 400 and is_text:
+                plain = message
+                return
+        elif plain is not None:
+            body, start = message.get("body", b""), plain
+            plain = None
+            message = _told(start, body.decode("utf-8", "replace"))
+            await send(start)
         await send(message)
 
     return adding
+
+
+def _told(start: Message, said: str) -> Message:
+    """The body of a problem document for an answer whose head is this."""
+    status = start["status"]
+    body = json.dumps(document(status, said or HTTPStatus(status).description)).encode()
+    headers = MutableHeaders(scope=start)
+    headers["content-type"], headers["content-length"] = MEDIA_TYPE, str(len(body))
+    return {"type": "http.response.body", "body": body, "more_body": False}

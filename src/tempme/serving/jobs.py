@@ -29,6 +29,7 @@ class JobOrder:
     prune: bool = False
     force: bool = False
     retry_failed: bool = False
+    within: tuple[Path, ...] = ()
 
 
 class Job:
@@ -73,9 +74,9 @@ class Job:
             self.revision += 1
         self._may_go.set()
 
-    def run(self, index: Index) -> None:
-        """Do it, in the thread that calls."""
-        while self._begins() and not self._did(index):
+    def run(self, index: Index, check: Callable[[], object] = lambda: None) -> None:
+        """Do it, in the thread that calls; `check` raises where the index may not be written to."""
+        while self._begins() and not self._did(index, check):
             time.sleep(BUSY_SECONDS)
 
     def _begins(self) -> bool:
@@ -88,17 +89,19 @@ class Job:
             self.revision += 1
         return True
 
-    def _did(self, index: Index) -> bool:
+    def _did(self, index: Index, check: Callable[[], object]) -> bool:
         """Run to an end; False if another process is writing, so that it has to wait."""
         order = self.order
         try:
             # What a watched folder has lost meanwhile is no reason to fail.
             paths = tuple(path for path in order.paths if path.exists()) or order.paths
+            check()
             report = index.add(
                 paths,
                 prune=order.prune,
                 force=order.force,
                 retry_failed=order.retry_failed,
+                within=order.within,
                 on_progress=self._note,
             )
         except Stopped:
@@ -142,11 +145,17 @@ class Job:
 class Jobs:
     """All jobs of a service; they run one at a time, as an index has one writer.
 
-    `begin` is called first, in the thread that indexes.
+    `begin` is called first, in the thread that indexes; `check` before each job.
     """
 
-    def __init__(self, index: Index, *, begin: Callable[[], None] = lambda: None) -> None:
-        self._index = index
+    def __init__(
+        self,
+        index: Index,
+        *,
+        begin: Callable[[], None] = lambda: None,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._index, self._check = index, check
         self._jobs: dict[str, Job] = {}
         self._thread = ThreadPoolExecutor(1, "tempme-index", initializer=begin)
 
@@ -161,7 +170,7 @@ class Jobs:
             if old is None:
                 break
             del self._jobs[old.id]
-        self._thread.submit(job.run, self._index)
+        self._thread.submit(job.run, self._index, self._check)
         return job
 
     def find(self, id_: str) -> Job:

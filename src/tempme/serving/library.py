@@ -9,25 +9,35 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tempme.errors import TempmeError
 from tempme.index import Index
+from tempme.index.header import read_header
 from tempme.index.moments import Gallery, Video, moment_id
+from tempme.serving.filters import admitted, is_any
 from tempme.serving.problems import Problem
+from tempme.serving.schema import Filters
 
 VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")
 KEPT = 512
+KEPT_FILTERS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IndexedMoment:
-    """A moment of the index: the content it is of, its place there, its span in seconds."""
+    """A moment of the index: the content it is of, its windows there, its span in seconds.
+
+    A window, or a run of windows that showed the same to a search.
+    """
 
     video: Video
-    row: int
+    rows: NDArray[np.int64]
     start_seconds: float
     end_seconds: float
 
@@ -45,10 +55,22 @@ class Shelf:
     videos: tuple[Video, ...]
     by_id: dict[str, tuple[Video, ...]]
 
-    @property
+    @cached_property
     def good(self) -> tuple[Video, ...]:
         """The videos that could be read."""
         return tuple(video for video in self.videos if video.status == "ok")
+
+    def copies(self, video_id: str) -> tuple[Video, ...]:
+        """The files with this content; Problem if there is none."""
+        found = self.by_id.get(video_id)
+        if not found:
+            raise Problem(
+                404,
+                "no-such-video",
+                "no video of the index has this id; it may have been removed or changed since: "
+                "search again, or see /v1/videos",
+            )
+        return found
 
     def folders(self) -> tuple[Path, ...]:
         """The folders in which the videos lie, without those below another of them."""
@@ -63,27 +85,59 @@ class Library:
         self._index = index
         self._shelf: Shelf | None = None
         self._galleries: OrderedDict[tuple[str, str], Gallery] = OrderedDict()
+        self._admitted: OrderedDict[tuple[str, str], tuple[Video, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def shelf(self) -> Shelf:
-        """The rows of the newest version."""
+        """The rows of the newest version; Problem or BadIndex if the index is no longer there."""
         version = self._index.version()
         with self._lock:
             if self._shelf is None or self._shelf.version != version:
+                self._check_same()
                 self._shelf = _shelf(version, self._index.videos())
             return self._shelf
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the index can be read."""
+        try:
+            self.shelf()
+        except TempmeError:
+            return False
+        return True
+
+    def _check_same(self) -> None:
+        now, served = read_header(self._index.path), self._index.header
+        # A newer version may have given it the fingerprint that it reckons with.
+        is_same = now.fingerprint in (served.fingerprint, self._index.retriever.fingerprint)
+        if not (is_same and (now.features, now.cutting) == (served.features, served.cutting)):
+            raise Problem(
+                503,
+                "other-index",
+                f"{self._index.path} is another index now, of the model {now.source}: start the "
+                "service again",
+            )
+
+    def admitted(self, filters: Filters) -> tuple[Video, ...]:
+        """The videos that could be read and fit all filters, remembered for the newest filters."""
+        shelf = self.shelf()
+        if not is_any(filters):
+            return shelf.good
+        key = (shelf.version, filters.model_dump_json())
+        with self._lock:
+            known = self._admitted.get(key)
+        if known is None:
+            known = tuple(admitted(shelf.good, filters))
+        with self._lock:
+            self._admitted[key] = known
+            self._admitted.move_to_end(key)
+            while len(self._admitted) > KEPT_FILTERS:
+                self._admitted.popitem(last=False)
+        return known
+
     def copies(self, video_id: str) -> tuple[Video, ...]:
         """The files with this content; Problem if there is none."""
-        copies = self.shelf().by_id.get(video_id)
-        if not copies:
-            raise Problem(
-                404,
-                "no-such-video",
-                "no video of the index has this id; it may have been removed or changed since: "
-                "search again, or see /v1/videos",
-            )
-        return copies
+        return self.shelf().copies(video_id)
 
     def file_of(self, video_id: str) -> Video:
         """A file with this content that is there to be read; Problem if none is."""
@@ -99,8 +153,9 @@ class Library:
 
     def gallery(self, video_id: str) -> Gallery:
         """The moments of a content in order of time; Problem if there is no such content."""
-        self.copies(video_id)
-        key = (self.shelf().version, video_id)
+        shelf = self.shelf()
+        shelf.copies(video_id)
+        key = (shelf.version, video_id)
         with self._lock:
             known = self._galleries.get(key)
             if known is None:
@@ -114,16 +169,24 @@ class Library:
         """The moment with this id; Problem if the index has none."""
         found = MOMENT_ID.fullmatch(wanted)
         if found is not None and found[1] in self.shelf().by_id:
+            start, end = int(found[2]), int(found[3])
             spans = np.round(self.gallery(found[1]).spans * 1000).astype(np.int64)
-            rows = np.flatnonzero((spans == [int(found[2]), int(found[3])]).all(axis=1))
-            if len(rows):
-                start, end = (float(s) for s in self.gallery(found[1]).spans[rows[0]])
-                return IndexedMoment(self.copies(found[1])[0], int(rows[0]), start, end)
+            is_within = (spans[:, 0] >= start) & (spans[:, 1] <= end)
+            rows = np.flatnonzero(is_within)
+            if len(rows) and (spans[rows, 0].min(), spans[rows, 1].max()) == (start, end):
+                return IndexedMoment(self.copies(found[1])[0], rows, start / 1000, end / 1000)
         raise Problem(
             404,
             "no-such-moment",
             "no moment of the index has this id; it may have been removed since: search again",
         )
+
+    def feature(self, moment: IndexedMoment) -> NDArray[np.float32]:
+        """What a moment looks like, (1, D): the mean of the windows in it, of unit length."""
+        rows = self.gallery(moment.video.digest).features[moment.rows].astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
+        mean = rows.mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean).clip(1e-6), dtype=np.float32)[None]
 
 
 def _shelf(version: str, videos: Sequence[Video]) -> Shelf:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tempme.errors import TempmeError
 from tempme.serving.library import Library
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
@@ -45,13 +46,21 @@ class Metrics:
         self._moments = Gauge(
             "tempme_moments", "Moments of the index, of equal files once.", registry=self.registry
         )
+        self._is_up = Gauge(
+            "tempme_index_up", "Whether the index can be read.", registry=self.registry
+        )
         self.indexing = Gauge(
             "tempme_indexing", "Whether a job is writing to the index.", registry=self.registry
         )
 
     def text(self, library: Library) -> bytes:
-        """All of it now."""
-        shelf = library.shelf()
+        """All of it now; what the index holds only while it can be read."""
+        try:
+            shelf = library.shelf()
+        except TempmeError:
+            self._is_up.set(0)
+            return generate_latest(self.registry)
+        self._is_up.set(1)
         self._videos.labels("ok").set(len(shelf.good))
         self._videos.labels("failed").set(len(shelf.videos) - len(shelf.good))
         self._moments.set(sum(copies[0].num_moments for copies in shelf.by_id.values()))

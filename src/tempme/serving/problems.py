@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tempme.errors import (
     BadIndex,
@@ -74,6 +75,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(TempmeError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -116,6 +118,12 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     detail = _DETAILS.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
     return response(error.status_code, detail, instance=request.url.path, headers=headers)
+
+
+async def _left(request: Request, error: Exception) -> JSONResponse:
+    """The client has gone before its request was whole; what it is told nobody hears."""
+    del error
+    return response(400, "the request was cut off", kind="cut-off", instance=request.url.path)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

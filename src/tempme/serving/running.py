@@ -1,18 +1,16 @@
-"""Run the application on uvicorn, which is told to drop clients that never finish a request."""
+"""Run the application on uvicorn, behind a protocol that drops clients which hold it up."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tempme.errors import BadSetting
 from tempme.index import Index
 from tempme.serving.app import create_app
+from tempme.serving.patience import patient
 from tempme.serving.settings import ServeSettings
 
 GRACE_SECONDS = 5
@@ -49,7 +47,7 @@ def server_of(
         create_app(index, settings),
         host=settings.host,
         port=settings.port,
-        http=_protocol(limits.header_seconds),
+        http=patient(limits),
         ws="none",
         limit_concurrency=limits.connections,
         timeout_keep_alive=15,
@@ -73,22 +71,3 @@ def _check_free(settings: ServeSettings) -> None:
                 f"cannot listen at {settings.host}, port {settings.port}: {error.strerror}; "
                 "--port takes another, 0 any that is free"
             ) from error
-
-
-def _protocol(header_seconds: float) -> type[H11Protocol]:
-    class Patient(H11Protocol):
-        """HTTP/1.1 whose clients have so long for the head of their first request."""
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._clock: asyncio.TimerHandle = self.loop.call_later(header_seconds, self._give_up)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._clock.cancel()
-            super().connection_lost(exc)
-
-        def _give_up(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.close()
-
-    return Patient

@@ -78,7 +78,7 @@ class MomentOut(BaseModel):
 
 
 class HitOut(MomentOut):
-    """One answer. With `group_by` video, `moments` are the best ones of it, the best first."""
+    """One answer. With `group_by` video, `moments` are its best distinct ones, the best first."""
 
     path: str
     paths: list[str] = Field(description="All files with this content, `path` the first.")
@@ -102,7 +102,7 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitOut]
     confidence: Confidence
-    num_videos: int = Field(description="VideoPage that the filters left to look at.")
+    num_videos: int = Field(description="Videos that the filters left to look at.")
     note: str = Field(default="", description="What of the query the model does not read.")
     upload: UploadOut | None = None
     next_page_token: str | None = None
@@ -163,11 +163,12 @@ class MomentsOut(BaseModel):
 
 
 class Similarity(BaseModel):
-    """How well each moment of a video fits, in order of time."""
+    """How well each moment of a video fits, in order of time; `best` are the best distinct ones."""
 
     video_id: str
     duration_seconds: float
     moments: list[MomentOut]
+    best: list[MomentOut] = Field(description="The best first; none shows the same as another.")
 
 
 class Count(BaseModel):

@@ -28,11 +28,12 @@ SHORTEST = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A picture or video that was searched by: its features (Q, D)."""
+    """A picture or video that was searched by: its features (Q, D); a note if it was cut short."""
 
     id: str
     kind: str
     features: Floats
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ class BatchSearcher:
         known = self._texts.get(part)
         features = known if isinstance(known, np.ndarray) else self._encoded([part])[0][None]
         if problem := why_unusable(features):
-            raise BadSetting(f"the model gave no usable feature ({problem}) for this query")
+            raise BadSetting(
+                f"the model gave no usable feature ({problem}) for this query: use other words"
+            )
         return features
 
     def _encode(self, parts: Sequence[str | Floats]) -> None:
@@ -154,9 +157,7 @@ def _part(
             raise Problem(422, "empty-query", "the query is empty; write what the video shows")
         return part.text.strip()
     if part.moment is not None:
-        moment = library.moment(part.moment)
-        row = library.gallery(moment.video.digest).features[moment.row].astype(np.float32)
-        return np.asarray(row / np.linalg.norm(row).clip(1e-6), dtype=np.float32)[None]
+        return library.feature(library.moment(part.moment))
     if part.upload == "file":
         if upload is None:
             raise Problem(422, "no-file", 'upload is "file", but no file came along')

@@ -11,23 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index import Hit, Index
-from tempme.index.confidence import Kind
 from tempme.index.watching import follow
 from tempme.serving.batching import Batcher
 from tempme.serving.jobs import JobOrder, Jobs
 from tempme.serving.library import Library
+from tempme.serving.listeners import Listeners
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
 from tempme.serving.problems import Problem
-from tempme.serving.schema import MomentOut
+from tempme.serving.scored import ScoredVideo
 from tempme.serving.searching import BatchSearcher, Remembered, WantedSearch
 from tempme.serving.settings import ServeSettings
 from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
 
 CACHE = "cache"
-# Of two moments of a video that share more than this, only the better one is shown.
-MOST_SHARED = 0.5
 
 
 class Service:
@@ -36,12 +34,14 @@ class Service:
     def __init__(self, index: Index, settings: ServeSettings) -> None:
         limits = settings.limits
         self.index, self.settings = index, settings
+        self._roots = tuple(Path(os.path.realpath(root)) for root in settings.roots)
         self.library = Library(index)
         self.metrics = Metrics()
-        self.jobs = Jobs(index, begin=on_all_cores())
+        self.jobs = Jobs(index, begin=on_all_cores(), check=self.library.shelf)
         self.media = Media(settings.cache or index.path / CACHE, limits)
         self.uploads = Uploads(index, limits)
         self.kept = Remembered(limits.kept_uploads)
+        self.listeners = Listeners(limits.listeners)
         self.searcher = BatchSearcher(index, cached=limits.cached_queries)
         self.batches: Batcher[WantedSearch, list[Hit]] = Batcher(
             self._work, most=limits.batch, begin=on_one_core
@@ -59,8 +59,9 @@ class Service:
 
     def watch(self) -> None:
         """Index what changes below the roots, until the service ends; call it in a thread."""
-        for number, paths in enumerate(follow(self.roots(), stop=self._stop)):
-            self.jobs.start(JobOrder(paths, prune=True, force=number > 0))
+        roots = self.roots()
+        for number, paths in enumerate(follow(roots, stop=self._stop)):
+            self.jobs.start(JobOrder(paths, prune=True, force=number > 0, within=roots))
 
     @property
     def is_ready(self) -> bool:
@@ -68,9 +69,12 @@ class Service:
         return self._warm.is_set()
 
     def roots(self) -> tuple[Path, ...]:
-        """The folders that may be indexed from outside."""
-        given = self.settings.roots or self.library.shelf().folders()
-        return tuple(Path(os.path.realpath(root)) for root in given)
+        """The folders that may be indexed from outside.
+
+        They are what they were when the service began, or when they were indexed: a link that takes
+        the place of one leads nowhere.
+        """
+        return self._roots or self.library.shelf().folders()
 
     def allowed(self, path: str) -> Path:
         """The real path; Problem where it lies outside of the roots, or is not there."""
@@ -88,21 +92,13 @@ class Service:
             raise Problem(422, "no-such-folder", f"no such file or folder: {path}")
         return real
 
-    def scored(self, video_id: str, queries: NDArray[np.float32], kind: Kind) -> list[MomentOut]:
+    def scored(self, video_id: str, queries: NDArray[np.float32]) -> ScoredVideo:
         """Every moment of a content in order of time, with its score for queries (Q, D)."""
         gallery = self.library.gallery(video_id)
-        if not len(gallery):
-            return []
         rows = gallery.features.astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
         scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)
-        levels = self.index.judge(kind).levels(scores, rows)
-        return [
-            moment_out(Hit(Path(), start, end, score, video_id, confidence=level))
-            for (start, end), score, level in zip(
-                gallery.spans.tolist(), scores.tolist(), levels, strict=True
-            )
-        ]
+        return ScoredVideo(gallery, rows, scores.astype(np.float32))
 
     def close(self) -> None:
         """End threads and processes; a run of indexing keeps what it has finished."""
@@ -115,26 +111,3 @@ class Service:
     def _work(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
         self.metrics.batch_size.observe(len(batch))
         return self.searcher(batch)
-
-
-def moment_out(hit: Hit) -> MomentOut:
-    """The part of a hit that tells of the moment alone."""
-    told = hit.as_dict()
-    return MomentOut.model_validate({name: told[name] for name in MomentOut.model_fields})
-
-
-def best_apart(moments: list[MomentOut], most: int) -> list[MomentOut]:
-    """The best moments, best first, of which no two show mostly the same."""
-    chosen: list[MomentOut] = []
-    for moment in sorted(moments, key=lambda m: -m.score):
-        if len(chosen) >= most:
-            break
-        if not any(_share(moment, other) > MOST_SHARED for other in chosen):
-            chosen.append(moment)
-    return chosen
-
-
-def _share(one: MomentOut, other: MomentOut) -> float:
-    common = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
-    shorter = min(one.end_seconds - one.start_seconds, other.end_seconds - other.start_seconds)
-    return max(0.0, common) / shorter if shorter > 0 else 0.0

@@ -15,16 +15,29 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class ServeLimits:
-    """What one request, and all of them together, may take. Sizes in bytes, times in seconds."""
+    """What one request, and all of them together, may take. Sizes in bytes, times in seconds.
+
+    stall_seconds: without anything of a body that is not whole. unread_seconds: until a client
+    takes the next part of an answer. upload_seconds: from an upload that is whole to its features.
+    picture_seconds, media_seconds: to make a picture, a clip. waiting: pictures or clips that may
+    wait to be made. listeners: that follow jobs. quiet_seconds: after which one whose job does not
+    change has to ask again.
+    """
 
     upload_bytes: int = 200 * 1024**2
     body_bytes: int = 1024**2
     header_seconds: float = 10.0
+    stall_seconds: float = 5.0
     body_seconds: float = 60.0
+    unread_seconds: float = 600.0
     connections: int = 200
+    listeners: int = 64
+    quiet_seconds: float = 8.0
+    waiting: int = 200
     image_pixels: int = 50_000_000
-    upload_seconds: float = 30.0
+    upload_seconds: float = 8.0
     clip_seconds: float = 120.0
+    picture_seconds: float = 30.0
     media_seconds: float = 600.0
     media_processes: int = 2
     cache_bytes: int = 1024**3

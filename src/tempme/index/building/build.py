@@ -107,7 +107,11 @@ class Build:
 
     def _find(self) -> tuple[FoundFiles, Kept]:
         given = self.order.paths
-        found = find_files([p for p in given if os.path.lexists(p)], exclude=self.order.exclude)
+        found = find_files(
+            [path for path in given if os.path.lexists(path)],
+            exclude=self.order.exclude,
+            within=self.order.within,
+        )
         kept = keep(found.files, takes_picture=self._takes_picture)
         paths = [file.path for file in (*kept.videos, *kept.pictures)]
         self._roots = tuple(Root.of(path, self.ledger, paths) for path in given)

@@ -24,3 +24,4 @@ class RunOrder:
     timeout_seconds: float = 120.0
     total_seconds: float = TOTAL_SECONDS
     worker_memory_mb: float | None = WORKER_MEMORY_MB
+    within: tuple[Path, ...] = ()

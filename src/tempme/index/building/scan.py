@@ -67,19 +67,24 @@ def given_paths(given: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
     return tuple(Path(path).expanduser() for path in paths)
 
 
-def find_files(roots: Sequence[Path], *, exclude: Sequence[str] = ()) -> FoundFiles:
+def find_files(
+    roots: Sequence[Path], *, exclude: Sequence[str] = (), within: Sequence[Path] = ()
+) -> FoundFiles:
     """All ordinary files at and below `roots`.
 
     Links are followed and each file is found once, under its real path. `exclude` are patterns as
     in a .gitignore, relative to each root; those of `.tempmeignore` files are relative to the
-    folder they lie in. `rubbish` holds below roots, never for a root itself. BadSetting if a root
-    does not exist.
+    folder they lie in. `rubbish` holds below roots, never for a root itself. `within`: real folders
+    out of which no link is followed. BadSetting if a root does not exist, or lies outside of them.
     """
-    walk = _Walk()
+    walk = _Walk(tuple(within))
     for root in roots:
         if not _exists(root):
             raise BadSetting(f"no such file or folder: {_shown(root)}")
-        walk.take_root(Path(os.path.realpath(root)), exclude)
+        real = Path(os.path.realpath(root))
+        if not walk.is_within(real):
+            raise BadSetting(f"{_shown(root)} leads out of the folders that may be indexed")
+        walk.take_root(real, exclude)
     return FoundFiles(
         files=tuple(walk.files[path] for path in sorted(walk.files)),
         unreadable=tuple(walk.unreadable[path] for path in sorted(walk.unreadable)),
@@ -101,11 +106,16 @@ def has_vanished(path: Path) -> bool:
 class _Walk:
     """Depth first without recursion: a folder tree may be deeper than Python's stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: tuple[Path, ...] = ()) -> None:
+        self._within = within
         self.files: dict[Path, File] = {}
         self.unreadable: dict[Path, Unseen] = {}
         self.skipped: Counter[str] = Counter()
         self._seen: set[Path] = set()
+
+    def is_within(self, real: Path) -> bool:
+        """Whether a real path may be looked at."""
+        return not self._within or any(real.is_relative_to(folder) for folder in self._within)
 
     def take_root(self, root: Path, exclude: Sequence[str]) -> None:
         """All that lies at and below `root`."""
@@ -137,7 +147,9 @@ class _Walk:
         for entry in inside:
             path = Path(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
             place = f"{folder.place}/{entry.name}" if folder.place else entry.name
-            if _is_folder(entry):
+            if entry.is_symlink() and not self.is_within(path):
+                self.skipped["link elsewhere"] += 1
+            elif _is_folder(entry):
                 if not self._skips(rule_against_folder(entry.name), patterns, f"{place}/"):
                     folders.append(_Folder(path, place, patterns))
             elif not self._skips(rule_against_file(entry.name, names), patterns, place):

@@ -42,9 +42,11 @@ class Media:
     def __init__(self, folder: Path, limits: ServeLimits) -> None:
         self.cache = Cache(folder, most_bytes=limits.cache_bytes)
         # Pictures have a process of their own: a page of them never waits for a long clip.
-        each = Limits(timeout_seconds=limits.media_seconds)
-        self._small = Workers(make, workers=1, limits=each)
-        self._large = Workers(make, workers=limits.media_processes, limits=each)
+        small = Limits(timeout_seconds=limits.picture_seconds)
+        large = Limits(timeout_seconds=limits.media_seconds)
+        self._small = Workers(make, workers=1, limits=small)
+        self._large = Workers(make, workers=limits.media_processes, limits=large)
+        self._most_waiting = limits.waiting
         self._making: dict[Path, Answer] = {}
         self._types: dict[str, str] = {}
 
@@ -108,6 +110,13 @@ class Media:
         """The work on this target, which may have begun for another request."""
         known = self._making.get(order.target)
         if known is None or known.done():
+            if len(self._making) >= self._most_waiting:
+                raise Problem(
+                    503,
+                    "busy",
+                    "too many pictures and clips wait to be made: try again in a few seconds",
+                    headers={"Retry-After": "5"},
+                )
             known = self._making[order.target] = crew.submit(order)
             known.add_done_callback(lambda _: self._making.pop(order.target, None))
         return known

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tempme.video import Failure, Reading, is_video, load_windows, read_image
+from tempme.video.images import open_image
 
 # Of a video so many windows are compared, evenly spread.
 MOST_WINDOWS = 32
@@ -29,33 +30,37 @@ class LookAt:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What was in it: `pixels` (N, S, S, 3), `windows` (W, F) into them; or why nothing is."""
+    """What was in it: `pixels` (N, S, S, 3), `windows` (W, F) into them; or why nothing is.
+
+    `note` says what of a video was not looked at.
+    """
 
     kind: str = ""
     pixels: NDArray[np.uint8] | None = None
     windows: NDArray[np.int64] | None = None
     reason: str = ""
+    note: str = ""
 
 
 def decode(look: LookAt) -> Seen:
     """Look at the file in this process."""
+    if is_video(look.path):
+        video = load_windows(look.path, look.reading, max_windows=MOST_WINDOWS)
+        if isinstance(video, Failure):
+            return Seen(reason=video.reason)
+        return Seen("video", video.pixels, video.windows, note=video.note)
     if reason := _too_large(look):
         return Seen(reason=reason)
-    picture = read_image(look.path, look.reading.size)
-    if not isinstance(picture, Failure):
-        return Seen("picture", picture[None], np.zeros((1, look.reading.frames), dtype=np.int64))
-    if not is_video(look.path):
+    picture = read_image(look.path, look.reading.size, fit=look.reading.fit)
+    if isinstance(picture, Failure):
         return Seen(reason=f"not a video or picture: {picture.reason}")
-    video = load_windows(look.path, look.reading, max_windows=MOST_WINDOWS)
-    if isinstance(video, Failure):
-        return Seen(reason=video.reason)
-    return Seen("video", video.pixels, video.windows)
+    return Seen("picture", picture[None], np.zeros((1, look.reading.frames), dtype=np.int64))
 
 
 def _too_large(look: LookAt) -> str:
     """Why a picture is not even decoded: a small file may hold billions of pixels."""
     try:
-        with Image.open(look.path) as image:
+        with open_image(look.path) as image:
             pixels = image.width * image.height
     except Image.DecompressionBombError:
         return "the picture has too many pixels"

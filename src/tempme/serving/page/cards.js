@@ -1,7 +1,7 @@
 // One hit: a picture that plays while it is pointed at, where it is, and how sure it is.
 
 import * as api from "./api.js";
-import { clock, counted, h, iconButton, isPicture, length, span, toast } from "./dom.js";
+import { clock, cosine, counted, h, iconButton, isPicture, length, span, toast } from "./dom.js";
 
 const HOVER_MS = 120;
 const SURE = { high: "High", medium: "Medium", low: "Low", none: "Unsure" };
@@ -79,7 +79,7 @@ export function card(hit, { actions, open, isGrouped }) {
   const others = isGrouped ? hit.moments.filter((moment) => moment.moment_id !== hit.moment_id).slice(0, 5) : [];
   const made = h("li.card", { "data-moment": hit.moment_id }, button,
     h("div.about", {}, h("p.name", { dir: "auto", title: hit.path }, hit.name),
-      h("div.facts", {}, confidence(hit.confidence), h("span.quiet", { title: "cosine" }, hit.score.toFixed(3)),
+      h("div.facts", {}, confidence(hit.confidence), h("span.quiet", { title: "cosine" }, cosine(hit.score)),
         isGrouped && !isPicture(hit) ? h("span.quiet", {}, `of ${length(hit.duration_seconds)}`) : null),
       copies(hit.paths)),
     h("div.card-tools", {}, likeButtons(() => shown, actions)),

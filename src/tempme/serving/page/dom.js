@@ -52,6 +52,9 @@ export function size(bytes) {
   return `${place ? bytes.toFixed(bytes < 10 ? 1 : 0) : bytes} ${units[place]}`;
 }
 
+/** A cosine: 0.8283 -> "0.828"; next to nothing is not less than nothing. */
+export const cosine = (value) => value.toFixed(3).replace(/^-(0\.0+)$/, "$1");
+
 /** 1, "video" -> "1 video". */
 export const counted = (n, noun, nouns = `${noun}s`) => `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
 

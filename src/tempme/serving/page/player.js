@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { confidence, likeButtons } from "./cards.js";
-import { clock, copy, h, icon, iconButton, isPicture, span } from "./dom.js";
+import { clock, copy, cosine, h, icon, iconButton, isPicture, span } from "./dom.js";
 import { HeatStrip } from "./heatstrip.js";
 import { isSearch, partsOf } from "./state.js";
 
@@ -104,9 +104,9 @@ export class Player {
   }
 
   about() {
-    const scored = this.heat?.video_id === this.videoId ? this.heat.moments.find((m) => m.moment_id === this.id) : null;
+    const scored = this.heat?.video_id === this.videoId ? bestWithin(this.heat.moments, this.moment) : null;
     this.strip?.mark(this.moment);
-    this.facts.replaceChildren(h("strong", {}, span(this.moment)), ...(scored ? [confidence(scored.confidence), h("span.quiet", {}, scored.score.toFixed(3))] : []));
+    this.facts.replaceChildren(h("strong", {}, span(this.moment)), ...(scored ? [confidence(scored.confidence), h("span.quiet", {}, cosine(scored.score))] : []));
     const link = isPicture(this.moment) ? null : h("a.secondary", { href: api.download(this.id), download: "", title: "Download the clip (d)" }, icon("download"), h("span", {}, "Clip"));
     this.tools.replaceChildren(...likeButtons(() => this.moment, this.actions),
       h("button.secondary", { type: "button", onclick: () => this.copyLink(), title: "Copy a link to this (c)" }, icon("link"), h("span", {}, "Link")),
@@ -119,16 +119,10 @@ export class Player {
   }
 
   drawBest(heat) {
-    const best = [...heat.moments].sort((a, b) => b.score - a.score);
-    const chosen = [];
-    for (const moment of best) {
-      if (chosen.length === 6) break;
-      if (!chosen.some((other) => overlap(other, moment))) chosen.push(moment);
-    }
-    if (chosen.length < 2) return;
-    this.strip.setBest(chosen);
+    this.strip.setBest(heat.best);
+    if (heat.best.length < 2) return;
     this.best.replaceChildren(h("h3", {}, "Best moments of this video"),
-      h("ul", {}, chosen.map((moment) => h("li", {}, h("button.best-moment", { type: "button", onclick: () => this.open(moment) },
+      h("ul", {}, heat.best.map((moment) => h("li", {}, h("button.best-moment", { type: "button", onclick: () => this.open(moment) },
         h("img", { src: api.thumbnail(moment.moment_id, 160), alt: "", loading: "lazy" }),
         h("span", {}, clock(moment.start_seconds)), confidence(moment.confidence))))));
   }
@@ -173,7 +167,8 @@ export class Player {
   }
 }
 
-function overlap(one, other) {
-  const common = Math.min(one.end_seconds, other.end_seconds) - Math.max(one.start_seconds, other.start_seconds);
-  return common > 0.5 * Math.min(one.end_seconds - one.start_seconds, other.end_seconds - other.start_seconds);
+/** The best of the moments that a longer one is made of; the moment itself, if it is one of them. */
+function bestWithin(moments, whole) {
+  const within = moments.filter((m) => m.start_seconds >= whole.start_seconds - 0.001 && m.end_seconds <= whole.end_seconds + 0.001);
+  return within.sort((a, b) => b.score - a.score)[0];
 }

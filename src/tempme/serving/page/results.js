@@ -6,6 +6,11 @@ import { announce, counted, h, icon } from "./dom.js";
 import { isSearch, requestOf, write } from "./state.js";
 
 const PAGE = 24;
+const LIBRARY_PAGE = 60;
+/** What went wrong, for people, by the status of the answer. */
+const HEADINGS = {
+  0: "No answer", 401: "Sign in first", 404: "No longer there", 408: "Too slow", 413: "Too large", 415: "Not a picture or video",
+  422: "This cannot be searched for", 429: "Too much at once", 503: "Not available now" };
 
 export class Results {
   constructor(main, actions, player) {
@@ -162,9 +167,27 @@ export class Results {
   }
 
   failed(problem) {
-    this.place().append(h("div.state.error", { role: "alert" }, icon("note"), h("h1", {}, problem.title ?? "That did not work"),
+    // What is wrong with the query itself is not mended by asking it again.
+    const isAsked = problem.status === 422;
+    const act = isAsked ? () => document.getElementById("query").select() : () => this.again();
+    this.place().append(h("div.state.error", { role: "alert" }, icon("note"), h("h1", {}, HEADINGS[problem.status] ?? "That did not work"),
       h("p", {}, problem.message),
-      h("button.primary", { type: "button", onclick: () => this.again() }, "Try again")));
+      h("button.primary", { type: "button", onclick: act }, isAsked ? "Change the search" : "Try again")));
+  }
+
+  drawVideos(found, key) {
+    this.grid.append(...found.videos.map((video) => videoCard(video, this.actions)));
+    if (!found.next_page_token) { this.sentinel.remove(); return; }
+    const more = h("button.secondary", { type: "button", onclick: async () => {
+      more.disabled = true;
+      try {
+        const next = await api.videos({ status: "ok", k: LIBRARY_PAGE, page_token: found.next_page_token });
+        if (key === this.key) this.drawVideos(next, key);
+      } catch (problem) {
+        this.sentinel.replaceChildren(h("p.error-text", { role: "alert" }, problem.message));
+      }
+    } }, "Show more");
+    this.sentinel.replaceChildren(more);
   }
 
   async home() {
@@ -174,14 +197,15 @@ export class Results {
       h("p", {}, "Describe it in your own words, drop a picture, or browse what is there.")));
     const key = this.key;
     try {
-      const found = await api.videos({ status: "ok", k: 60 });
+      const found = await api.videos({ status: "ok", k: LIBRARY_PAGE });
       if (key !== this.key) return;
       if (!found.total) {
         place.append(this.noVideos());
         return;
       }
       place.append(h("h2.shelf", {}, "In your library", h("span.quiet", {}, ` ${counted(found.total, "video")}`)),
-        h("ul.grid", { "aria-label": "Videos" }, found.videos.map((video) => videoCard(video, this.actions))));
+        this.grid = h("ul.grid", { "aria-label": "Videos" }), this.sentinel = h("div.more"));
+      this.drawVideos(found, key);
     } catch (problem) {
       if (key === this.key) this.failed(problem);
     }

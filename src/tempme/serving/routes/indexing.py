@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -16,6 +17,8 @@ from tempme.serving.service import Service
 
 JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 TICK_SECONDS = 0.2
+# After which a browser comes back.
+RETRY_MS = 1000
 
 
 def indexing_routes(service: Service) -> APIRouter:
@@ -29,8 +32,9 @@ def indexing_routes(service: Service) -> APIRouter:
 
         Without `paths`, all allowed roots. What is known and unchanged costs nothing.
         """
-        paths = tuple(service.allowed(path) for path in asked.paths) or service.roots()
-        order = JobOrder(paths, prune=asked.prune, retry_failed=asked.retry_failed)
+        roots = service.roots()
+        paths = tuple(service.allowed(path) for path in asked.paths) or roots
+        order = JobOrder(paths, asked.prune, retry_failed=asked.retry_failed, within=roots)
         return job_out(jobs.start(order))
 
     @router.get("/jobs")
@@ -48,10 +52,12 @@ def indexing_routes(service: Service) -> APIRouter:
 
 
 def _add_changes(router: APIRouter, service: Service) -> None:
-    jobs = service.jobs
+    jobs, listeners = service.jobs, service.listeners
+    quiet = service.settings.limits.quiet_seconds
 
     def found(job_id: JobId) -> None:  # before the answer begins, so that it can still be 404
         jobs.find(job_id)
+        listeners.check()
 
     @router.get(
         "/jobs/{job_id}/events",
@@ -63,11 +69,13 @@ def _add_changes(router: APIRouter, service: Service) -> None:
     ) -> AsyncIterator[ServerSentEvent]:
         """The job whenever it changes, as server-sent events, until it is over.
 
-        The id of an event is the revision of the job: a client that comes back with the last one
-        that it saw gets only what is newer.
+        Ends as well when nothing has changed for some seconds. The id of an event is the revision
+        of the job: a client that comes back with the last one that it saw, as browsers do by
+        themselves, gets only what is newer.
         """
-        async for event in _events(jobs.find(job_id), seen=last_event_id):
-            yield event
+        with listeners.one():
+            async for event in _events(jobs.find(job_id), seen=last_event_id, quiet=quiet):
+                yield event
 
     @router.post("/jobs/{job_id}/pause")
     def pause(job_id: JobId) -> JobOut:
@@ -85,15 +93,16 @@ def _add_changes(router: APIRouter, service: Service) -> None:
         return _after(jobs.find(job_id), Job.cancel)
 
 
-async def _events(job: Job, *, seen: str | None) -> AsyncIterator[ServerSentEvent]:
+async def _events(job: Job, *, seen: str | None, quiet: float) -> AsyncIterator[ServerSentEvent]:
     last = int(seen) if seen is not None and seen.isdecimal() else -1
+    changed = monotonic()
     while True:
         revision, is_over = job.revision, job.is_over
         if revision != last:
-            last = revision
+            last, changed = revision, monotonic()
             told = job_out(job).model_dump(mode="json")
-            yield ServerSentEvent(data=told, event="job", id=str(revision))
-        if is_over:
+            yield ServerSentEvent(data=told, event="job", id=str(revision), retry=RETRY_MS)
+        if is_over or monotonic() - changed > quiet:
             return
         await asyncio.sleep(TICK_SECONDS)
 

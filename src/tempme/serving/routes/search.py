@@ -15,13 +15,13 @@ from starlette.exceptions import HTTPException
 
 from tempme.index import Hit
 from tempme.index.confidence import at_least
+from tempme.index.moments import Video
 from tempme.index.search import Request as Search
-from tempme.serving.filters import admitted, is_any
-from tempme.serving.library import Shelf
+from tempme.serving.filters import is_any
 from tempme.serving.problems import Problem, invalid
 from tempme.serving.schema import HitOut, SearchAnswer, SearchRequest, UploadOut
 from tempme.serving.searching import Upload, WantedSearch, offset_of, parts_of, token_for
-from tempme.serving.service import Service, best_apart
+from tempme.serving.service import Service
 
 DEEPEST = 10_000
 MOMENTS_OF_A_VIDEO = 6
@@ -121,11 +121,8 @@ async def _uploaded(service: Service, file: UploadFile | None) -> Upload | None:
 
 
 async def _answered(service: Service, asked: SearchRequest, upload: Upload | None) -> SearchAnswer:
-    wanted, shelf, note = await run_in_threadpool(_prepared, service, asked, upload)
+    wanted, fitting, note = await run_in_threadpool(_prepared, service, asked, upload)
     offset = offset_of(asked, upload, most=DEEPEST)
-    fitting = shelf.good
-    if is_any(asked.filters):
-        fitting = tuple(admitted(fitting, asked.filters))
     search = Search(
         k=offset + asked.k + 1,
         min_score=asked.min_score,
@@ -140,10 +137,10 @@ async def _answered(service: Service, asked: SearchRequest, upload: Upload | Non
     page = hits[offset : offset + asked.k]
     is_more = len(hits) > offset + asked.k and offset + asked.k <= DEEPEST
     return SearchAnswer(
-        hits=await run_in_threadpool(_shown, service, shelf, page, wanted, asked.group_by),
+        hits=await run_in_threadpool(_shown, service, page, wanted, asked.group_by),
         confidence=hits[0].confidence if hits else "none",
         num_videos=len(fitting),
-        note=note,
+        note="; ".join(filter(None, (note, upload.note if upload else ""))),
         upload=None if upload is None else _upload_out(upload),
         next_page_token=token_for(asked, upload, offset + asked.k) if is_more else None,
         seconds=0.0,
@@ -152,22 +149,26 @@ async def _answered(service: Service, asked: SearchRequest, upload: Upload | Non
 
 def _prepared(
     service: Service, asked: SearchRequest, upload: Upload | None
-) -> tuple[WantedSearch, Shelf, str]:
+) -> tuple[WantedSearch, tuple[Video, ...], str]:
     wanted = parts_of(asked, upload, library=service.library, uploads=service.kept)
     texts = [part for part, _ in wanted.parts if isinstance(part, str)]
     notes = dict.fromkeys(service.index.retriever.unread(text) for text in texts)
-    return wanted, service.library.shelf(), "; ".join(note for note in notes if note)
+    return (
+        wanted,
+        service.library.admitted(asked.filters),
+        "; ".join(note for note in notes if note),
+    )
 
 
 def _upload_out(upload: Upload) -> UploadOut:
     return UploadOut.model_validate({"id": upload.id, "kind": upload.kind})
 
 
-def _shown(
-    service: Service, shelf: Shelf, hits: list[Hit], wanted: WantedSearch, group_by: str
-) -> list[HitOut]:
+def _shown(service: Service, hits: list[Hit], wanted: WantedSearch, group_by: str) -> list[HitOut]:
     """Hits with what is known of their videos; grouped ones with further moments."""
+    shelf = service.library.shelf()
     queries = service.searcher.features(wanted) if hits and group_by == "video" else None
+    judge = service.index.judge(wanted.kind) if hits else None
     shown = []
     for hit in hits:
         video = next((v for v in shelf.by_id.get(hit.video_id, ()) if v.path == hit.path), None)
@@ -176,7 +177,7 @@ def _shown(
         moments = (
             []
             if queries is None
-            else best_apart(service.scored(hit.video_id, queries, wanted.kind), MOMENTS_OF_A_VIDEO)
+            else service.scored(hit.video_id, queries).best(judge, MOMENTS_OF_A_VIDEO)
         )
         shown.append(
             HitOut.model_validate(

@@ -31,7 +31,7 @@ def status_routes(service: Service) -> APIRouter:
     @router.get("/ready", responses={503: {"model": Ready}})
     def ready() -> JSONResponse:
         """Whether the model is loaded and searches are answered: 200 or 503."""
-        is_ready = service.is_ready
+        is_ready = service.is_ready and service.library.is_there
         return JSONResponse({"ready": is_ready}, status_code=200 if is_ready else 503)
 
     @router.post("/session", status_code=204, response_class=Response)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from tempme.index.moments import Video, moment_id
@@ -39,6 +40,9 @@ from tempme.serving.service import Service
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 VideoIdPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="From a hit or a list.")]
 MomentIdPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}-\d{1,12}-\d{1,12}$")]
+PARTS = TypeAdapter(list[QueryPart])
+# Moments of a video that its strip marks.
+MARKED = 6
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -102,10 +106,12 @@ def video_routes(service: Service) -> APIRouter:
         first = library.copies(video_id)[0]
         parts = parts_of(wanted, None, library=library, uploads=service.kept)
         features = service.searcher.features(parts)
+        scored, judge = service.scored(video_id, features), service.index.judge(parts.kind)
         return Similarity(
             video_id=video_id,
             duration_seconds=first.duration_seconds,
-            moments=service.scored(video_id, features, parts.kind),
+            moments=scored.every(judge),
+            best=scored.best(judge, MARKED),
         )
 
     _add_media(router, service)
@@ -121,15 +127,13 @@ def _wanted(
         Query(max_length=20_000, description="`parts` of a search as JSON, for all else."),
     ] = None,
 ) -> SearchRequest:
-    from pydantic import TypeAdapter, ValidationError
-
     try:
-        several = TypeAdapter(list[QueryPart]).validate_json(parts or "[]")
+        several = PARTS.validate_json(parts or "[]")
+        several += [QueryPart(moment=moment)] if moment else []
+        several += [QueryPart(upload=upload)] if upload else []
+        return SearchRequest(query=q, parts=several)
     except ValidationError as error:
         raise Problem(422, "unclear-part", f"parts: {error.errors()[0]['msg']}") from error
-    several += [QueryPart(moment=moment)] if moment else []
-    several += [QueryPart(upload=upload)] if upload else []
-    return SearchRequest(query=q, parts=several[:16])
 
 
 def _add_media(router: APIRouter, service: Service) -> None:

@@ -1,0 +1,77 @@
+"""HTTP/1.1 for clients of every speed: those that send or take nothing for too long are dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tempme.serving.settings import ServeLimits
+
+
+class Patient(H11Protocol):
+    """Gives so long for the head of a request, and for the next part of an answer to be taken.
+
+    A player that is paused takes nothing either; when it goes on it asks again.
+    """
+
+    limits = ServeLimits()
+    _head: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """The head of the first request is awaited."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a head, or of a body, for which the application looks at the clock."""
+        if self._head is None and self._is_idle():
+            self._await_head()
+        super().data_received(data)
+        if not self._is_idle():
+            self._head = _ended(self._head)
+
+    def pause_writing(self) -> None:
+        """The client takes less than there is for it."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.limits.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken what there was."""
+        self._unread = _ended(self._unread)
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._head, self._unread = _ended(self._head), _ended(self._unread)
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head = self.loop.call_later(self.limits.header_seconds, self._give_up)
+
+    def _is_idle(self) -> bool:
+        """Whether no request is being answered: what comes is the head of the next."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _give_up(self) -> None:
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
+
+def _ended(clock: asyncio.TimerHandle | None) -> None:
+    if clock is not None:
+        clock.cancel()
+
+
+def patient(limits: ServeLimits) -> type[Patient]:
+    """The protocol with these limits, for uvicorn to make one of each connection."""
+    given = limits
+
+    class Limited(Patient):
+        """Patient within the limits of one service."""
+
+        limits = given
+
+    return Limited
