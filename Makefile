@@ -92,6 +92,14 @@ $(EXPERIMENTS:%=$(RESULTS)/%/seed-$(1).json): $(RESULTS)/%/seed-$(1).json: | exp
 endef
 $(foreach seed,$(SEEDS),$(eval $(call rule_of_seed,$(seed))))
 
+# Systems of UMT and questions begin with one backbone, trained first.
+UMT_BACKBONE := runs/scenes-umt/backbone
+OF_UMT := $(filter scenes-umt/umt% scenes-questions/%,$(EXPERIMENTS))
+$(foreach seed,$(SEEDS),$(OF_UMT:%=$(RESULTS)/%/seed-$(seed).json)): | $(UMT_BACKBONE)/retriever/system.toml
+
+$(UMT_BACKBONE)/retriever/system.toml: | .venv/ready
+	$(BIN)/tempme train experiments/scenes-umt/backbone.toml --out $(UMT_BACKBONE)
+
 $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$(RESULTS)/%/seed-$(seed).json)
 	$(BIN)/python -m tempme.results.runs $@
 

@@ -10,16 +10,20 @@ import torch
 
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.vision import VideoBlock
+from tempme.compression import ToMe
 from tempme.errors import BadSetting
+from tempme.pooling import TokenPooling
 from tempme.retriever.matching import read_texts, watch
 from tempme.retriever.retriever import Retriever
+from tempme.systems.system import System
 from tempme.systems.table import system
 from tempme.training import Batch, Recipe, fit
+from tempme.training.begun import begin, frozen_layers
 from tempme.training.kinds import task_kind
 from tempme.training.matching import Pairs, retrieval_losses
 from tempme.training.task import ContrastiveTask
 from tempme.training.umt_task import UmtTask
-from tempme.tuning import LoRA
+from tempme.tuning import Full, LoRA
 from tiny_systems import TINY
 from tiny_umt import TINY_UMT, WORDS
 
@@ -166,6 +170,23 @@ def test_recipes_that_do_not_fit() -> None:
         replace(RECIPE, drop_path=1.0)
     with pytest.raises(BadSetting, match=r"recipe.matching is -1; it must be 0 or more"):
         replace(RECIPE, matching=-1)
+
+
+def test_a_pool_computes_frozen_blocks_once() -> None:
+    """Where a frame is the same at every place of a video."""
+    sizes = replace(SIZES, joint=False, frame_positions=True)
+    tuning = Full(embeddings=False, vision_from=1)
+    row = System("pooled", tuning, ToMe(), TokenPooling(), sizes, 4, 12)
+    retriever = Retriever.build(row, None, tokenizer=WORDS, seed=0)
+    assert frozen_layers(retriever) == 1
+    frames = retriever.transform(SameFilms().part(0, 0, 1).frames)
+    task = UmtTask(retriever, RECIPE)
+    begun = begin(retriever, frames)
+    x_VFND = begun.x_CND.unflatten(0, (4, 4))
+    size = begun.sizes.unflatten(0, (4, 4))
+    with torch.no_grad():
+        later, whole = task._watched((x_VFND, size)), watch(retriever, frames)
+    torch.testing.assert_close(later.x_CND, whole.x_CND, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("layers", [False, True])

@@ -112,10 +112,11 @@ def share(batch: int, rank: int, world: int) -> slice:
     return slice(rank * each, (rank + 1) * each)
 
 
-def begun_tokens(x_VFND: Tensor, size_VFN1: Tensor | None) -> Tokens:
-    """Frames of `BegunBatches` as the encoder has them."""
+def begun_tokens(x_VFND: Tensor, size_VFN1: Tensor | None, *, num_protected: int = 1) -> Tokens:
+    """Frames of `BegunBatches` as the encoder has them; each led by so many class tokens."""
     size = None if size_VFN1 is None else size_VFN1.flatten(0, 1)
-    return Tokens(x_VFND.flatten(0, 1), size, clips_per_video=x_VFND.shape[1])
+    frames = x_VFND.shape[1]
+    return Tokens(x_VFND.flatten(0, 1), size, frames, num_protected=num_protected)
 
 
 def _way(frames: Tensor, backwards: bool) -> Tensor:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tempme.backbones.umt.model import Umt, mean_cosines
 from tempme.retriever.matching import matching_umt, read_texts, watch
-from tempme.training.batches import Batch
+from tempme.tokens import Tokens
+from tempme.training.batches import Batch, begun_tokens
+from tempme.training.begun import frozen_layers
 from tempme.training.gather import gather, gather_ids
 from tempme.training.matching import (
     Pairs,
@@ -44,7 +47,7 @@ class UmtTask(ContrastiveTask):
         """The share of this process -> the loss of the whole batch."""
         recipe, umt = self.recipe, self.umt
         with checkpointed_layers(umt) if recipe.checkpoint_layers else nullcontext():
-            videos = watch(self.retriever, self.retriever.transform(batch.frames))
+            videos = self._watched(batch.frames)
             words = read_texts(self.retriever, batch.captions)
             pairs = Pairs.of(umt, videos, words, self._numbers(batch))
             loss = self._loss(pairs)
@@ -53,6 +56,13 @@ class UmtTask(ContrastiveTask):
         self.log("loss", loss, prog_bar=True, batch_size=len(pairs.ids))
         self.log("temperature", umt.temperature, batch_size=len(pairs.ids))
         return loss
+
+    def _watched(self, frames: Any) -> Tokens:
+        """Tokens of the videos, from frames or from what a pool has computed once."""
+        if not isinstance(frames, tuple | list):
+            return watch(self.retriever, self.retriever.transform(frames))
+        vision, first = self.umt.vision, frozen_layers(self.retriever)
+        return vision.encode(begun_tokens(*frames, num_protected=0), vision.layers[first:])
 
     def _loss(self, pairs: Pairs) -> Tensor:
         weight, count = self.recipe.matching, len(pairs.ids)
