@@ -121,9 +121,12 @@ def _is_undisturbed(clips: Path, index: Path, folder: Path) -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+    """Of all its threads: one that has ended leaves its children to another."""
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(word) for word in listed.read_text().split()]
+    return found
 
 
 def _outlived(workers: list[int]) -> int:
