@@ -14,7 +14,8 @@ setup: .venv/ready  ## make .venv: the package, editable, and all that developin
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[dev,sentence-transformers,mteb]'
 	@touch $@
 
 check: setup  ## format, lint, types

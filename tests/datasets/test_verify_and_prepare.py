@@ -10,7 +10,7 @@ import pytest
 
 from fault_files import FAULTS
 from split_video import make_video
-from tempme.datasets.pairs import locate
+from tempme.datasets.places import locate
 from tempme.datasets.prepare import EncodingJob, VideoEncoding, prepare, reencode
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadSetting

@@ -16,9 +16,10 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting, WrongAnswer
 from tempme.evaluation import known_answers as questions
-from tempme.evaluation.evaluate import EvaluationReport, evaluate, score
+from tempme.evaluation.evaluate import evaluate, score
 from tempme.evaluation.known_answers import CHECKS, ask_known_answers
 from tempme.evaluation.metrics import both_directions
+from tempme.evaluation.report import EvaluationReport
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.systems.table import system

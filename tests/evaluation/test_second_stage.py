@@ -12,8 +12,9 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Split
 from tempme.datasets.table import open_split
 from tempme.errors import BadSetting
-from tempme.evaluation.evaluate import EvaluationReport, examine
+from tempme.evaluation.evaluate import examine
 from tempme.evaluation.features import SplitFeatures
+from tempme.evaluation.report import EvaluationReport
 from tempme.evaluation.two_stage import official_ranks
 from tempme.retriever.matching import match_scores, read_texts, watch
 from tempme.retriever.retriever import Retriever

@@ -36,6 +36,7 @@ VERBS = (
     "eval",
     "compare",
     "push",
+    "export",
     "demo",
 )
 

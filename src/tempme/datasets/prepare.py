@@ -21,7 +21,8 @@ import av
 import numpy as np
 
 from tempme.atomic import replacing
-from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
+from tempme.datasets.pairs import VIDEO_SUFFIXES
+from tempme.datasets.places import video_files
 from tempme.errors import BadDataset, BadSetting
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes

@@ -5,14 +5,16 @@
               saved retriever that is trained on, as the system that it is); backbone, where the
               weights do not say it; frames and max_words, without which they are the data set's;
               activation, where the weights do not say it; tuning and compression: settings that
-              override the row's
+              override the row's; fit: what becomes of frames that are not square, "crop" (the
+              default), "squash" or "pad"
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = "scenes-questions": questions about them; static (share of static videos)
               name = a published data set (msrvtt-qa and msvd-qa: questions), or "folder":
               annotations, videos, train, validation, test, augment, workers, worker_memory_mb,
-              on_bad ("skip" or "fail")
+              on_bad ("skip" or "fail"), frame_rate (pictures a second, where videos are folders of
+              pictures; 1)
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
               weights are reported (the paper's own protocol is "test")
@@ -34,6 +36,7 @@ from tempme.settings import typed, values_of
 from tempme.systems.system import System
 from tempme.systems.table import SYSTEMS, UMT, system
 from tempme.training.recipe import Recipe
+from tempme.video.values import FITS, Fit
 
 SCENES, SCENE_QUESTIONS = "scenes", "scenes-questions"
 SELECTIONS = ("last", "validation", "test")
@@ -55,6 +58,7 @@ class SystemSettings:
     weights: str | None = None
     continue_from: str | None = None
     activation: str | None = None
+    fit: Fit | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     compression: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,6 +67,8 @@ class SystemSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadSetting(f"system.{name} is {value}; it must be {least} or more")
+        if self.fit not in (None, *FITS):
+            raise BadSetting(f"system.fit is {self.fit!r}; it is one of {', '.join(FITS)}")
         if self.continue_from is None:
             return
         given = [name for name in _OF_THE_SAVED if getattr(self, name)]
@@ -84,6 +90,7 @@ class SystemSettings:
         compression = values_of(type(row.compression), self.compression, "system.compression")
         return replace(
             row,
+            fit=self.fit or row.fit,
             tuning=replace(row.tuning, **tuning),
             compression=replace(row.compression, **compression),
         )
@@ -133,8 +140,11 @@ class VideoData:
     workers: int | None = None
     worker_memory_mb: float = WORKER_MEMORY_MB
     on_bad: str = "skip"
+    frame_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.frame_rate > 0:
+            raise BadSetting(f"data.frame_rate is {self.frame_rate}; it must be above 0")
         if self.on_bad not in BAD:
             raise BadSetting(f"data.on_bad is {self.on_bad!r}; possible: {', '.join(BAD)}")
 

@@ -27,6 +27,7 @@ def started(experiment: Experiment, seed: int) -> tuple[Retriever, Experiment]:
         asked,
         frames=made.frames,
         max_words=made.max_words,
+        fit=None if made.fit == "crop" else made.fit,  # as runs of before have it
         # Sizes without a name are those of the weights, which stand beside.
         backbone=None if asked.continue_from else backbone_name(made.config),
     )
@@ -89,4 +90,4 @@ def _trained(asked: SystemSettings) -> Parts:
                 f"system.{name} is {wanted!r}, but {source} has {has!r}: a retriever that is "
                 f"trained on stays the system that it is"
             )
-    return parts
+    return parts if asked.fit is None else replace(parts, system=replace(made, fit=asked.fit))

@@ -9,7 +9,8 @@ from typing import Any
 
 from tempme.answering.accuracy import type_of
 from tempme.datasets.clips import ClipBatches
-from tempme.datasets.pairs import Pair, Split, locate
+from tempme.datasets.pairs import Pair, Split
+from tempme.datasets.places import locate
 from tempme.datasets.published.msrvtt_qa import Question
 from tempme.datasets.table import dataset
 from tempme.errors import BadDataset, BadSetting

@@ -42,6 +42,7 @@ from tempme.settings import typed
 from tempme.systems.system import System
 from tempme.systems.table import system
 from tempme.untrusted import check_regular, read_toml
+from tempme.weights.clip4clip import SEQUENCE_ROW
 from tempme.weights.fit import misfit, named
 from tempme.weights.read import read_published, read_weights
 from tempme.weights.umt_release import read_umt
@@ -64,10 +65,10 @@ def load(
         made = system(system_name, backbone=found.backbone)
         return build(made, found.tag, activation=activation, seed=0)
     untuned = _plain(source, activation)
-    sizes = untuned.backbone.config
-    if system_name == CLIPS_OWN and isinstance(sizes, UmtConfig):
-        system_name = UMTS_OWN
-    made = system(system_name, backbone=backbone_name(sizes) or sizes)
+    sizes, row = untuned.backbone.config, _row(system_name, untuned.head)
+    if row == CLIPS_OWN and isinstance(sizes, UmtConfig):
+        row = UMTS_OWN
+    made = system(row, backbone=backbone_name(sizes) or sizes)
     return untrained(made, untuned, seed=0)  # the fingerprint must not be drawn
 
 
@@ -110,6 +111,16 @@ def _config_of(weights: Weights) -> Sizes:
         if is_umt(weights):
             return read_umt(weights).config
         raise
+
+
+def _row(name: str, head: Mapping[str, Tensor]) -> str:
+    """The row of weights: CLIP4Clip's with a transformer over frames are what they are."""
+    return SEQUENCE_ROW if head and name == CLIPS_OWN else name
+
+
+def row_of(weights: Weights) -> str:
+    """The row that plain weights are of where nobody says: clip4clip, or that of its seqTransf."""
+    return CLIPS_OWN if is_umt(weights) else _row(CLIPS_OWN, read_weights(weights).head)
 
 
 def _untuned(

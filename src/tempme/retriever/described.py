@@ -15,6 +15,7 @@ from tempme.pooling import POOLINGS
 from tempme.settings import typed
 from tempme.systems.system import System
 from tempme.tuning import TUNINGS
+from tempme.video.values import Fit
 
 FORMAT = 1
 FAMILY, UMT = "family", "umt"
@@ -34,6 +35,7 @@ class Described:
     format: int = FORMAT
     origin: str = ""  # what it was trained by, or loaded from
     base: str | None = None  # the published tag that holds what did not learn
+    fit: Fit = "crop"
 
     def system(self) -> System:
         """The system that was saved; BadSetting where it cannot be."""
@@ -45,6 +47,7 @@ class Described:
             backbone=_sizes(self.backbone),
             frames=self.frames,
             max_words=self.max_words,
+            fit=self.fit,
         )
 
 
@@ -55,6 +58,7 @@ def to_toml(made: System) -> dict[str, Any]:
         "name": made.name,
         "frames": made.frames,
         "max_words": made.max_words,
+        **({} if made.fit == "crop" else {"fit": made.fit}),  # which earlier versions do not know
         "backbone": backbone if isinstance(backbone, str) else _sized(backbone),
         "tuning": _table(made.tuning, TUNINGS),
         "compression": _table(made.compression, COMPRESSIONS),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from tempme.backbones.backbone import Backbone, made_of, seeing_as
 from tempme.backbones.clip import Clip
@@ -15,8 +16,11 @@ from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.wordpiece import WordPiece
 from tempme.backbones.vocabularies import AnyTokenizer, no_words
 from tempme.errors import BadWeights
+from tempme.pooling import SequencePooling
 from tempme.systems.assembly import assemble
 from tempme.systems.system import System
+from tempme.weights.clip4clip import SEQUENCE_ROW
+from tempme.weights.fit import misfit
 from tempme.weights.read import Weights
 from tempme.weights.umt_release import UmtWeights
 from tempme.weights.words import check_count
@@ -30,6 +34,7 @@ class Untuned:
     tokenizer: AnyTokenizer
     origin: str
     tag: str | None = None
+    head: Mapping[str, Tensor] = field(default_factory=dict)  # of CLIP4Clip's seqTransf
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
     """The backbone that published weights make; BadWeights where its words are not CLIP's."""
     check_count(weights.config.vocab, weights.origin)
     backbone = Clip(weights.config).load_openai(weights.state)
-    return Untuned(backbone, Tokenizer(context=weights.config.context), weights.origin, tag)
+    return Untuned(
+        backbone, Tokenizer(context=weights.config.context), weights.origin, tag, weights.head
+    )
 
 
 def from_umt(weights: UmtWeights, tokenizer: WordPiece) -> Untuned:
@@ -88,7 +95,26 @@ def untrained(system: System, untuned: Untuned, *, seed: int | None = None) -> P
         system = replace(system, backbone=config, max_words=words)
     with seeded(seed):
         backbone = assembled(system, started)
+    if untuned.head:
+        _take_head(backbone, untuned, system)
     return Parts(system, backbone, untuned.tokenizer, untuned.origin, untuned.tag)
+
+
+def _take_head(backbone: Backbone, untuned: Untuned, system: System) -> None:
+    """Put what relates frames in its place; BadWeights where the system has no such place."""
+    if not (isinstance(system.pooling, SequencePooling) and isinstance(backbone, Clip)):
+        raise BadWeights(
+            f"{untuned.origin} is a CLIP4Clip with the head seqTransf, which {system.name} would "
+            f"lose: load it as {SEQUENCE_ROW}"
+        )
+    place = backbone.vision.temporal
+    shapes = {name: tuple(value.shape) for name, value in place.state_dict().items()}
+    if wrong := misfit(shapes, untuned.head):
+        raise BadWeights(
+            f"the head seqTransf of {untuned.origin} does not fit {system.pooling.layers} layers "
+            f"of {backbone.config.embed}: {wrong}"
+        )
+    place.load_state_dict(dict(untuned.head))
 
 
 def assembled(system: System, backbone: Backbone) -> Backbone:

@@ -133,7 +133,7 @@ class Retriever(nn.Module):
         and of uint8 arrays (F, H, W, 3). `mask` (V, F) leaves frames out of the final mean; they
         are still seen by the encoder. BadVideo names a file that cannot be read.
         """
-        given = frames_of(videos, frames=self.num_frames, size=self.image_size)
+        given = frames_of(videos, frames=self.num_frames, size=self.image_size, fit=self.system.fit)
         is_transformed = isinstance(given, Tensor) and given.is_floating_point()
         frames = torch.as_tensor(given) if is_transformed else self.transform(given)
         self.check_videos(frames, mask)
@@ -261,7 +261,7 @@ class Retriever(nn.Module):
             )
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
-        related = self.backbone.vision.relate(projected)
+        related = self.backbone.vision.relate(projected, mask)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
 
     def _ids(self, texts: Sequence[str]) -> Tensor:

@@ -189,6 +189,14 @@ SOURCES |= {
         _UMT_BEYOND,
     ),
 }
+SOURCES["clip4clip-seqtransf"] = Provenance(
+    "reconstructed",
+    _CLIP4CLIP.code,
+    "held against a reference of ours that reads its description, not against its outputs; frames "
+    "that fill a video up are hidden from all heads alike",
+    _CLIP4CLIP.recipe,
+    f"a learning rate of 1e-4 for the transformer over frames; {_CLIP4CLIP.beyond}",
+)
 # Second settings: the same code, trained and read as its authors do.
 SOURCES |= {
     f"{name}-original": SOURCES[name] for name in ("plevu", "vop", "dgl-transformer", "mv-adapter")

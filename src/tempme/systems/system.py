@@ -18,15 +18,20 @@ from tempme.backbones.umt.config import UmtConfig
 from tempme.compression import Compression
 from tempme.cost import Cost, cost
 from tempme.errors import BadSetting
-from tempme.pooling import FirstPooling, MeanPooling, Pooling, TokenPooling
+from tempme.pooling import FirstPooling, MeanPooling, Pooling, SequencePooling, TokenPooling
 from tempme.schedule import Step
 from tempme.systems.assembly import assemble
 from tempme.tuning import Tuning
+from tempme.video.values import Fit, checked_fit
 
 
 @dataclass(frozen=True)
 class System:
-    """One row of the comparison; `dataclasses.replace` makes another."""
+    """One row of the comparison; `dataclasses.replace` makes another.
+
+    frames, max_words: what it sees of a video and reads of a text. fit: what becomes of frames that
+    are not square, where it learns and is tested.
+    """
 
     name: str
     tuning: Tuning
@@ -35,13 +40,17 @@ class System:
     backbone: str | Sizes = "ViT-B/32"
     frames: int = 12
     max_words: int = 32
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         # What cannot be is refused before any weight is read.
+        checked_fit(self.fit)
         _check_pooling(self.pooling, self.config)
         self.tuning.check_family(self.config)
-        self.plan()
-        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
+        plan, sizes = self.plan(), self.config
+        self.tuning.check(frames=self.frames, words=self.max_words, config=sizes)
+        if isinstance(self.pooling, SequencePooling):
+            self.pooling.check(_class_tokens(plan), places=sizes.context)
 
     @property
     def config(self) -> Sizes:
@@ -74,6 +83,9 @@ class System:
         plan, config = self.plan(), self.config
         whole = isinstance(self.pooling, TokenPooling) and self.pooling.whole_video
         extra = self.tuning.extra(plan, config)
+        if isinstance(self.pooling, SequencePooling):
+            more = self.pooling.products(_class_tokens(plan), config.embed)
+            extra = replace(extra, products=extra.products + more, paper=extra.paper + more)
         return cost(plan, config, extra, frames=self.frames, whole=whole)
 
     def trainable_parameters(self) -> int:
@@ -99,6 +111,11 @@ def _without_numbers(config: Sizes) -> Backbone:
         return made_of(config)
 
 
+def _class_tokens(plan: tuple[Step, ...]) -> int:
+    """Class tokens of a video that are pooled."""
+    return plan[-1].clips_out * plan[-1].protected
+
+
 def _is_one_clip(config: Sizes) -> bool:
     """Whether all frames of a video are one sequence from the first block on."""
     return isinstance(config, UmtConfig) and config.joint
@@ -110,6 +127,11 @@ def _check_pooling(pooling: Pooling, config: Sizes) -> None:
         raise BadSetting(
             "pooling is first, which reads a token that has seen all frames, but this backbone has "
             "none: choose tokens or mean"
+        )
+    if isinstance(config, UmtConfig) and isinstance(pooling, SequencePooling):
+        raise BadSetting(
+            "pooling is sequence, a transformer over class tokens, but this backbone has none: "
+            "choose tokens or mean"
         )
     if not isinstance(config, UmtConfig) and isinstance(pooling, TokenPooling):
         raise BadSetting(

@@ -10,7 +10,7 @@ from tempme.backbones.umt.config import UmtConfig
 from tempme.compression import STA, TESTA, Compression, DiffRate, EViT, Keep, TempMe, ToMe
 from tempme.compression.diffrate import RELEASED_B16
 from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import FirstPooling, MeanPooling, Pooling, TokenPooling
+from tempme.pooling import FirstPooling, MeanPooling, Pooling, SequencePooling, TokenPooling
 from tempme.systems.system import System
 from tempme.tuning import (
     DGL,
@@ -60,7 +60,7 @@ PAPER: dict[str, System] = {
     ),
 }
 
-# Four methods with the pooling, texts, frames and released settings of their authors, next to the
+# Five methods with the pooling, texts, frames and released settings of their authors, next to the
 # protocol that all rows above share; `sources` has their recipes.
 ORIGINALS: dict[str, System] = {
     "plevu-original": System(
@@ -72,6 +72,7 @@ ORIGINALS: dict[str, System] = {
         frames=16,
         max_words=45,
     ),
+    "clip4clip-seqtransf": System("clip4clip-seqtransf", Full(), Keep(), SequencePooling()),
     "vop-original": System("vop-original", VoP(), Keep(), max_words=69),
     "dgl-transformer-original": System(
         "dgl-transformer-original", DGLTransformer(), Keep(), FirstPooling()

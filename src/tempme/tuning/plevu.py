@@ -73,8 +73,8 @@ class Temporal(nn.Module):
             nn.init.zeros_(block.attn.qkv.bias)
             nn.init.zeros_(block.attn.out.bias)
 
-    def forward(self, features_VFD: Tensor) -> Tensor:
-        """(V, F, D) -> (V, F, D)."""
+    def forward(self, features_VFD: Tensor, _: Tensor | None = None) -> Tensor:
+        """(V, F, D) -> (V, F, D); every frame is seen, as in the original, whatever the mask."""
         tokens = Tokens(features_VFD + self.position, None, clips_per_video=1)
         for block in self.blocks:
             tokens = block(tokens)

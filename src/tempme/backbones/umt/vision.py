@@ -187,7 +187,7 @@ class UmtVision(VideoEncoder):
             return mask.float().sum(dim=1, keepdim=True)
         return None if self.mean.whole_video else self._by_frame(tokens).frame_weights(mask)
 
-    def relate(self, projected: Tensor) -> Tensor:
+    def relate(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """(V, P, embed) -> the same: the parts of a video have met in the blocks, or never do."""
         return projected
 

@@ -8,6 +8,7 @@ fresh snapshot never needs it.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
