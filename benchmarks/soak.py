@@ -37,7 +37,7 @@ ATTACKS: Mapping[str, Attack] = {
     "bombs": lambda folder, _, chance: bombs(folder, chance),
 }
 # What is divided, so that its parts run beside one another.
-PARTS = {"kills": 8, "index files": 4}
+PARTS = {"kills": 4, "index files": 3}
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "results" / f"reliability-{machine()}.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"

@@ -16,7 +16,7 @@ from typing import Any
 from soak_films import MODEL, QUERY, damaged, film, films, start
 from tempme.errors import TempmeError
 
-SECONDS_PER_CASE = 300
+SECONDS_PER_CASE = 900
 REPAIR_EVERY = 5
 TOLD_EVERY = 100
 EQUAL = 2e-4

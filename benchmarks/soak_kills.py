@@ -25,7 +25,7 @@ AFRESH_EVERY = 5
 # So many are started by themselves, so that what they import is hit, too.
 ALONE_EVERY = 10
 TOLD_EVERY = 20
-LONGEST_SECONDS = 12.0
+LONGEST_SECONDS = 15.0
 PATIENCE_SECONDS = 10.0
 
 
