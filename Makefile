@@ -56,7 +56,7 @@ bench: setup  ## measure the encoder, the decoder and their sharing of cores on 
 	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/threads.py
 
-soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
+soak: setup  ## attack tempme for an hour: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, cli.md, python.md, http.md

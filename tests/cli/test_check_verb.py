@@ -117,6 +117,8 @@ MODEL_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_model_that_is_damaged_is_said_to_be(run: Terminal, index: Path, damage: str) -> None:
     spoil, said = MODEL_DAMAGE[damage]
     spoil(index / "model")
+    assert run("search", "red", "--index", index).code == 0  # by the text side, kept beside it
+    (index / "words.npz").unlink()
     advice = f"put the folder {index / 'model'} back from a copy, or index again"
     other = "put that folder back from a copy, or index again"
     for words in (("search", "red"), ("check", "--repair")):
