@@ -14,7 +14,8 @@ setup: .venv/ready  ## make .venv: the package, editable, and all that developin
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[dev,sentence-transformers,mteb]'
 	@touch $@
 
 check: setup  ## format, lint, types
@@ -48,17 +49,18 @@ mutants: setup  ## change lines of merging, schedule, retriever and index: which
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
 
-bench: setup  ## measure the encoder, overlapping windows and the decoder on this machine
+bench: setup  ## measure the encoder, the decoder and their sharing of cores on this machine
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
+	$(BIN)/python benchmarks/threads.py
 
 soak: setup  ## attack tempme for hours: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py
 
 docs: setup  ## docstrings and help texts -> docs/methods.md, cli.md, python.md, http.md
-	PYTHONPATH=tools $(BIN)/python -m documents pages
+	PYTHONPATH=tools:benchmarks $(BIN)/python -m documents pages
 
 serve: setup  ## the page on the index of `make demo`
 	$(BIN)/tempme serve --index demo/demo.tempme
@@ -96,7 +98,7 @@ $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$
 results: $(patsubst %,$(RESULTS)/%.json,$(filter scenes/%,$(EXPERIMENTS)))  ## train what results/scenes lacks
 
 tables: setup  ## results/ -> the tables of README and docs/results.md, and the plots
-	PYTHONPATH=tools $(BIN)/python -m documents plots tables
+	PYTHONPATH=tools:benchmarks $(BIN)/python -m documents plots tables
 
 STAGES := frames frames-hard frames-order videos
 model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet cores)

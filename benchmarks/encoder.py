@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
-from tempme.evaluation import timing as benchmark
-from tempme.evaluation.timing import Shared, TimedJob
+import jobs as benchmark
+from jobs import Shared, TimedJob
+from tempme.evaluation import timing
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
@@ -65,11 +66,11 @@ def measure(jobs: dict[str, TimedJob], models: dict[str, Retriever], *, rounds: 
     some = jobs[DENSE]
     peak = benchmark.matmul_peak(some.precision)
     ready = {name: job.encoding(models[name]) for name, job in jobs.items()}
-    seconds = benchmark.in_turns(ready, rounds=rounds)
+    seconds = timing.in_turns(ready, rounds=rounds)
     rows = []
     for name, job in jobs.items():
-        rates = benchmark.summary(seconds[name], videos=job.batch)
-        faster = benchmark.ratio(seconds[DENSE], seconds[name])
+        rates = timing.summary(seconds[name], videos=job.batch)
+        faster = timing.ratio(seconds[DENSE], seconds[name])
         due = some.gmacs / job.gmacs
         rows.append(
             {"system": job.system, "prompts": job.kind_of_prompts, "backbone": job.backbone}

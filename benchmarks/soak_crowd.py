@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from soak_films import MODEL, QUERY, disturb, films, start
 
 GIBIBYTE = 1 << 30
@@ -40,6 +41,7 @@ while time.time() < end:
         counts["errors"] += 1
         print(type(error).__name__, error, file=sys.stderr)
     counts["searches"] += 1
+    time.sleep(0.2)
 print(json.dumps(counts))
 """
 

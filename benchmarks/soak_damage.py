@@ -8,16 +8,17 @@ import select
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from soak_films import MODEL, QUERY, damaged, film, films, start
-
 from tempme.errors import TempmeError
 
-SECONDS_PER_CASE = 600
-REPAIR_EVERY = 4
+SECONDS_PER_CASE = 300
+REPAIR_EVERY = 5
+TOLD_EVERY = 100
 EQUAL = 2e-4
 KEPT = ("index.json", "model")
 
@@ -26,6 +27,7 @@ class Reader:
     """A process that opens indexes and answers; another takes its place when it dies."""
 
     def __init__(self) -> None:
+        self.slowest_seconds = 0.0
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, folder: Path, what: str) -> dict[str, Any]:
@@ -33,16 +35,18 @@ class Reader:
         process = self._process or self._begin()
         assert process.stdin is not None
         assert process.stdout is not None
+        begin = time.monotonic()
         process.stdin.write(json.dumps([str(folder), what]) + "\n")
         process.stdin.flush()
         ready, _, _ = select.select([process.stdout], [], [], SECONDS_PER_CASE)
         line = process.stdout.readline() if ready else ""
+        self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - begin)
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         process.kill()
         self._process = None
-        return {"kind": "crash" if not ready else f"ended with {process.wait()}"}
+        return {"kind": f"ended with {process.wait()}" if ready else "hung"}
 
     def close(self) -> None:
         """End it."""
@@ -59,7 +63,7 @@ class Reader:
 
 def index_files(folder: Path, number: int, chance: random.Random) -> dict[str, Any]:
     """Damage one file of a whole index, `number` times, and ask it something."""
-    clips, whole = films(folder / "films", 12, chance), folder / "whole.tempme"
+    clips, whole = films(folder / "films", 6, chance), folder / "whole.tempme"
     run = start("index", clips, "--index", whole, "--model", MODEL)
     _, err = run.communicate(timeout=600)
     assert run.returncode == 0, err
@@ -75,12 +79,14 @@ def index_files(folder: Path, number: int, chance: random.Random) -> dict[str, A
         answer = reader.ask(copy, f"search{own}")
         verdict = _verdict(answer, reference)
         counts[verdict] += 1
-        if verdict in ("wrong", "raw error", "crash"):
+        if verdict in ("wrong", "raw error", "crash", "hung"):
             print(verdict, what, str(answer)[:300], flush=True)
         if case % REPAIR_EVERY == 0 and what[0].split("/")[0] not in KEPT:
             _repair(reader, copy, reference, what, counts)
+        if case % TOLD_EVERY == TOLD_EVERY - 1:
+            print(case + 1, dict(counts), flush=True)
     reader.close()
-    return dict(counts)
+    return {**counts, "slowest_answer_seconds": round(reader.slowest_seconds, 1)}
 
 
 def _spoil(copy: Path, chance: random.Random) -> tuple[str, str]:
@@ -109,7 +115,7 @@ def _verdict(answer: dict[str, Any], reference: list[Any]) -> str:
         return "wrong"
     if answer["kind"] in ("refused", "raw error"):
         return "refused in one line" if answer["kind"] == "refused" else "raw error"
-    return "crash"
+    return "hung" if answer["kind"] == "hung" else "crash"
 
 
 def _is_equal(hit: list[Any], other: list[Any] | None) -> bool:
@@ -165,7 +171,9 @@ def _serve() -> None:
             given = None if what == "search with its own model" else retriever
             index = Index.open(folder, retriever=given)
             if what == "repair":
-                index.repair(workers=1)
+                done = index.repair(workers=1)
+                if "videos" in done.damage.unreadable:  # as it then says
+                    index.add(folder.parent / "films", workers=1)
             hits = index.search(QUERY, 1000)
             index.videos()
             answer = {

@@ -14,40 +14,50 @@ from shutil import rmtree
 from typing import Any
 
 import numpy as np
-from soak_films import MODEL, disturb, films, start
 
+from soak_films import MODEL, disturb, films, start
+from soak_start import Started, Starter
 from tempme.index import Index
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Every so many kills begin with no index at all, so that its making is hit, too.
 AFRESH_EVERY = 5
-LONGEST_SECONDS = 12.0
+# So many are started by themselves, so that what they import is hit, too.
+ALONE_EVERY = 10
+TOLD_EVERY = 20
+LONGEST_SECONDS = 6.0
 PATIENCE_SECONDS = 10.0
 
 
 def kills(folder: Path, number: int, chance: random.Random) -> dict[str, Any]:
     """Kill `number` runs, each at work; the index in the end is that of an undisturbed run."""
-    clips, index = films(folder / "films", 24, chance), folder / "killed.tempme"
+    clips, index = films(folder / "films", 12, chance), folder / "killed.tempme"
     counts: Counter[str] = Counter()
-    longest = LONGEST_SECONDS
+    longest, starter = LONGEST_SECONDS, Starter()
     while counts["kills"] < number:
         if counts["kills"] % AFRESH_EVERY == 0 and index.exists():
             rmtree(index)
-        hit = _kill(clips, index, chance, chance.uniform(0, longest), counts)
+        begin = start if counts["kills"] % ALONE_EVERY == 0 else starter.start
+        words = ("index", clips, "--index", index, "--model", MODEL, "--prune", "--workers", 2)
+        run = begin(*words, "--json")
+        hit = _kill(run, chance, chance.uniform(0, longest), counts)
         counts["kills"] += hit
         longest = max(2.0, longest * (1.05 if hit else 0.8))
         _look(index, counts)
         disturb(clips, chance)
+        if hit and counts["kills"] % TOLD_EVERY == 0:
+            print(dict(counts), flush=True)
+    starter.close()
     return {**counts, "equal_to_undisturbed": _is_undisturbed(clips, index, folder)}
 
 
 def _kill(
-    clips: Path, index: Path, chance: random.Random, after: float, counts: Counter[str]
+    run: subprocess.Popen[str] | Started,
+    chance: random.Random,
+    after: float,
+    counts: Counter[str],
 ) -> bool:
     """Whether the run was still at work when the signal came."""
-    run = start(
-        "index", clips, "--index", index, "--model", MODEL, "--prune", "--workers", 2, "--json"
-    )
     time.sleep(after)
     workers = _children(run.pid)
     number = chance.choice(SIGNALS)
@@ -64,7 +74,7 @@ def _kill(
     counts["orphan_workers"] += _outlived(workers)
     if was_at_work:
         counts[f"{number.name} of {'a worker' if of_worker else 'the run'}"] += 1
-    _judge_end(run.returncode, err, of_worker, counts)
+    _judge_end(run.poll() or 0, err, of_worker, counts)
     return was_at_work
 
 

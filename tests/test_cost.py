@@ -33,6 +33,7 @@ from tempme.tuning import (
 )
 from tempme.tuning.lora import LoRALinear
 from tiny_systems import TINY, videos
+from tiny_umt import TINY_UMT
 
 REAL = [("ViT-B/32", 12), ("ViT-B/16", 12), ("ViT-B/32", 64)]
 # What the last block does is the question: here it joins, merges frames, or is not tuned.
@@ -67,7 +68,8 @@ def stated(system: System) -> int:
 
 @pytest.mark.parametrize("name", zoo.SYSTEMS)
 def test_every_row_costs_what_runs(name: str) -> None:
-    row = zoo.system(name, backbone=TINY, frames=zoo.SYSTEMS[name].frames)
+    sizes = TINY_UMT if name in zoo.UMT else TINY
+    row = zoo.system(name, backbone=sizes, frames=zoo.SYSTEMS[name].frames)
     assert of_a_video(row) == stated(row)
 
 

@@ -1,6 +1,7 @@
 """Find the moment you describe: fast text-video retrieval that merges what does not change.
 
-Importing the package is cheap; torch is imported by the first name that needs it.
+Importing the package is cheap; torch is imported by the first name that needs it. Threads of a
+torch that is imported later sleep while they wait, unless the environment says otherwise.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tempme.processes.cores import wait_passively
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tempme.errors import TempmeError
     from tempme.index import Hit, Index
+    from tempme.retriever.answerer import Answerer
     from tempme.retriever.release import from_official
     from tempme.retriever.retriever import Retriever, load
     from tempme.retriever.tracing import Trace, trace
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from tempme.video import read_video
 
 _HOME = {
+    "Answerer": "tempme.retriever.answerer",
     "Hit": "tempme.index",
     "Index": "tempme.index",
     "Retriever": "tempme.retriever.retriever",
@@ -35,7 +40,10 @@ _HOME = {
     "trace": "tempme.retriever.tracing",
 }
 
+wait_passively()
+
 __all__ = [
+    "Answerer",
     "Hit",
     "Index",
     "Retriever",

@@ -9,7 +9,7 @@ TempmeError
 |-- BadIndex              a folder that is not an index, or is damaged
 |   |-- WrongModel        an index made by another model
 |   `-- IndexBusy         an index that another run is writing to
-|-- FailedSelfTest        a model or pipeline that gives a known question the wrong answer
+|-- WrongAnswer           a model or pipeline that gives a known question the wrong answer
 |-- NoNetwork             something has to be fetched or pushed, and cannot be
 |-- HubRefused            a hub that does not take what is pushed: no token, or no right to write
 |-- MissingExtra          an optional dependency is not installed
@@ -66,7 +66,7 @@ class IndexBusy(BadIndex):
     """An index that another run is writing to: one at a time."""
 
 
-class FailedSelfTest(TempmeError):
+class WrongAnswer(TempmeError):
     """A model or pipeline that gives a known question the wrong answer."""
 
 

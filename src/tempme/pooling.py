@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from tempme.errors import BadSetting
 from tempme.tokens import Tokens
 
 
@@ -43,6 +44,32 @@ class MeanPooling:
             return each.mean(dim=1)
         weight = mask.to(each.dtype)[..., None]
         return (each * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+@dataclass(frozen=True)
+class SequencePooling(MeanPooling):
+    """The mean of frames that have seen each other in a small transformer (CLIP4Clip's seqTransf).
+
+    layers: of the transformer (`backbones.frame_transformer`), which stands before the mean.
+    """
+
+    layers: int = 4
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise BadSetting(f"pooling.layers is {self.layers}; it must be 1 or more")
+
+    def check(self, tokens: int, *, places: int) -> None:
+        """BadSetting where a video has more class tokens than the transformer has places."""
+        if tokens > places:
+            raise BadSetting(
+                f"{tokens} class tokens of a video, but seqTransf has {places} places: take fewer "
+                f"frames"
+            )
+
+    def products(self, tokens: int, width: int) -> int:
+        """Multiply-adds of a video with so many class tokens."""
+        return self.layers * (12 * tokens * width**2 + 2 * tokens**2 * width)
 
 
 @dataclass(frozen=True)
@@ -82,4 +109,32 @@ class TokenMean:
         return mean.to(tokens.x_CND.dtype)
 
 
-POOLINGS: dict[str, type] = {"mean": MeanPooling, "first": FirstPooling}
+@dataclass(frozen=True)
+class TokenPooling:
+    """`TokenMean` of every part of a video, then the mean of the parts, each of unit length.
+
+    Of a backbone without class tokens (UMT).
+
+    weighted: whether a token counts as often as the patches it holds; else every token once.
+    whole_video: whether the mean is of all clips of a video; else of every clip.
+    """
+
+    weighted: bool = True
+    whole_video: bool = False
+
+    @property
+    def tokens(self) -> TokenMean:
+        """What comes before the last norm and the projection."""
+        return TokenMean(self.weighted, self.whole_video)
+
+    def __call__(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(V, P, D) parts in the space of texts -> (V, D), not yet unit length."""
+        return MeanPooling()(projected, mask)
+
+
+POOLINGS: dict[str, type] = {
+    "mean": MeanPooling,
+    "sequence": SequencePooling,
+    "first": FirstPooling,
+    "tokens": TokenPooling,
+}

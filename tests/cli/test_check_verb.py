@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,59 @@ def test_a_table_that_cannot_be_read_is_named(run: Terminal, index: Path) -> Non
     assert list(done.document["unreadable"]) == ["moments"]
     assert run("check", "--index", index, "--repair", "--json").document["is_whole"]
     assert run("check", "--index", index).code == 0
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_a_lost_list_of_files_is_said(run: Terminal, index: Path, has_copy: bool) -> None:
+    for path in (index / "videos.lance" / "data").iterdir():
+        path.write_bytes(b"x")
+    if not has_copy:
+        (index / "scan.npz").unlink()
+    done = run("check", "--index", index, "--repair")
+    assert done.code == 0
+    assert "repaired: the table of videos" in done.out
+    again = f"run `tempme index PATH --index {index}` on your folders again\n"
+    assert done.err.endswith(f"which files there were stood in that table: {again}")
+    assert run("index", index.parent / "films", "--index", index).code == 0
+    assert run("check", "--index", index).code == 0
+    assert run("status", "--index", index, "--json").document["num_videos"] == 2
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
+def renewed_as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+MODEL_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "gone": (shutil.rmtree, "system.toml is missing"),
+    "empty": (lambda m: (shutil.rmtree(m), m.mkdir()), "system.toml is missing"),
+    "a folder": (lambda m: renewed_as_folder(m / "system.toml"), "system.toml is missing"),
+    "no weights": (lambda m: (m / "weights.safetensors").unlink(), "No such file or directory"),
+    "half of it": (lambda m: (m / "tokenizer.json").write_bytes(b'{"a'), "not a tokenizer"),
+    "one bit": (lambda m: flip(m / "weights.safetensors"), "is no longer what it was"),
+}
+
+
+@pytest.mark.parametrize("damage", MODEL_DAMAGE)
+def test_a_model_that_is_damaged_is_said_to_be(run: Terminal, index: Path, damage: str) -> None:
+    spoil, said = MODEL_DAMAGE[damage]
+    spoil(index / "model")
+    advice = f"put the folder {index / 'model'} back from a copy, or index again"
+    other = "put that folder back from a copy, or index again"
+    for words in (("search", "red"), ("check", "--repair")):
+        done = run(*words, "--index", index)
+        assert (done.code, done.err.count("\n")) == (1, 1), done.err
+        assert done.err.startswith(f"error: the index {index} cannot ")
+        assert said in done.err
+        assert advice in done.err or other in done.err
+    done = run("check", "--index", index)
+    assert done.code == 1
+    assert done.out == f"{index}: damaged: the model\n"
+    assert said in done.err
+    assert run("check", "--index", index, "--json").document["model"]

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,61 @@ def test_words_that_are_cut_are_counted(place: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "texts are longer than the model reads, and were cut" in done.stdout
+
+
+def test_every_option_of_a_model_is_heard(place: Path) -> None:
+    shallow = Retriever.build(system("clip4clip", backbone="scenes-tiny"), None, seed=0)
+    shallow.save(place / "plain")
+    done = tempme_eval(
+        *(place, "folder", "--annotations", "scenes", "--workers", "1", "--json"),
+        *("--frames", "5", "--max-words", "9", "--fit", "pad", "--devices", "2", "--batch", "1"),
+        *("--out", "heard.json"),
+        model="plain",
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert json.loads((place / "heard.json").read_text()) == answer
+    expected = replace(shallow.system, frames=5, max_words=9)
+    assert answer["cost"]["gmacs"] == expected.cost().gmacs
+    assert (answer["fit"], answer["system"]) == ("pad", "clip4clip")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fit", "stretch"), "fit is 'stretch'; it is one of crop, squash, pad"),
+        (("--devices", "0"), "greater than or equal to 1"),
+        (("--frames", "0"), "greater than or equal to 1"),
+        (("--max-words", "1"), "greater than or equal to 2"),
+        (("--max-words", "99"), "max_words is 99; this model reads"),
+        (("--frames", "6"), "was made for 12 frames"),
+        (("--system", "tome"), "saved retriever, whose system and activation are its own"),
+        (("--activation", "gelu"), "saved retriever, whose system and activation are its own"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_early(
+    place: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = tempme_eval(place, "folder", "--annotations", "scenes", *words)
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_query_bank_is_a_protocol_of_its_own(place: Path) -> None:
+    names = sorted(path.stem for path in (place / "scenes").glob("*.mp4"))
+    rows = [f"{names[0]},film {i},train" for i in range(3)]
+    rows += [f"{name},this is {name},test" for name in names[1:]]
+    (place / "split.csv").write_text("\n".join(["file,caption,split", *rows]))
+    command = ("folder", "--annotations", "split.csv", "--videos", "scenes", "--workers", "1")
+    done = tempme_eval(
+        place, *command, "--split", "test", "--query-bank", "train", "--out", "banked.json"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((place / "banked.json").read_text())
+    bank = report["scores"]["query_bank"]
+    assert (bank["num_queries"], bank["t2v"]["num_queries"]) == (3, 2)
+    assert "With QB-Norm, a query bank of 3 training captions (another protocol):" in done.stdout
+    wrong = tempme_eval(place, *command, "--split", "test", "--query-bank", "test")
+    assert wrong.returncode == 1
+    assert "has videos of split.csv/test: a query bank is of other videos" in wrong.stderr

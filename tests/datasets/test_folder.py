@@ -129,6 +129,7 @@ def test_csv_that_cannot_be_used(folder: Path, lines: tuple[str, ...], message: 
         ("Video;Text;Start;End", 'dog.mp4;"a dog; jumping";1;2.5'),
         ("video_id\tsentence\tstart_time\tend_time", "dog\ta dog; jumping\t1\t2.5"),
         ("id,path,description,begin,stop", "7,dog.mp4,a dog; jumping,1,2.5"),
+        ("Video Name|Description|Start-Time|END time", "dog|a dog; jumping|1|2.5"),
     ],
 )
 def test_separators_and_names_of_columns_are_found(folder: Path, lines: tuple[str, ...]) -> None:

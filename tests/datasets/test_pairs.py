@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tempme.datasets.pairs import Moment, Pair, Split, locate
+from tempme.datasets.pairs import Moment, Pair, Split
+from tempme.datasets.places import locate
 from tempme.errors import BadDataset
 
 TWO_VIDEOS = Split(

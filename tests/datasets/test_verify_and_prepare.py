@@ -8,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
+from fault_files import FAULTS
 from split_video import make_video
-from tempme.datasets.pairs import locate
+from tempme.datasets.places import locate
 from tempme.datasets.prepare import EncodingJob, VideoEncoding, prepare, reencode
 from tempme.datasets.verify import verify
 from tempme.errors import BadDataset, BadSetting
@@ -180,3 +181,20 @@ def test_a_damaged_record_of_how_copies_were_made(tmp_path: Path, record: bytes)
         BadDataset, match=r"prepared\.json, which says how .* is damaged: remove it"
     ):
         prepare(tmp_path / "in", tmp_path / "out", workers=1)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_prepare_maps_hdr_as_indexing_does(tmp_path: Path, number: int) -> None:
+    """What was taken for SDR came out pale, as another picture."""
+    made = reencode(
+        EncodingJob(FAULTS / f"pq{number}.mp4", tmp_path / "sdr.mp4"), recipe=VideoEncoding(fps=2)
+    )
+    assert made == tmp_path / "sdr.mp4"
+    original, mapped = (
+        frames_of(path, [0.5, 1.5]).pixels.astype(float)
+        for path in (FAULTS / f"sdr{number}.mp4", made)
+    )
+    direct = frames_of(FAULTS / f"pq{number}.mp4", [0.5, 1.5]).pixels
+    assert np.abs(mapped - direct).mean() < 4
+    assert np.abs(mapped - original).mean() < 12
+    assert abs(mapped.std() - original.std()) < 0.1 * original.std()

@@ -11,10 +11,11 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from documents.labels import place_labels, spread_apart
-from documents.plots import accuracy_plot, draw, loss_plot
+from documents.plots import draw, loss_plot
 from results_material import put, run
 from tempme.results.accuracy import summaries
+from tempme.results.labels import place_labels, spread_apart
+from tempme.results.plot import accuracy_plot
 from tempme.systems.table import PAPER
 
 
@@ -41,7 +42,7 @@ def extent(text: Any) -> Any:
 
 
 def test_every_experiment_is_a_named_point_in_every_part() -> None:
-    figure = accuracy_plot(summaries(many(5)), "scenes")
+    figure = accuracy_plot({"scenes": summaries(many(5))})
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes] == ["scenes: static", "scenes: temporal"]
     for axes in figure.axes:
@@ -54,7 +55,7 @@ def test_every_experiment_is_a_named_point_in_every_part() -> None:
 
 @pytest.mark.parametrize("experiments", [2, 8, 25])
 def test_labels_cover_neither_each_other_nor_marks(experiments: int) -> None:
-    figure = accuracy_plot(summaries(many(experiments)), "scenes")
+    figure = accuracy_plot({"scenes": summaries(many(experiments))})
     assert figure is not None
     for axes in figure.axes:
         boxes = [extent(text) for text in axes.texts]
@@ -72,7 +73,7 @@ def test_labels_cover_neither_each_other_nor_marks(experiments: int) -> None:
 
 
 def test_a_label_stands_near_its_mark_where_there_is_room() -> None:
-    figure = accuracy_plot(summaries(many(2)), "scenes")
+    figure = accuracy_plot({"scenes": summaries(many(2))})
     assert figure is not None
     axes = figure.axes[0]
     for text in list(axes.texts):
@@ -85,9 +86,11 @@ def test_a_label_stands_near_its_mark_where_there_is_room() -> None:
 
 
 def test_what_has_nothing_to_show_has_no_plot() -> None:
-    assert accuracy_plot(summaries(many(1)), "scenes") is None
+    assert accuracy_plot({"scenes": summaries(many(1))}, least_costs=2) is None
     alike = {"keep-1": [run("tempme", 0)], "keep-2": [run("tempme", 0)]}
-    assert accuracy_plot(summaries(alike), "scenes") is None  # all points above one another
+    above_one_another = {"scenes": summaries(alike)}
+    assert accuracy_plot(above_one_another, least_costs=2) is None
+    assert accuracy_plot(above_one_another) is not None  # a person who asks for it sees it
     assert loss_plot({"tempme": [run("tempme", 0, history=None)]}, "scenes") is None
 
 

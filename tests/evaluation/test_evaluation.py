@@ -14,11 +14,12 @@ import torch
 from tempme.datasets import load_folder
 from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment, Pair, Split
-from tempme.errors import BadDataset, BadSetting, FailedSelfTest
-from tempme.evaluation import known_answers as self_test_module
-from tempme.evaluation.evaluate import EvaluationReport, evaluate, score
-from tempme.evaluation.known_answers import CHECKS, self_test
+from tempme.errors import BadDataset, BadSetting, WrongAnswer
+from tempme.evaluation import known_answers as questions
+from tempme.evaluation.evaluate import evaluate, score
+from tempme.evaluation.known_answers import CHECKS, ask_known_answers
 from tempme.evaluation.metrics import both_directions
+from tempme.evaluation.report import EvaluationReport
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.systems.table import system
@@ -57,14 +58,14 @@ def test_a_report_holds_the_metrics_of_the_features(
     report: EvaluationReport, retriever: Retriever, folder: Path
 ) -> None:
     split = Split("scenes/test", load_folder(folder))
-    texts, videos = features_by_hand(retriever, split)
+    texts, videos = features_by_hand(retriever.for_inference("fp32"), split)
     expected = both_directions(texts @ videos.T, split.text_targets)
     assert report.scores.plain == expected
     assert report.num_texts == len(split) >= 16
     assert (report.num_videos, report.num_moments, report.num_listed) == (4, 4, 4)
     assert report.scores.plain.v2t.num_queries == 4
     assert report.is_complete
-    assert report.self_test.checks == tuple(CHECKS)
+    assert report.known_answers.checks == tuple(CHECKS)
     assert report.cost == retriever.system.cost()
     assert report.fingerprint == retriever.fingerprint
 
@@ -192,7 +193,7 @@ def test_moments_are_read_where_they_are(folder: Path) -> None:
     assert seconds(2.0, None)[0] >= 2.0
 
 
-# ---- the self-test finds what is wrong
+# ---- known questions find what is wrong
 
 
 class Wrapped:
@@ -258,11 +259,11 @@ class ShuffledTexts(Wrapped):
         (ShuffledTexts, "order of texts"),
     ],
 )
-def test_the_self_test_finds_a_defect(
+def test_a_known_question_finds_a_defect(
     defect: type[Wrapped], check: str, retriever: Retriever
 ) -> None:
-    with pytest.raises(FailedSelfTest, match=f"self-test '{check}' failed"):
-        self_test(defect(retriever))  # type: ignore[arg-type]
+    with pytest.raises(WrongAnswer, match=f"wrongly, '{check}'"):
+        ask_known_answers(defect(retriever))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_the_self_test_finds_a_defect(
         ("on their side", lambda pixels: pixels.swapaxes(1, 2)),
     ],
 )
-def test_the_self_test_finds_a_defect_of_reading(
+def test_a_known_question_finds_a_defect_of_reading(
     what: str,
     damage: Callable[[np.ndarray], np.ndarray],
     retriever: Retriever,
@@ -285,6 +286,6 @@ def test_the_self_test_finds_a_defect_of_reading(
         assert isinstance(answer, Frames)
         return replace(answer, pixels=damage(answer.pixels).copy())
 
-    monkeypatch.setattr(self_test_module, "read_moment", read)
-    with pytest.raises(FailedSelfTest, match=f"'from file to feature' failed.*{what}"):
-        self_test(retriever)
+    monkeypatch.setattr(questions, "read_moment", read)
+    with pytest.raises(WrongAnswer, match=f"wrongly, 'from file to feature': .*{what}"):
+        ask_known_answers(retriever)

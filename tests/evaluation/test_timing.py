@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+import jobs
+from jobs import Shared, TimedJob
 from tempme.evaluation import timing
-from tempme.evaluation.timing import Shared, TimedJob
 
 
 def test_rates_are_videos_by_seconds() -> None:
@@ -53,10 +54,10 @@ def test_the_clock_is_that_of_the_processor_where_it_works_alone(
 
 
 def test_the_peak_is_the_best_of_shapes_and_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "_PRODUCTS", ((10, 20, 30), (40, 50, 60)))
+    monkeypatch.setattr(jobs, "_PRODUCTS", ((10, 20, 30), (40, 50, 60)))
     told = iter([[2e-3, 1e-3], [3e-3, 4e-3]])
-    monkeypatch.setattr(timing, "in_turns", lambda *_, **__: {"product": next(told)})
-    assert timing.matmul_peak("fp32") == pytest.approx(40 * 50 * 60 / 3e-3 / 1e9)
+    monkeypatch.setattr(jobs, "in_turns", lambda *_, **__: {"product": next(told)})
+    assert jobs.matmul_peak("fp32") == pytest.approx(40 * 50 * 60 / 3e-3 / 1e9)
 
 
 def test_equal_tensors_are_held_once() -> None:
@@ -85,9 +86,7 @@ def test_equal_tensors_are_held_once() -> None:
         ("dgl", "made", "made"),
     ],
 )
-def test_how_prompts_come_about(
-    system: str, asked: timing.Prompts | None, kind: str | None
-) -> None:
+def test_how_prompts_come_about(system: str, asked: jobs.Prompts | None, kind: str | None) -> None:
     job = TimedJob(system, prompts=asked, batch=2)
     assert job.kind_of_prompts == kind
     cost = job.row.cost()

@@ -9,7 +9,15 @@ import pytest
 
 from index_material import ColourRetriever, new_index, write_films, write_video
 from tempme.index import Index
-from tempme.index.confidence import LEVELS, Judge, at_least, judge_visuals, level_of, phrase_lists
+from tempme.index.confidence import (
+    LEVELS,
+    Judge,
+    at_least,
+    judge_visuals,
+    level_of,
+    phrase_lists,
+    spread_over,
+)
 from tempme.index.judging import NAME
 from tempme.index.moments import Gallery
 from tempme.index.tail import LEAST, Tail
@@ -86,7 +94,15 @@ def test_pictures_are_held_against_moments_of_other_videos() -> None:
     )
     judge = judge_visuals(gallery, num_moments=200)
     assert judge.maxima.max() < judge.chances(np.float32([1]), features[:1]) + 20
+    assert (judge.size, judge_visuals(gallery, num_moments=500).size) == (1.0, 2.5)
     assert judge.levels(np.float32([0.999, 0.1]), features[[0, 60]]) == ["high", "none"]
+
+
+def test_a_sample_is_spread_over_all_of_it() -> None:
+    assert spread_over(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert spread_over(9, 3).tolist() == [0, 4, 8]
+    assert spread_over(1, 3).tolist() == [0]
+    assert spread_over(0, 3).tolist() == []
 
 
 def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from index_material import new_index, write_video
 from tempme.errors import BadSetting
 from tempme.index import Counts, Index
+from tempme.index.building import pruning
 
 COLOURS = ("red", "green", "blue", "yellow", "white")
 
@@ -85,6 +86,24 @@ def test_a_disk_mounted_within_a_root(index: Index, disk: Path) -> None:
     with pytest.raises(BadSetting, match=r"3 of the 3 videos known in .*holiday are gone"):
         index.add(disk, prune=True)
     assert len(index.videos()) == 9
+
+
+@pytest.mark.parametrize("is_of_user", [True, False])
+def test_a_disk_whose_folder_goes_with_it(
+    index: Index, disk: Path, monkeypatch: pytest.MonkeyPatch, is_of_user: bool
+) -> None:
+    """As systems do that mount what is plugged in."""
+    for i in range(4):
+        write_video(disk / f"{i}.mp4", ["white"] * (i + 2))
+    index.add(disk)
+    shutil.rmtree(disk / "holiday")
+    places = {"MOUNTS_OF_USERS" if is_of_user else "MOUNTS": (disk.parent if is_of_user else disk,)}
+    for name, value in places.items():
+        monkeypatch.setattr(pruning, name, value)
+    with pytest.raises(BadSetting, match=r"3 of the 3 videos known in .*holiday are gone"):
+        index.add(disk, prune=True)
+    monkeypatch.undo()
+    assert index.add(disk, prune=True).videos == Counts(unchanged=6, removed=3)
 
 
 def test_a_root_that_is_no_more_can_be_pruned_by_its_name(index: Index, disk: Path) -> None:

@@ -19,17 +19,19 @@ def films(tmp_path: Path) -> Path:
 
 
 def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
-    tmp_path: Path, films: Path
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = new_index(tmp_path)
     index.add(films)
     path = index.path / "index.json"
-    path.write_text(path.read_text().replace(index.header.fingerprint, "colours-before"))
-    reader = Index.open(index.path)
-    reader._load = ColourRetriever  # type: ignore[method-assign]
-    with pytest.raises(WrongModel, match="no longer the one that made") as caught:
-        reader.search("red")
-    assert "colours-before then" in str(caught.value)
+    changed = path.read_text().replace(index.header.fingerprint, "colours-before")
+    for source, said in (("model", "is no longer what it was"), ("colours", "no longer the one")):
+        path.write_text(changed.replace('"source": "model"', f'"source": "{source}"'))
+        reader = Index.open(index.path)
+        monkeypatch.setattr("tempme.index.model.load_model", lambda _: ColourRetriever())
+        with pytest.raises(WrongModel, match=said) as caught:
+            reader.search("red")
+        assert "colours-before then" in str(caught.value)
 
 
 def test_another_model_is_refused_by_name(tmp_path: Path, films: Path) -> None:
@@ -49,6 +51,25 @@ def test_an_index_is_not_made_among_other_files(films: Path) -> None:
         Index.create(films / "red.mp4", ColourRetriever())
     with pytest.raises(BadIndex, match="not an index; make one with `tempme index"):
         Index.open(films)
+
+
+def test_an_index_that_has_lost_its_header_is_told_from_a_folder_that_is_none(
+    tmp_path: Path, films: Path
+) -> None:
+    index = new_index(tmp_path)
+    index.add(films, workers=1)
+    (index.path / "index.json").unlink()
+    said = r"index\.json: it is missing; restore that file from a copy, or delete the index and"
+    for create in (False, True, "no model of this name"):
+        with pytest.raises(BadIndex, match=said):
+            Index.open(index.path, create=create)
+    with pytest.raises(BadIndex, match=said):
+        Index.create(index.path, ColourRetriever())
+
+
+def test_what_is_in_the_way_is_said_before_a_model_is_loaded(films: Path) -> None:
+    with pytest.raises(BadIndex, match="other things in it"):
+        Index.open(films, create="no model of this name")
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:

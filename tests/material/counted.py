@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import made_of
 from tempme.backbones.layers import fold
 from tempme.retriever.retriever import Retriever
 from tempme.systems.assembly import assemble
@@ -29,10 +29,19 @@ def _recurrent(x: Shape, of_input: Shape, of_state: Shape, *_: Any, **__: Any) -
     return 2 * x[0] * x[1] * each
 
 
+def _packed(x: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """A linear layer whose weight (out, in) is laid out beforehand."""
+    rows = 1
+    for length in x[:-1]:
+        rows *= length
+    return 2 * rows * weight[0] * weight[1]
+
+
 # Kernels of a CPU that torch's counter passes over in silence.
 KERNELS: dict[Any, Callable[..., int]] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten.mkldnn_rnn_layer: _recurrent,
+    torch.ops.mkldnn._linear_pointwise: _packed,
 }
 
 
@@ -54,12 +63,13 @@ def without_numbers(system: System) -> int:
     """The same of a system of any size, by shapes alone."""
     with FakeTensorMode():
         backbone = assemble(
-            Clip(system.config),
+            made_of(system.config),
             system.tuning,
             system.compression,
             system.plan(),
             frames=system.frames,
             words=system.max_words,
+            pooling=system.pooling,
         )
         vision = fold(backbone).requires_grad_(False).vision
         size = system.config.image_size

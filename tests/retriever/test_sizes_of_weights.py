@@ -12,13 +12,13 @@ import torch
 import tempme
 from clip_states import random_state
 from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.sizes import backbone_name
 from tempme.compression import TempMe, ToMe
 from tempme.errors import BadSetting, BadWeights
 from tempme.experiments.settings import Experiment
 from tempme.experiments.start import started
 from tempme.retriever.fitted import load_as
 from tempme.retriever.retriever import Retriever
-from tempme.systems.system import backbone_name
 from tempme.systems.table import system
 
 SLIM = ClipConfig(

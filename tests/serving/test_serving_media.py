@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fault_files import FAULTS
 from index_material import COLOURS, write_video
 from serving_material import hits_of
 from tempme.serving.media.cache import Cache
@@ -116,6 +117,16 @@ def test_turned_videos_stand_upright(tmp_path: Path, turn: int) -> None:
                 270: ((5, height - 5), (5, 5)),
             }[turn]
             assert shown.getpixel(corners[0])[0] > 150 > shown.getpixel(corners[1])[0]
+
+
+def test_a_still_of_hdr_is_not_pale(tmp_path: Path) -> None:
+    shown = []
+    for name in ("pq2.mp4", "sdr2.mp4"):
+        assert make(Still(FAULTS / name, 1.0, 160, tmp_path / f"{name}.jpg")) == Made()
+        with Image.open(tmp_path / f"{name}.jpg") as image:
+            shown.append(np.asarray(image, dtype=float))
+    assert np.abs(shown[0] - shown[1]).mean() < 12
+    assert abs(shown[0].std() - shown[1].std()) < 0.1 * shown[1].std()
 
 
 def test_what_browsers_play_is_told_by_content(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tempme.training import Recipe
 
 
 def test_every_row_has_a_source() -> None:
-    assert SOURCES.keys() == (zoo.PAPER | zoo.ORIGINALS).keys()
+    assert SOURCES.keys() == (zoo.PAPER | zoo.ORIGINALS | zoo.UMT).keys()
     assert {source.standing for source in SOURCES.values()} == {"reproduced", "reconstructed"}
     assert SOURCES["rap"].standing == "reconstructed"
 

@@ -202,12 +202,33 @@ def test_a_clock_moves_each_packet_by_its_stretch_and_its_time() -> None:
     )
 
 
-@pytest.mark.parametrize("file", ["a.flv", "a.mp4", "a.wmv", "a.nut"])
+SECOND_UNSEEN: dict[str, dict[str, Any]] = {
+    "a.flv": {"codec": "flv"},
+    "a.mp4": {},
+    "a.wmv": {"codec": "wmv2"},
+    "a.nut": {"codec": "mpeg4"},
+    "a.y4m": {"codec": "wrapped_avframe", "tick": Fraction(1, 10)},
+    "a.ivf": {"codec": "libvpx", "options": {"g": "8", "deadline": "realtime"}},
+    "a.apng": {"codec": "apng", "pixel_format": "rgb24"},
+    "a.swf": {"codec": "flv", "tick": Fraction(1, 10)},
+}
+
+
+@pytest.mark.parametrize("file", SECOND_UNSEEN)
 def test_a_second_file_that_no_player_reaches_is_spoken_of(tmp_path: Path, file: str) -> None:
-    codecs = {"a.flv": "flv", "a.wmv": "wmv2", "a.nut": "mpeg4"}
-    path = draw(tmp_path / file, codec=codecs.get(file, "libx264"), options={"g": "8"})
+    path = draw(tmp_path / file, **{"options": {"g": "8"}, **SECOND_UNSEEN[file]})
     assert frames_of(path, seconds=[0.05]).note == ""
     path.write_bytes(path.read_bytes() * 2)
     found = frames_of(path, seconds=[0.05, 3.95], sampling="exact")
     assert numbers(found) == [0, 39]
     assert "another recording follows in the file" in found.note
+    assert "truncated" not in found.note
+
+
+def test_a_second_file_that_is_read_is_not_called_unused(tmp_path: Path) -> None:
+    """The demuxer of NUT goes on where the second one begins with a keyframe in its reach."""
+    path = draw(tmp_path / "a.nut", codec="rawvideo")
+    path.write_bytes(path.read_bytes() * 2)
+    found = frames_of(path, frames=4)
+    assert found.info.num_frames >= 2 * NUM
+    assert found.note == ""

@@ -12,6 +12,7 @@ import pytest
 from drawn_videos import FPS, Fraction, frames_of, mux
 from tempme.video import colour
 from tempme.video.colour import BT2020, HLG, PQ, to_sdr
+from tempme.video.containers import light
 
 # Light in cd/m2 and the signal that stands for it in ST 2084.
 PQ_PAIRS = [(0.0, 0.0), (100.0, 0.5081), (203.0, 0.5807), (1000.0, 0.7518), (10_000.0, 1.0)]
@@ -78,21 +79,31 @@ def test_wide_gamut_of_sdr_keeps_grey_and_deepens_red() -> None:
     assert red[1] < 15_000 // 257
 
 
-def write(path: Path, picture: np.ndarray, prepare: Callable[[av.VideoStream], None]) -> Path:
+def write(
+    path: Path,
+    picture: np.ndarray,
+    prepare: Callable[[av.VideoStream], None],
+    codec: str = "libx265",
+    pixel_format: str = "yuv420p10le",
+    color_range: int = 1,
+) -> Path:
     """A still video of 10 bits from 16-bit RGB."""
     options = {"x265-params": "log-level=none:pools=1:frame-threads=1", "crf": "8"}
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx265", rate=FPS, options=options)
+        stream = out.add_stream(codec, rate=FPS, options=options if codec == "libx265" else {})
         stream.height, stream.width = picture.shape[:2]
-        stream.pix_fmt = "yuv420p10le"
+        stream.pix_fmt = pixel_format
         prepare(stream)
         for number in range(4):
             rgb = av.VideoFrame.from_ndarray(picture, "rgb48le")
             frame = rgb.reformat(
-                format="yuv420p10le", dst_colorspace=9, dst_color_range=1, src_color_range=2
+                format=pixel_format,
+                dst_colorspace=9,
+                dst_color_range=color_range,
+                src_color_range=2,
             )
             frame.pts, frame.time_base = number, Fraction(1, FPS)
-            frame.colorspace, frame.color_range = 9, 1
+            frame.colorspace, frame.color_range = 9, color_range
             mux(out, stream.encode(frame), 0)
         mux(out, stream.encode(None), 0)
     return path
@@ -131,3 +142,36 @@ def test_matrices_and_ranges_are_those_that_a_frame_names(matrix: int, is_full: 
     frame.colorspace, frame.color_range = matrix, 2 if is_full else 1
     shown = square(frame, 32)[16, 16].astype(int)
     assert shown == pytest.approx([204, 76, 26], abs=4)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
+def test_what_a_codec_leaves_open_its_container_says(tmp_path: Path, transfer: int) -> None:
+    """ProRes in MOV: the frames themselves do not say that they are HDR."""
+    rgb = np.repeat(np.repeat(np.array(list(COLOURS.values())).reshape(2, 2, 3), 32, 0), 32, 1)
+
+    def prepare(stream: av.VideoStream) -> None:
+        context = stream.codec_context
+        context.color_trc, context.color_primaries = transfer, BT2020
+        context.colorspace, context.color_range = 9, 1
+
+    path = write(tmp_path / "a.mov", hdr_of(rgb, transfer), prepare, "prores_ks", "yuv422p10le")
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).color_trc == light.UNSAID
+    shown = frames_of(path, frames=2).pixels[0].astype(int)
+    for y, x in ((16, 16), (16, 48), (48, 16), (48, 48)):
+        assert shown[y, x] == pytest.approx(rgb[y, x], abs=8)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
+def test_hdr_of_full_range_is_shown_as_its_original(tmp_path: Path, transfer: int) -> None:
+    rgb = np.repeat(np.repeat(np.array(list(COLOURS.values())).reshape(2, 2, 3), 32, 0), 32, 1)
+
+    def prepare(stream: av.VideoStream) -> None:
+        context = stream.codec_context
+        context.color_trc, context.color_primaries = transfer, BT2020
+        context.colorspace, context.color_range = 9, 2
+
+    path = write(tmp_path / "a.mp4", hdr_of(rgb, transfer), prepare, color_range=2)
+    shown = frames_of(path, frames=2).pixels[0].astype(int)
+    for y, x in ((16, 16), (16, 48), (48, 16), (48, 48)):
+        assert shown[y, x] == pytest.approx(rgb[y, x], abs=8)

@@ -25,7 +25,7 @@ from tempme.video import (
     load_windows,
     probe,
 )
-from tempme.video.containers import truncation as extent
+from tempme.video.containers.marks import SEGMENT
 
 SOUND = {
     "mp4": ("a.mp4", {"options": {"bf": "2", "g": "10"}}),
@@ -179,7 +179,7 @@ def test_a_stopped_recording_is_not_called_truncated(
     if kind == "avi":
         content[4:8] = bytes(4)
     else:
-        place = content.index(extent.SEGMENT) + 4
+        place = content.index(SEGMENT) + 4
         content[place : place + 8] = b"\1" + b"\xff" * 7
     path = tmp_path / f"a.{kind}"
     path.write_bytes(content)

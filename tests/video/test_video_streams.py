@@ -115,7 +115,14 @@ def sound_with_covers(path: Path, codec: str, covers: int = 1) -> Path:
 
 @pytest.mark.parametrize(
     ("file", "codec", "covers"),
-    [("a.mkv", "mjpeg", 1), ("a.mkv", "mjpeg", 2), ("a.mov", "mjpeg", 1), ("a.mov", "png", 1)],
+    [
+        ("a.mkv", "mjpeg", 1),
+        ("a.mkv", "mjpeg", 2),
+        ("a.mov", "mjpeg", 1),
+        ("a.mov", "png", 1),
+        ("a.avi", "mjpeg", 1),
+        ("a.avi", "png", 2),
+    ],
 )
 def test_a_cover_is_no_video(tmp_path: Path, file: str, codec: str, covers: int) -> None:
     path = sound_with_covers(tmp_path / file, codec, covers)

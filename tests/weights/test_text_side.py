@@ -20,10 +20,9 @@ from tempme.systems.table import system
 from tempme.weights.read import read_weights
 
 HEADS = {
-    "transformerClip.resblocks.0.ln_1.weight": "head seqTransf",
     "lstm_visual.weight_ih_l0": "head seqLSTM",
     "cross.pooler.dense.weight": "head tightTransf",
-    "frame_position_embeddings.weight": "head seqTransf or seqLSTM",
+    "frame_position_embeddings.weight": "head seqLSTM without its LSTM",
     "clip.visual.conv2.weight": "3d patches",
     "aligner.weight": "aligner.weight beside it",
 }

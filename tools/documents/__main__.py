@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tools python -m documents [pages] [plots] [tables] [--check]`, in the root."""
+"""The command line of `documents`; run it in the root."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from tempme.compression import COMPRESSIONS
@@ -31,11 +31,15 @@ SYSTEMS_HEAD = """\
 ## Systems
 
 Every row of `tempme systems`, with ViT-B/32 and 12 frames, but for the authors' own settings, which
-name theirs. Multiply-adds are giga of the image tower for one video alone: those that run, as the
-paper counts them, and on top of both what making prompts costs, which the paper leaves out. Those
-that run are fewer, because the last block serves only the tokens that are read after it.
-"Reproduced" rows equal the official code on the same weights; "reconstructed" ones are built from a
-paper's words and numbers.
+name theirs, and the rows of UMT, with UMT-B/16. Multiply-adds are giga of the image tower for one
+video alone: those that run, as the paper counts them, and on top of both what making prompts costs,
+which the paper leaves out. Those that run are fewer, because the last block serves only the tokens
+that are read after it; of UMT, which has no class tokens, all are. "Reproduced" rows equal the
+official code on the same weights; "reconstructed" ones are built from a paper's words and numbers.
+
+The rows of UMT are those of the paper's Table 6: 304.3, 210.1 and 111.5 there. With which setting
+frames merge is not published. Several print 111.5 (r 12 with 50 and 15 % merged, 45 and 25 or 35
+and 40; r 13 with 25 and 30 or 10 and 45; r 15 with 15 and 10); the row takes the first.
 """
 MEETING_HEAD = """\
 ## Which tuning meets which compression
@@ -103,7 +107,7 @@ def _meetings() -> str:
 
 def _meeting(row: System, compression: Any, reasons: list[str]) -> str:
     try:
-        System(row.name, row.tuning, compression, row.pooling, frames=12, max_words=row.max_words)
+        replace(row, compression=compression, frames=12)
     except BadSetting as refusal:
         reason = str(refusal)
         if reason not in reasons:

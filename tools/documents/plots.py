@@ -6,74 +6,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from documents.counted import experiments_now
-from documents.labels import label_ends, place_labels
 from documents.rendering import PICTURES, picture_name
-from tempme.compression import Keep, TempMe
-from tempme.errors import MissingExtra
-from tempme.results.accuracy import Summary, summaries
+from tempme.results.accuracy import summaries
+from tempme.results.labels import label_ends
+from tempme.results.plot import accuracy_plot, save, style
 from tempme.results.runs import Run, read_experiments
-from tempme.systems.table import SYSTEMS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "tempme",  # names inside an SVG are else drawn at random
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "axes.axisbelow": True,
-}
-# What a compression does -> words, colour, marker.
-ALL = ("all tokens", "#4b5563", "o")
-FEWER = ("fewer tokens", "#2563eb", "s")
-JOINED = ("clips joined (TempMe)", "#c2410c", "D")
 COLORS = (
     *("#1f5fa8", "#c2410c", "#15803d", "#b91c1c", "#6d28d9"),
     *("#7c4a1e", "#be185d", "#4b5563", "#8a7a00", "#0e7490"),
 )
 DASHES = ("-", "--", ":", "-.")
-SCATTER_INCHES, LOSS_INCHES = (4.9, 4.6), (7.5, 4.6)
-DOTS_PER_INCH = 110
+LOSS_INCHES = (7.5, 4.6)
 COLORS_OF_A_PNG = 64
 POINTS_OF_A_LINE = 60  # a curve is the mean of so many groups of steps
-
-
-def accuracy_plot(found: Mapping[str, Summary], title: str) -> Figure | None:
-    """R@1 against multiply-adds, one point per experiment, one panel per part of the data.
-
-    None where there is nothing to compare: no two experiments that cost something else.
-    """
-    parts = dict.fromkeys(part for one in found.values() for part in one["metrics"])
-    every = {part: _points(found, part) for part in parts}
-    panels = {
-        part: points for part, points in every.items() if len({x for x, *_ in points.values()}) > 1
-    }
-    if not panels:
-        return None
-    with _style() as figure_of:
-        figure = figure_of(SCATTER_INCHES[0] * len(panels), SCATTER_INCHES[1])
-        for i, (part, points) in enumerate(panels.items()):
-            axes = figure.add_subplot(1, len(panels), i + 1)
-            _scatter(axes, points, found)
-            axes.set_title(f"{title}: {part}")
-            axes.set_xlabel("multiply-adds of a video (G)")
-            axes.set_ylabel("text to video R@1 (%)")
-        figure.tight_layout(rect=(0, 0.06, 1, 1))
-        _legend(figure)
-        for axes, points in zip(figure.axes, panels.values(), strict=True):
-            place_labels(axes, points)
-        return figure
 
 
 def loss_plot(experiments: Mapping[str, Sequence[Run]], title: str) -> Figure | None:
@@ -81,7 +35,7 @@ def loss_plot(experiments: Mapping[str, Sequence[Run]], title: str) -> Figure | 
     curves = {name: curve for name, runs in experiments.items() if (curve := _curve(runs))}
     if not curves:
         return None
-    with _style() as figure_of:
+    with style() as figure_of:
         figure = figure_of(*LOSS_INCHES)
         axes = figure.add_subplot(1, 1, 1)
         ends = {}
@@ -106,77 +60,13 @@ def draw(root: Path = Path()) -> tuple[Path, ...]:
         found = summaries(experiments)
         ordered = {name: experiments[name] for name in found}
         figures = {
-            "accuracy": accuracy_plot(found, data_set),
+            "accuracy": accuracy_plot({data_set: found}, least_costs=2),
             "loss": loss_plot(ordered, data_set),
         }
         for kind, figure in figures.items():
             path = root / PICTURES / picture_name(data_set, kind)
             written += [] if figure is None else _save(figure, path)
     return tuple(written)
-
-
-@contextmanager
-def _style() -> Iterator[Callable[[float, float], Figure]]:
-    """What makes figures of a width and height in inches, in our style."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingExtra("plots need matplotlib: pip install 'tempme[plots]'") from missing
-
-    def figure_of(width: float, height: float) -> Figure:
-        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH)
-        FigureCanvasAgg(figure)
-        return figure
-
-    with matplotlib.rc_context(STYLE):
-        yield figure_of
-
-
-def _points(found: Mapping[str, Summary], part: str) -> dict[str, tuple[float, float, float]]:
-    """Experiment -> multiply-adds, R@1 and its spread."""
-    points = {}
-    for name, one in found.items():
-        directions = one["metrics"].get(part)
-        score = directions.get("t2v", {}).get("r1") if isinstance(directions, Mapping) else None
-        if score is not None and one["cost"].get("gmacs") is not None:
-            points[name] = (one["cost"]["gmacs"], score["mean"], score["spread"] or 0.0)
-    return points
-
-
-def _scatter(
-    axes: Axes, points: Mapping[str, tuple[float, float, float]], found: Mapping[str, Summary]
-) -> None:
-    for name, (x, y, spread) in points.items():
-        words, color, marker = _family(found[name])
-        axes.errorbar(
-            *(x, y, spread or None),
-            fmt=marker,
-            color=color,
-            label=words,
-            markersize=5,
-            capsize=2,
-            linewidth=1,
-        )
-    axes.margins(0.24, 0.14)
-
-
-def _legend(figure: Figure) -> None:
-    """One line below all panels, where it covers nothing."""
-    shown = {}
-    for axes in figure.axes:
-        for handle, words in zip(*axes.get_legend_handles_labels(), strict=True):
-            shown[words] = handle
-    figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=3, frameon=False)
-
-
-def _family(summary: Summary) -> tuple[str, str, str]:
-    system = SYSTEMS.get(summary["settings"]["system"]["name"])
-    compression = system.compression if system else None
-    if isinstance(compression, Keep):
-        return ALL
-    return JOINED if isinstance(compression, TempMe) and not compression.apart else FEWER
 
 
 def _curve(runs: Sequence[Run]) -> tuple[list[float], list[float], list[float], list[float]] | None:
@@ -207,15 +97,14 @@ def _mean(values: Sequence[float]) -> float:
 
 def _save(figure: Figure, path: Path) -> list[Path]:
     """PNG (few colours: small) and SVG, without dates or versions."""
-    import matplotlib
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     png, svg = (path.parent / f"{path.name}.{kind}" for kind in ("png", "svg"))
     drawn = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure.savefig(drawn, format="png")
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    save(figure, svg)
     with Image.open(drawn) as picture:
         picture.convert("RGB").quantize(COLORS_OF_A_PNG).save(png, optimize=True)
     return [png, svg]

@@ -41,7 +41,13 @@ def accuracy_by_type(
     answers: Mapping[Q, str], right: Mapping[Q, str], questions: Mapping[Q, str]
 ) -> dict[str, Accuracy]:
     """`accuracy` of the questions of every type that occurs, the most frequent first."""
-    types = {question: type_of(questions[question]) for question in right}
+    return accuracy_by(answers, right, {q: type_of(questions[q]) for q in right})
+
+
+def accuracy_by(
+    answers: Mapping[Q, str], right: Mapping[Q, str], types: Mapping[Q, str]
+) -> dict[str, Accuracy]:
+    """`accuracy` of the questions of every one of the `types`, the most frequent first."""
     frequent = [kind for kind, _ in Counter(types.values()).most_common()]
     return {
         kind: accuracy(answers, {q: right[q] for q, of in types.items() if of == kind})

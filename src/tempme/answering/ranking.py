@@ -11,7 +11,7 @@ candidates, and the whole answers of those are scored. Two rules for the score:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor
@@ -93,9 +93,15 @@ def _ranked(first_QK: Tensor, chosen_QK: Tensor, losses_QK: Tensor, rule: Rule) 
     return RankedAnswers(chosen_QK.gather(1, order), best)
 
 
-def _check(k: int, rule: str, ids_AN: Tensor) -> None:
+def checked_rule(rule: str) -> Rule:
+    """The rule of this name; BadSetting where there is none."""
     if rule not in get_args(Rule):
         raise BadSetting(f"rule is {rule!r}; it is one of {', '.join(get_args(Rule))}")
+    return cast("Rule", rule)
+
+
+def _check(k: int, rule: str, ids_AN: Tensor) -> None:
+    checked_rule(rule)
     if not 1 <= k <= len(ids_AN):
         raise BadSetting(
             f"k is {k}, but the list has {len(ids_AN)} answers; k of them are scored whole, so 1 "

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 # Shape letters: C clips in the batch, N tokens per clip, H heads, D width.
 
+FEW_KEYS = 1024  # whose scores are small enough to be kept
+
 
 def size_bias(size_CN1: Tensor, dtype: torch.dtype) -> Tensor:
     """(C, N, 1) -> (C, 1, 1, N): what lets a token answer as often as the patches it holds."""
@@ -29,9 +31,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: b
 
     Spelled out where that is better than the fused kernel: for gradients on a CPU it takes half
     the time (96 frames, bf16), and over words in fp32 it is nearer to the reference (logits
-    8e-6 rather than 1.1e-5 apart).
+    8e-6 rather than 1.1e-5 apart). Of many keys, as where all frames see each other, the scores of
+    every block would have to be kept for the way back: 265 MB for a video of UMT-B/16.
     """
-    if not causal and not (q.requires_grad and q.device.type == "cpu"):
+    on_cpu = q.requires_grad and q.device.type == "cpu" and k.shape[-2] <= FEW_KEYS
+    if not causal and not on_cpu:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if causal:

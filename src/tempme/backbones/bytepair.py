@@ -45,7 +45,7 @@ def piece_ids() -> dict[str, int]:
     """Piece -> CLIP id: 256 bytes, 256 bytes that end a word, the merges, start and end."""
     alphabet = sorted(ByteLevel.alphabet())
     ends = (symbol + WORD_END for symbol in alphabet)
-    pieces = [*alphabet, *ends, *map("".join, _merges()), START, END]
+    pieces = [*alphabet, *ends, *map("".join, merges()), START, END]
     return {piece: place for place, piece in enumerate(pieces)}
 
 
@@ -94,7 +94,7 @@ def spell(ids: tuple[int, ...] | list[int]) -> str:
 
 
 @functools.cache
-def _merges() -> list[tuple[str, str]]:
+def merges() -> list[tuple[str, str]]:
     """The lines of the published table that CLIP uses; what stands earlier is merged first."""
     with gzip.open(TABLE, "rt", encoding="utf-8") as table:
         lines = itertools.islice(table, 1, NUM_MERGES + 1)
@@ -103,4 +103,4 @@ def _merges() -> list[tuple[str, str]]:
 
 @functools.cache
 def _model() -> BPE:
-    return BPE(piece_ids(), _merges(), end_of_word_suffix=WORD_END)
+    return BPE(piece_ids(), merges(), end_of_word_suffix=WORD_END)

@@ -66,17 +66,21 @@ def inner_state(module: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-class Foldable(Part):
-    """A module that has an equal, cheaper form for inference."""
-
-    def fold(self) -> nn.Module:
-        """The same function, without what only training needs."""
-        raise NotImplementedError
+class Projecting(Part):
+    """A module in the place of a linear map, of which a part may be asked for alone."""
 
     def rows(self, x: Tensor, part: slice) -> Tensor:
         """A part of what `forward` puts out; a linear map can leave out the rest."""
         out: Tensor = self(x)[..., part]
         return out
+
+
+class Foldable(Projecting):
+    """A module that has an equal, cheaper form for inference."""
+
+    def fold(self) -> nn.Module:
+        """The same function, without what only training needs."""
+        raise NotImplementedError
 
 
 def fold(module: nn.Module) -> nn.Module:
@@ -93,7 +97,7 @@ def rows_of(linear: nn.Module, x: Tensor, part: slice) -> Tensor:
     """A part of what `linear` puts out; the rest is not computed, where it is known how."""
     if type(linear) is nn.Linear:  # what derives from it may compute something else
         return F.linear(x, linear.weight[part], None if linear.bias is None else linear.bias[part])
-    return linear.rows(x, part) if isinstance(linear, Foldable) else linear(x)[..., part]
+    return linear.rows(x, part) if isinstance(linear, Projecting) else linear(x)[..., part]
 
 
 class QuickGELU(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,11 @@ class TextTower(nn.Module):
         self.ln_final = nn.LayerNorm(width)
         self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
+
+    def entering(self) -> Iterator[nn.Parameter]:
+        """All that stands before the first layer."""
+        yield self.position_embedding
+        yield from self.token_embedding.parameters()
 
     def embed(self, ids_TW: Tensor) -> tuple[Tokens, Tensor]:
         """(T, W) ids -> the rows of the texts, and the row in which each ends."""

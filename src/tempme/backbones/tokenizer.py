@@ -112,7 +112,7 @@ class Tokenizer:
         The vocabulary spells any word, byte by byte if it must, but CLIP and its like have learnt
         from English: what is spelt so says next to nothing to them. Pictographs are not words.
         """
-        return [word for word in dict.fromkeys(_words(text)) if any(map(_is_foreign, word))]
+        return [word for word in dict.fromkeys(_words(text)) if any(map(is_foreign, word))]
 
     def is_cut(self, text: str, *, max_words: int = 32) -> bool:
         """Whether the model would not see the end of `text`."""
@@ -149,7 +149,8 @@ def _words(text: str) -> list[str]:
     return bytepair.split_words(bytepair.clean(text))
 
 
-def _is_foreign(letter: str) -> bool:
+def is_foreign(letter: str) -> bool:
+    """Whether a letter is of another script than Latin."""
     return letter.isalpha() and not unicodedata.name(letter, "LATIN").startswith(LATIN)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -16,12 +16,20 @@ from tempme.tokens import Beside, Tokens
 # Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width.
 
 
+class Unrelated(nn.Module):
+    """Nothing lets the frames of a video meet."""
+
+    def forward(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """(V, tokens, embed), as they are."""
+        return projected
+
+
 class VisionTower(nn.Module):
     """Patches, a stack of layers, and a projection of the protected tokens.
 
     Tunings wrap `layers`, and may take the place of two modules that do nothing by themselves:
     `entrance` (Tokens -> Tokens before the first norm) and `temporal` (the projected tokens of a
-    video, having seen each other; applied by `relate`, before pooling).
+    video, having seen each other; applied by `relate`, before pooling), which a pooling may take.
     """
 
     def __init__(self, config: ClipConfig) -> None:
@@ -35,8 +43,19 @@ class VisionTower(nn.Module):
             Block(width, config.heads, config.activation) for _ in range(config.layers)
         )
         self.entrance: nn.Module = nn.Identity()
-        self.temporal: nn.Module = nn.Identity()
+        self.temporal: nn.Module = Unrelated()
         self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
+
+    def entering(self) -> Iterator[nn.Parameter]:
+        """All that stands before the first layer."""
+        yield from (self.class_embedding, self.position_embedding)
+        for module in (self.patch_embedding, self.ln_pre, self.entrance):
+            yield from module.parameters()
+
+    @property
+    def shares_frames(self) -> bool:
+        """Whether a frame is the same before the first block, wherever in a video it stands."""
+        return True
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own.
@@ -76,9 +95,16 @@ class VisionTower(nn.Module):
         x = self.ln_post(led.x_CND) @ self.projection
         return x.unflatten(0, (-1, led.clips_per_video)).flatten(1, 2)
 
-    def relate(self, projected: Tensor) -> Tensor:
-        """(V, tokens, embed) -> the same, after whatever lets the frames of a video meet."""
-        return self.temporal(projected)
+    def part_weights(self, tokens: Tokens, mask: Tensor | None) -> Tensor | None:
+        """(V, P): how many frames each part of what `project` gives stands for; None: as many."""
+        return tokens.frame_weights(mask)
+
+    def relate(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(V, tokens, embed) -> the same, after whatever lets the frames of a video meet.
+
+        `mask` (V, tokens) is above 0 for those that count.
+        """
+        return self.temporal(projected, mask)
 
     @property
     def frame_layers(self) -> int:

@@ -8,6 +8,9 @@ from pathlib import Path
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
 from tempme.index import Hit, Index
 from tempme.index.model import MODEL_FOLDER
+from tempme.index.reranking import MatchedHit
+
+HEAD = ("score", "confidence", "from", "to", "path")
 
 
 def answer(
@@ -38,8 +41,10 @@ def answer(
             }
         )
     elif hits:
-        rows = [row for hit in hits for row in _rows(hit)]
-        print_table(("score", "confidence", "from", "to", "path"), rows, right=(2, 3))
+        again = any(isinstance(hit, MatchedHit) for hit in hits)
+        rows = [row for hit in hits for row in _rows(hit, again=again)]
+        head = ("match", *HEAD) if again else HEAD
+        print_table(head, rows, right=[head.index(name) for name in ("from", "to")])
     if index.num_moments():
         say(model_line(index))
     if hits and all(hit.confidence == "none" for hit in hits):
@@ -63,7 +68,7 @@ def damage_line(folder: Path, number: int) -> str:
 
 def model_line(index: Index) -> str:
     """The name of an index's model, and where its weights are from."""
-    source, origin = index.header.source, index.retriever.origin
+    source, origin = index.header.source, index.model.origin
     return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
 
 
@@ -77,13 +82,20 @@ def say_missing(paths: Sequence[Path]) -> None:
         )
 
 
-def _rows(hit: Hit) -> list[tuple[str, ...]]:
+def _rows(hit: Hit, *, again: bool) -> list[tuple[str, ...]]:
     """A line for the hit, and one for each other file with the same content."""
+    match = f"{hit.match:.3f}" if isinstance(hit, MatchedHit) else ""
     start, end = shown_time(hit.start_seconds), shown_time(hit.end_seconds)
     if hit.start_seconds == hit.end_seconds:
         start, end = "picture", ""
-    first = (f"{hit.score:.3f}", hit.confidence, start, end, shown_path(hit.path))
-    return [first, *(("same", "", "", "", shown_path(path)) for path in hit.paths[1:])]
+    first: tuple[str, ...] = (
+        *(f"{hit.score:.3f}", hit.confidence, start, end),
+        shown_path(hit.path),
+    )
+    same = (("same", "", "", "", shown_path(path)) for path in hit.paths[1:])
+    if not again:
+        return [first, *same]
+    return [(match, *first), *(("", *row) for row in same)]
 
 
 def _shortfall(index: Index, found: int) -> str:

@@ -29,6 +29,7 @@ def check(
 ) -> None:
     """Read every row and every moment of an index and compare them with their checksums.
 
+    A model that the index keeps is loaded, too.
     Exit code 1 if anything is damaged and was not repaired.
     """
     from tempme.index import Index, Repair
@@ -42,8 +43,16 @@ def check(
         _tell(done.damage)
         print_line(f"{opened.path}: {_told(done, repair=repair)}")
         _tell_of_gone(done.gone)
-    if not is_whole:
+        if repair and "videos" in done.damage.unreadable:
+            say(
+                "which files there were stood in that table: run "
+                f"`tempme index PATH --index {opened.path}` on your folders again"
+            )
+    if done.damage.model:
+        say(f"damaged: {done.damage.model}")
+    elif not is_whole:
         say(f"`tempme check --index {opened.path} --repair` embeds again what is damaged")
+    if not is_whole:
         raise typer.Exit(1)
 
 
@@ -61,7 +70,8 @@ def _told(done: Repair, *, repair: bool) -> str:
     if not damage:
         return "every row and every moment is as it was written"
     tables = [f"the table of {name}" for name in damage.unreadable]
-    what = ", ".join([*tables, *([counted(len(damage.videos), "video")] if damage.videos else [])])
+    videos = [counted(len(damage.videos), "video")] if damage.videos else []
+    what = ", ".join([*(["the model"] if damage.model else []), *tables, *videos])
     if not repair:
         return f"damaged: {what}"
     again = done.report.videos.indexed if done.report else 0

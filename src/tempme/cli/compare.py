@@ -22,15 +22,26 @@ def compare(
         ),
     ],
     form: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw R@1 against multiply-adds, too: a .png, .svg or .pdf.", readable=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put RUNS side by side: cost, accuracy, time; mean and spread where seeds are several."""
     from tempme.results.compare import check_format, compared, read, written
+    from tempme.results.plot import check_plot, save_plot
 
     check_format(form)
+    if plot is not None:
+        check_plot(plot)
     found = compared(read(runs))
     if as_json:
         print_json(found)
     else:
         for line in written(found, form).splitlines():
             print_line(line)
+    if plot is not None:
+        save_plot(found, plot)

@@ -89,13 +89,14 @@ def _verified(
     name: str, listed: list[Video], captions: tuple[str, ...], folder: Path, crew: dict[str, Any]
 ) -> Verification:
     from tempme.cli.progress import counting
+    from tempme.datasets.shards import is_shard
     from tempme.datasets.verify import verify as look
 
     with counting(name) as count:
         return look(
             name,
             listed,
-            folder if folder.is_dir() else folder.parent,
+            folder.parent if folder.is_file() and not is_shard(folder) else folder,
             captions=captions,
             on_probed=count,
             **crew,

@@ -22,6 +22,7 @@ from tempme.cli.options import (
     Overlap,
     Pictures,
     SamplingName,
+    Threads,
     TimeoutSeconds,
     TotalSeconds,
     WorkerMemory,
@@ -70,6 +71,7 @@ def index(
     sampling: SamplingName = None,
     fit: Fit = None,
     workers: Workers = None,
+    threads: Threads = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
     ] = False,
@@ -104,6 +106,7 @@ def index(
                 pictures=pictures,
                 exclude=exclude or (),
                 workers=workers,
+                threads=threads,
                 timeout_seconds=timeout_seconds,
                 total_seconds=total_seconds,
                 worker_memory_mb=worker_memory_mb,

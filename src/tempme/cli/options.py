@@ -26,7 +26,7 @@ Moments = Annotated[
 Under = Annotated[
     Path | None, typer.Option("--under", help="Only videos in this folder.", readable=False)
 ]
-Backbone = Annotated[str, typer.Option(help="A published CLIP, or scenes-tiny.")]
+Backbone = Annotated[str, typer.Option(help="A published CLIP or UMT, or scenes-tiny.")]
 WorkerMemory = Annotated[
     float, typer.Option(min=256, help="Megabytes that each of these processes may hold.")
 ]
@@ -52,6 +52,9 @@ SamplingName = Annotated[
     str | None, typer.Option("--sampling", help="exact, keyframes, auto (auto).")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the model (what decoding leaves).")
+]
 TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
 TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
 Fit = Annotated[

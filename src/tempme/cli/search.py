@@ -21,6 +21,10 @@ def search(
     min_score: MinScore = None,
     moments: Moments = False,
     under: Under = None,
+    rerank: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Look again at the K best (UMT models only)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the videos that show QUERY, each by its best moment."""
@@ -28,6 +32,6 @@ def search(
 
     query = as_words(query)
     opened = Index.open(index)
-    hits = opened.search(query, k, min_score=min_score, moments=moments, under=under)
+    hits = opened.search(query, k, min_score=min_score, moments=moments, under=under, rerank=rerank)
     notes = opened.notes_on(query)
     answer(opened, hits, asked={"query": query}, k=k, as_json=as_json, notes=notes)

@@ -47,7 +47,8 @@ EXPLAINED = {
 def show(
     system: Annotated[str, typer.Argument(help="A name that `tempme systems` lists.")],
     backbone: Annotated[
-        str | None, typer.Option(help="A published CLIP, or scenes-tiny (ViT-B/32; the model's).")
+        str | None,
+        typer.Option(help="A published CLIP or UMT, or scenes-tiny (ViT-B/32; the model's)."),
     ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video (12; the model's).")
@@ -74,7 +75,7 @@ def show(
     """
     if video is None:
         _refuse_without_video(out=out, model=model, block=block)
-        show_schedule(system, backbone or "ViT-B/32", frames or 12, as_json=as_json)
+        show_schedule(system, backbone, frames or 12, as_json=as_json)
         return
     if out is None:
         raise BadSetting("--video needs a place for the picture: add --out merged.png")
@@ -92,12 +93,12 @@ def show(
     )
 
 
-def show_schedule(name: str, backbone: str, frames: int, *, as_json: bool) -> None:
+def show_schedule(name: str, backbone: str | None, frames: int, *, as_json: bool) -> None:
     """The table of blocks, what its rarer columns count, and the cost."""
     from tempme.systems.table import system as row_of
 
     found = row_of(name, backbone=backbone, frames=frames)
-    facts = _document(found, backbone)
+    facts = _document(found)
     if as_json:
         print_json(facts)
         return
@@ -129,13 +130,13 @@ def steps(plan: tuple[Step, ...]) -> list[dict[str, int | bool]]:
     ]
 
 
-def _document(system: System, backbone: str) -> dict[str, Any]:
+def _document(system: System) -> dict[str, Any]:
     from tempme.schedule import total_tokens
 
     plan, cost = system.plan(), system.cost()
     return {
         "system": system.name,
-        "backbone": backbone,
+        "backbone": system.backbone,
         "frames": system.frames,
         "clips_out": plan[-1].clips_out,
         "tokens_out": total_tokens(plan),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tempme.drawing.figure import Panel
     from tempme.video import Frames
 
-BESIDE = "tome"  # what every system is drawn next to
+BESIDE = "tome"  # what every system is drawn next to; those of UMT next to their own
+BESIDE_UMT = "umt4clip-tome"
 
 
 def show_video(
@@ -58,12 +59,14 @@ def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
     """ToMe and the system; a tuning that changed its backbone leaves none for ToMe."""
     from tempme.drawing.comparison import sides
     from tempme.errors import BadWeights
+    from tempme.systems.table import UMT
 
+    beside = BESIDE_UMT if name in UMT else BESIDE
     try:
-        return sides((BESIDE, name), model=model, frames=frames)
+        return sides((beside, name), model=model, frames=frames)
     except BadWeights as reason:
         alone = sides((name,), model=model, frames=frames)
-        say(f"without {BESIDE}: {reason}")
+        say(f"without {beside}: {reason}")
         return alone
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from tempme.cli.options import AsJson, Backbone, Frames
 from tempme.cli.output import print_json, print_table
 
+if TYPE_CHECKING:
+    from tempme.systems.system import System
+
 app = typer.Typer(add_completion=False)
+KEYS = ("system", "tuning", "compression", "backbone")
 
 
 @app.command()
@@ -16,18 +22,21 @@ def systems(
     frames: Frames = 12,
     as_json: AsJson = False,
 ) -> None:
-    """List the systems: what learns, which tokens survive, what a video costs."""
-    from tempme.systems.facts import facts
-    from tempme.systems.table import list_systems, system
+    """List the systems: what learns, which tokens survive, what a video costs.
 
-    rows = [facts(system(name, backbone=backbone, frames=frames)) for name in list_systems()]
+    Rows of another family than BACKBONE are listed on their own: UMT-B/16, ViT-B/32.
+    """
+    from tempme.systems.facts import facts
+    from tempme.systems.table import list_systems
+
+    rows = [facts(row_on(backbone, name, frames)) for name in list_systems()]
     if as_json:
         print_json({"backbone": backbone, "frames": frames, "systems": rows})
         return
-    head = ("system", "tuning", "compression", "learns", "tokens", "G multiply-adds", "standing")
+    head = (*KEYS, "learns", "tokens", "G multiply-adds", "standing")
     lines = [
         (
-            *(row[key] for key in ("system", "tuning", "compression")),
+            *(row[key] for key in KEYS),
             f"{row['trainable_parameters']:,}",
             str(row["tokens_out"]),
             f"{row['gmacs']:.1f}",
@@ -35,4 +44,13 @@ def systems(
         )
         for row in rows
     ]
-    print_table(head, lines, right=(3, 4, 5))
+    print_table(head, lines, right=(4, 5, 6))
+
+
+def row_on(backbone: str, name: str, frames: int) -> System:
+    """A row on the backbone, or on that of its own family where it is of another."""
+    from tempme.backbones.sizes import family_of, sizes_of
+    from tempme.systems.table import SYSTEMS, system
+
+    is_own = family_of(sizes_of(backbone)) == family_of(SYSTEMS[name].config)
+    return system(name, backbone=backbone if is_own else None, frames=frames)

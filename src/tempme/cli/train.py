@@ -40,7 +40,8 @@ def train(
 
     `tempme train diffrate-rates` learns what DiffRate prunes and merges.
     """
-    from tempme.experiments import Experiment, run
+    from tempme.experiments import Experiment, run, run_questions
+    from tempme.experiments.questions import ANSWERER, lines_of
     from tempme.results.compare import as_markdown, compared
     from tempme.results.runs import write
     from tempme.training import Devices
@@ -48,7 +49,8 @@ def train(
     settings = Experiment.read(experiment, changes or ())
     if result is not None:
         check_writable(result)
-    _, answer = run(
+    start = run_questions if settings.asks else run
+    _, answer = start(
         settings,
         seed=seed,
         folder=out,
@@ -62,6 +64,11 @@ def train(
         write(answer, result)
     if as_json:
         print_json(answer)
+        return
+    if settings.asks:
+        for line in lines_of(answer["metrics"]):
+            print_line(line)
+        say(f"answerer: {out / ANSWERER}")
         return
     for line in as_markdown(compared({settings.name: [answer]})).splitlines():
         print_line(line)

@@ -22,6 +22,7 @@ VERBS = (
     "index",
     "search",
     "similar",
+    "answer",
     "status",
     "forget",
     "features",
@@ -35,6 +36,7 @@ VERBS = (
     "eval",
     "compare",
     "push",
+    "export",
     "demo",
 )
 

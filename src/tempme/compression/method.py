@@ -16,9 +16,12 @@ class Compression:
 
     of_class_token: what it reads off the class token of a frame, if anything; then it meets no
         backbone without class tokens.
+    of_frames: what it does with frames that stay apart, if anything; then it meets no backbone in
+        which all frames are one clip from the start.
     """
 
     of_class_token: ClassVar[str] = ""
+    of_frames: ClassVar[str] = ""
 
     @property
     def drops_patches(self) -> bool:

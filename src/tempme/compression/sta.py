@@ -109,6 +109,7 @@ class STA(Compression):
     at: tuple[int, ...] | None = None
 
     drops_patches: ClassVar[bool] = True
+    of_frames: ClassVar[str] = "walks from frame to frame"
 
     def __post_init__(self) -> None:
         if not self.r or min(self.r) < 0:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,8 @@ class TempMe(Compression):
     always_place: add positions even in a block where nothing merges. The official code skips
         them there, so that temporal modelling alone never sees an order; off for parity.
     """
+
+    of_frames: ClassVar[str] = "joins neighbouring frames"
 
     r: int = 2
     joins: Mapping[int, int] | None = None

@@ -17,6 +17,7 @@ does both, frames merge first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -122,6 +123,8 @@ class TESTA(Compression):
     frames_at: the blocks where frames merge; None is the quarters of the depth, 3, 6 and 9 of 12.
     proportional: attention counts a token as often as its patches.
     """
+
+    of_frames: ClassVar[str] = "merges whole frames"
 
     r: int = 2
     merge_frames: int = 1

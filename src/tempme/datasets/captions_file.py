@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "part": ("part",),
 }
 NEEDED = ("file", "caption")
+_BETWEEN_WORDS = re.compile(r"[\s-]+")  # "Video Name" is video_name
 _EXAMPLE = 'write {"file": "dog.mp4", "caption": "a dog jumps"}, one object a line'
 
 
@@ -83,8 +85,7 @@ def _jsonl_rows(source: Path) -> Iterator[Row]:
             raise bad(source, line, f"is not JSON ({error})", _EXAMPLE) from error
         if not isinstance(row, dict):
             raise bad(source, line, "is not a JSON object", _EXAMPLE)
-        ours = _our_names(row)
-        yield line, _renamed(row, ours)
+        yield line, renamed(row)
 
 
 def _csv_rows(source: Path) -> Iterator[Row]:
@@ -102,6 +103,11 @@ def _csv_rows(source: Path) -> Iterator[Row]:
             yield reader.line_num, _renamed(row, ours)
     except csv.Error as error:
         raise bad(source, reader.line_num, f"is not CSV ({error})", "quote the text") from error
+
+
+def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its columns under our names; others keep theirs."""
+    return _renamed(row, _our_names(row))
 
 
 def _renamed(row: Mapping[Any, Any], ours: Mapping[str, str]) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def _separator(text: str) -> str:
 
 def _our_names(given: Iterable[str | None]) -> dict[str, str]:
     """Theirs -> ours, each of ours once: the likeliest of several."""
-    plain = {str(name).strip().lower(): str(name) for name in given}
+    plain = {_BETWEEN_WORDS.sub("_", str(name).strip().lower()): str(name) for name in given}
     found: dict[str, str] = {}
     for ours, theirs in COLUMNS.items():
         name = next((plain[one] for one in theirs if one in plain), None)

@@ -7,7 +7,6 @@ the file is counted with its reason; or the run fails, if asked.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -21,11 +20,13 @@ import numpy as np
 from tempme.datasets.augment import RandAugment
 from tempme.datasets.frames import read_moment
 from tempme.datasets.order import PairOrder
-from tempme.datasets.pairs import Moment, Split, Video, locate
+from tempme.datasets.pairs import Moment, Split, Video
+from tempme.datasets.places import locate
 from tempme.errors import BadDataset, BadSetting, TempmeError
+from tempme.processes.cores import num_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, Workers
-from tempme.video import Failure, Reading
+from tempme.video import Failure, Fit, Reading
 from tempme.video.values import Pixels
 
 ON_BAD = ("skip", "fail")
@@ -115,8 +116,16 @@ class ClipBatches:
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_bad: str = "skip",
         timeout_seconds: float = 60.0,
+        fit: Fit = "crop",
+        frame_rate: float = 1.0,
     ) -> None:
-        reading = Reading(frames=frames, size=size, timeout_seconds=timeout_seconds)
+        reading = Reading(
+            frames=frames,
+            size=size,
+            timeout_seconds=timeout_seconds,
+            fit=fit,
+            frame_rate=frame_rate,
+        )
         if batch < 1:
             raise BadSetting(f"batch is {batch}; it must be 1 or more")
         if on_bad not in ON_BAD:
@@ -186,6 +195,8 @@ class ClipBatches:
             )
         located = locate(split.videos, folder)
         where = "at this place" if folder is None else f"below {folder}"
+        for video, reason in located.refused.items():
+            self._fail(video, reason)
         for video in located.missing:
             self._fail(video, f"missing: no file of this name {where}")
         if not located.paths:
@@ -208,7 +219,7 @@ class ClipBatches:
     def _begin(self, step: int, rank: int, world: int) -> list[_Row]:
         """Have the workers read a share."""
         if self._crew is None:
-            cores = max(1, (os.cpu_count() or 1) // world)
+            cores = max(1, num_cores() // world)
             count = cores if self._num_workers is None else self._num_workers
             self._crew = Workers(self._reader, workers=count, limits=self._limits)
         each, pairs = self.order.batch // world, self.order.pairs(step)

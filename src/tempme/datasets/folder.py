@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tempme.datasets.captioned_shards import has_captions, shard_rows
 from tempme.datasets.captions_file import bad, captions_file, rows
-from tempme.datasets.pairs import Pair, Video, locate
+from tempme.datasets.pairs import Pair, Video
+from tempme.datasets.places import locate
+from tempme.datasets.shards import shard_of
 from tempme.errors import BadDataset
 
 
@@ -23,14 +26,17 @@ def load_folder(
     """The pairs of a folder, or of a captions file, in the file's order.
 
     Videos are looked up in `videos`, or beside the captions file: by path, else by name or id
-    anywhere below, with or without suffix, so that copies made by `prepare` are found. Those that
-    are not there keep the path where they should be. Other columns are allowed; `split` and `part`
-    keep the rows that carry that value. Raises `BadDataset` naming the line and the remedy.
+    anywhere below, with or without suffix, so that copies made by `prepare` are found; a video may
+    be a folder of pictures, or lie in a tar archive. Those that are not there keep the path where
+    they should be. A tar archive, or a folder of such without a captions file, has its captions
+    inside (`captioned_shards`). Other columns are allowed; `split` and `part` keep the rows that
+    carry that value. Raises `BadDataset` naming the line and the remedy.
     """
-    source = captions_file(path)
+    is_of_shards = has_captions(path)
+    source = path if is_of_shards else captions_file(path)
     wanted = {"split": split, "part": part}
     kept, seen = [], {name: dict[str, None]() for name in wanted}
-    for line, row in rows(source):
+    for line, row in shard_rows(path) if is_of_shards else rows(source):
         for name in wanted:
             seen[name][str(row.get(name))] = None
         if all(value in (None, row.get(name)) for name, value in wanted.items()):
@@ -38,7 +44,7 @@ def load_folder(
     if not kept:
         raise BadDataset(_none_kept(source, wanted, seen))
     names = [_word(source, line, row, "file") for line, row in kept]
-    files = _files(names, videos or source.parent)
+    files = _files(names, source if is_of_shards else videos or source.parent)
     return tuple(
         _pair(source, line, row, files[name]) for (line, row), name in zip(kept, names, strict=True)
     )
@@ -68,7 +74,7 @@ def _files(names: Iterable[str], root: Path) -> dict[str, Path]:
     for name in dict.fromkeys(names):
         found[name] = root / name
         # Unlike Path.is_file, this is False for a name that no file can have.
-        if not os.path.isfile(found[name]):  # noqa: PTH113
+        if not os.path.isfile(found[name]) and shard_of(found[name]) is None:  # noqa: PTH113
             elsewhere.append(name)
     if not elsewhere:
         return found

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tempme.datasets.frame_folders import read_frames
 from tempme.datasets.pairs import Moment
+from tempme.datasets.shards import shard_of, unpacked
+from tempme.errors import BadVideo
 from tempme.video import Failure, Frames, Reading, VideoInfo, load, load_uniform, probe
 from tempme.video.values import Pixels
 
@@ -17,8 +20,13 @@ def read_moment(path: Path, moment: Moment, reading: Reading) -> Frames | Failur
     """`reading.frames` frames of the moment; never a black or shorter clip, a `Failure` instead.
 
     Whole videos and moments in whole seconds are sampled as `tempme.video.uniform_indices` says.
-    The published rule rounds other moments to whole seconds; they get evenly spread frames.
+    The published rule rounds other moments to whole seconds; they get evenly spread frames. `path`
+    may be a folder of pictures, or lead into a tar archive.
     """
+    if path.is_dir():
+        return read_frames(path, moment, reading)
+    if not path.is_file() and shard_of(path) is not None:
+        return _read_member(path, moment, reading)
     start, end = moment.start_seconds, moment.end_seconds
     if start is None and end is None:
         return load_uniform(path, reading)
@@ -33,6 +41,19 @@ def read_moment(path: Path, moment: Moment, reading: Reading) -> Frames | Failur
     step = (end - start) / reading.frames
     times = [start + (number + 0.5) * step for number in range(reading.frames)]
     return load(path, replace(reading, sampling="exact"), seconds=times)
+
+
+def _read_member(place: Path, moment: Moment, reading: Reading) -> Frames | Failure:
+    try:
+        with unpacked(place) as copy:
+            read = read_moment(copy, moment, reading)
+    except BadVideo as error:
+        return Failure(place, str(error))
+    except OSError as error:  # no room for the copy, or the archive is out of reach
+        return Failure(place, f"cannot be copied from its archive: {error.strerror}", True)
+    if isinstance(read, Failure):
+        return replace(read, path=place)
+    return replace(read, info=replace(read.info, path=place))
 
 
 def read_pixels(job: tuple[int, Path, Moment], *, reading: Reading) -> Pixels | Failure:

@@ -1,4 +1,4 @@
-"""Pair, Split: what every data set becomes; how videos are found.
+"""Pair, Split: what every data set becomes.
 
 A pair is one caption of one moment; a moment is a whole video, or a part of it. A split keeps every
 pair in the order of the annotations, and says as data which caption belongs to which moment:
@@ -10,7 +10,7 @@ pair in the order of the annotations, and says as data which caption belongs to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -118,84 +118,12 @@ class Split:
         return replace(self, pairs=tuple(pair for pair in self.pairs if pair.video in kept))
 
 
-@dataclass(frozen=True)
-class Located:
-    """Which file holds each video.
-
-    `missing` have no file; `duplicated` have several of the same name (the first by path is used).
-    """
-
-    paths: dict[Video, Path]
-    missing: tuple[Video, ...]
-    duplicated: dict[Video, tuple[Path, ...]]
-
-
-def locate(videos: Iterable[Video], folder: Path | None) -> Located:
-    """Find each named video anywhere below `folder`; a video that is a path is its own file.
-
-    Without a folder only such paths are found.
-
-    A name matches its relative path, with another suffix too (a set re-encoded to mp4), else a file
-    of that name, else a video file whose name without suffix is the name, or is the name without
-    its own suffix.
-    """
-    by_key = {} if folder is None else _files_by_name(folder)
-    paths: dict[Video, Path] = {}
-    duplicated: dict[Video, tuple[Path, ...]] = {}
-    missing: list[Video] = []
-    for video in videos:
-        found = _files_of(video, by_key)
-        if not found:
-            missing.append(video)
-            continue
-        paths[video] = found[0]
-        if len(found) > 1:
-            duplicated[video] = found
-    return Located(paths, tuple(missing), duplicated)
-
-
-def video_files(folder: Path) -> list[Path]:
-    """Every file below a folder that is named like a video; hidden ones are drafts of others."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".")
-    )
-
-
-def _files_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Every video file below a folder, under its relative path, its name and its stem."""
-    if not folder.is_dir():
-        raise BadDataset(f"{folder} is not a folder; give the one that holds the videos")
-    by_key: dict[str, tuple[Path, ...]] = {}
-    for path in video_files(folder):
-        for key in dict.fromkeys(_names(path, folder)):
-            by_key[key] = (*by_key.get(key, ()), path)
-    return by_key
-
-
-def _names(path: Path, folder: Path) -> tuple[str, ...]:
-    """What a file may be called; `a.avi.mp4` is the re-encoded `a.avi`, so `a` too."""
-    place = path.relative_to(folder)
-    inside = "" if place.parent == Path() else f"{place.parent.as_posix()}/"
-    stems = (path.stem, _without_suffix(path.stem))
-    return (place.as_posix(), *(inside + stem for stem in stems), path.name, *stems)
-
-
-def _files_of(video: Video, by_key: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
-    if isinstance(video, Path):
-        return (video,) if video.is_file() else ()
-    stem = _without_suffix(video)
-    place = f"{video.rpartition('/')[0]}/{stem}" if "/" in video else stem
-    return by_key.get(video) or by_key.get(place) or by_key.get(stem, ())
-
-
 def id_of(video: Video) -> str:
     """The name of a video wherever it lies and however it was re-encoded."""
-    return _without_suffix(_without_suffix(str(video)))
+    return without_suffix(without_suffix(str(video)))
 
 
-def _without_suffix(video: str) -> str:
+def without_suffix(video: str) -> str:
     """The name less a suffix of videos; ids such as `0001_A_Film_00.01.02.000` keep their dots."""
     name = video.rsplit("/", 1)[-1]
     stem, dot, suffix = name.rpartition(".")

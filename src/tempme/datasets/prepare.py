@@ -21,7 +21,8 @@ import av
 import numpy as np
 
 from tempme.atomic import replacing
-from tempme.datasets.pairs import VIDEO_SUFFIXES, video_files
+from tempme.datasets.pairs import VIDEO_SUFFIXES
+from tempme.datasets.places import video_files
 from tempme.errors import BadDataset, BadSetting
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes
@@ -29,7 +30,7 @@ from tempme.video.containers.source import Deadline, Source
 from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.loading import reason_of
-from tempme.video.transforms import FILTER, display_matrix, upright
+from tempme.video.transforms import display_matrix, scaled_rgb, upright
 from tempme.video.values import Failure, Pixels, Unreadable
 
 RECORD = "prepared.json"
@@ -220,10 +221,7 @@ def _small(frame: av.VideoFrame, size: int, pixel_aspect: float) -> Pixels:
     width, height = frame.width * pixel_aspect, float(frame.height)
     scale = min(1.0, size / min(width, height))
     sides = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
-    small = frame.reformat(
-        width=sides[0], height=sides[1], format="rgb24", interpolation=FILTER, threads=1
-    )
-    return upright(np.asarray(small.to_ndarray(), dtype=np.uint8), display_matrix(frame))
+    return upright(scaled_rgb(frame, sides[0], sides[1]), display_matrix(frame))
 
 
 def _fitted(pixels: Pixels, stream: av.VideoStream) -> Pixels:

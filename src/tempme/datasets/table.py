@@ -10,7 +10,17 @@ from types import MappingProxyType
 
 from tempme.datasets.folder import load_folder
 from tempme.datasets.pairs import Split
-from tempme.datasets.published import activitynet, didemo, lsmdc, msrvtt, msrvtt_qa, msvd, vatex
+from tempme.datasets.published import (
+    activitynet,
+    didemo,
+    lsmdc,
+    msrvtt,
+    msrvtt_qa,
+    msvd,
+    msvd_qa,
+    vatex,
+)
+from tempme.datasets.published.msrvtt_qa import Question
 from tempme.errors import BadSetting, UnknownName
 
 FOLDER = "folder"  # the name of what is not a published data set
@@ -21,7 +31,8 @@ class DataSet:
     """How one data set is read, and how long its videos and texts are taken in the literature.
 
     `videos(annotations, split)` needs no captions; `read(annotations, split)` gives the pairs, and
-    is None for questions and answers.
+    is None for questions and answers: `ask(annotations, split)` gives those, and
+    `answers(annotations)` what may be answered.
     """
 
     title: str
@@ -30,6 +41,8 @@ class DataSet:
     read: Callable[[Path, str], Split] | None
     frames: int = 12
     max_words: int = 32
+    ask: Callable[[Path, str], tuple[Question, ...]] | None = None
+    answers: Callable[[Path], tuple[str, ...]] | None = None
 
 
 DATASETS: Mapping[str, DataSet] = MappingProxyType(
@@ -91,6 +104,16 @@ DATASETS: Mapping[str, DataSet] = MappingProxyType(
             splits=("train", "val", "test"),
             videos=msrvtt_qa.videos,
             read=None,
+            ask=msrvtt_qa.read,
+            answers=msrvtt_qa.answers,
+        ),
+        "msvd-qa": DataSet(
+            title="MSVD-QA, questions and answers",
+            splits=("train", "val", "test"),
+            videos=msvd_qa.videos,
+            read=None,
+            ask=msvd_qa.read,
+            answers=msvd_qa.answers,
         ),
     }
 )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tempme.datasets.pairs import Video, locate
+from tempme.datasets.pairs import Video
+from tempme.datasets.places import digest_of, locate, probe_place, size_of
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes
-from tempme.video import Failure, VideoInfo, probe
+from tempme.video import Failure, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Verification:
     file is used as far as it goes). `listed_twice` are videos that the annotations name again,
     `several_files` names that several files bear, `same_content` videos whose files are equal byte
     by byte, `repeated_captions` captions beyond the first of the same words: exact ties.
+    `damaged_archives` says what is wrong with tar archives.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Verification:
     several_files: dict[Video, tuple[Path, ...]]
     same_content: tuple[tuple[Video, ...], ...]
     repeated_captions: int
+    damaged_archives: tuple[str, ...] = ()
 
     @property
     def num_listed(self) -> int:
@@ -61,6 +63,7 @@ class Verification:
             },
             "same_content": [[str(video) for video in group] for group in self.same_content],
             "repeated_captions": self.repeated_captions,
+            "damaged_archives": list(self.damaged_archives),
         }
 
     def lines(self, *, most: int = 5) -> tuple[str, ...]:
@@ -69,13 +72,14 @@ class Verification:
         notes = [f"{video}: {note}" for video, note in self.notes.items()]
         several = [f"{v}: {', '.join(map(str, p))}" for v, p in self.several_files.items()]
         same = [" = ".join(map(str, group)) for group in self.same_content]
-        found = {
+        found: dict[str, Sequence[str]] = {
             "missing": [str(video) for video in self.missing],
             "undecodable": undecodable,
             "usable with a note": notes,
             "listed twice": [str(video) for video in self.listed_twice],
             "names with several files": several,
             "files with the same content": same,
+            "damaged archives": self.damaged_archives,
         }
         head = f"{self.name}: N = {len(self.paths)} of {self.num_listed} videos can be used"
         lines = [
@@ -107,7 +111,7 @@ def verify(
     located = locate(listed, folder)
     infos: dict[Path, VideoInfo | str] = {}
     files = sorted(set(located.paths.values()))
-    for path, answer in each_in_processes(probe, files, workers=workers, limits=limits):
+    for path, answer in each_in_processes(probe_place, files, workers=workers, limits=limits):
         infos[path] = answer.reason if isinstance(answer, (Failure, Crash)) else answer
         if on_probed is not None:
             on_probed(len(infos), len(files))
@@ -116,12 +120,13 @@ def verify(
         name=name,
         paths=usable,
         missing=located.missing,
-        undecodable=undecodable,
+        undecodable=located.refused | undecodable,
         notes=notes,
         listed_twice=tuple(video for video, times in listed.items() if times > 1),
         several_files=located.duplicated,
         same_content=_same_content(usable),
         repeated_captions=len(captions) - len(set(captions)),
+        damaged_archives=located.notes,
     )
 
 
@@ -145,8 +150,8 @@ def _sorted_out(
 
 def _same_content(paths: dict[Video, Path]) -> tuple[tuple[Video, ...], ...]:
     """Groups of videos with equal files; only files of equal size are read."""
-    by_size = _groups(paths, lambda path: path.stat().st_size)
-    by_content = (_groups({video: paths[video] for video in group}, _digest) for group in by_size)
+    by_size = _groups(paths, size_of)
+    by_content = (_groups({video: paths[video] for video in group}, digest_of) for group in by_size)
     return tuple(group for groups in by_content for group in groups)
 
 
@@ -158,11 +163,6 @@ def _groups(
     for video, path in paths.items():
         groups[key(path)].append(video)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()
 
 
 def _some(what: str, which: Sequence[str], most: int) -> Iterable[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.sizes import BACKBONES, Sizes, sizes_of
+from tempme.backbones.umt.config import UmtConfig
 from tempme.errors import BadSetting, UnknownName
 from tempme.retriever.checkpoint import backbone_inside, build
 from tempme.retriever.names import is_saved
@@ -39,7 +40,7 @@ class Model:
     """
 
     source: str
-    backbone: str | ClipConfig
+    backbone: str | Sizes
     saved: Retriever | None
 
     def build(self, made: System) -> Side:
@@ -63,6 +64,10 @@ def read_model(source: str | None = None, *, backbone: str | None = None) -> Mod
     """
     if backbone not in (None, *BACKBONES):
         raise UnknownName.among("backbone", str(backbone), BACKBONES)
+    if source is None and isinstance(sizes_of(backbone or DEFAULT), UmtConfig):
+        raise BadSetting(
+            f"no weights of {backbone} can be fetched: name a model that you have, by --model"
+        )
     if source is None:
         source = f"{backbone}:openai" if backbone not in (None, DEFAULT) else DEFAULT
     given = Retriever.load(source)
@@ -97,5 +102,7 @@ def sides(names: tuple[str, ...], *, model: Model, frames: int | None = None) ->
     return tuple(model.build(one) for one in made if distinct[repr(one.compression)] is one)
 
 
-def _is_size_of(sizes: ClipConfig, backbone: str) -> bool:
-    return all(getattr(sizes, name) == getattr(BACKBONES[backbone], name) for name in SIZES)
+def _is_size_of(sizes: Sizes, backbone: str) -> bool:
+    known = BACKBONES[backbone]
+    alike = all(getattr(sizes, name) == getattr(known, name) for name in SIZES)
+    return alike and type(sizes) is type(known)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tempme.atomic import replacing
 from tempme.datasets.pairs import Moment
-from tempme.evaluation.evaluate import MATRIX_SCORES, EvaluationReport
+from tempme.evaluation.evaluate import MATRIX_SCORES
 from tempme.evaluation.features import SplitFeatures
 from tempme.evaluation.ranks import Places, places_in_blocks
+from tempme.evaluation.report import EvaluationReport
 from tempme.evaluation.sets import places_of_sets
 
 REPORT, RANKS, VIDEO_RANKS = "report.json", "ranks.csv", "video-ranks.csv"

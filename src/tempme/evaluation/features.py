@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from tempme.datasets.frames import read_pixels
 from tempme.datasets.pairs import Split, Video
 from tempme.errors import BadDataset
+from tempme.evaluation.devices import Crew
+from tempme.processes.cores import sharing_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.video import Failure, Reading
 
 if TYPE_CHECKING:
     from tempme.retriever.retriever import Retriever
+
+Numbered = tuple[int, NDArray[np.uint8]]  # place of a moment, its frames (F, S, S, 3)
 
 TEXTS_AT_ONCE = 256
 
@@ -38,40 +42,50 @@ class SplitFeatures:
 
 
 def encode(
-    retriever: Retriever,
+    retrievers: Sequence[Retriever],
     split: Split,
     *,
     paths: Mapping[Video, Path],
     batch: int = 16,
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
+    frame_rate: float = 1.0,
     on_video: Callable[[int, int], None] | None = None,
 ) -> SplitFeatures:
     """Features of every caption and moment; moments that cannot be read leave with their captions.
 
-    Videos are decoded in worker processes while the retriever encodes; one that makes a process
-    hold more than `worker_memory_mb` cannot be read.
+    Videos are decoded in worker processes while the retrievers, which are one model on several
+    devices, encode; one that makes a process hold more than `worker_memory_mb` cannot be read.
     """
-    start = time.perf_counter()
+    start, retriever = time.perf_counter(), retrievers[0]
     jobs = [(number, paths[one.video], one) for number, one in enumerate(split.moments)]
-    reading = Reading(frames=retriever.num_frames, size=retriever.image_size)
+    reading = Reading(
+        frames=retriever.num_frames,
+        size=retriever.image_size,
+        fit=retriever.system.fit,
+        frame_rate=frame_rate,
+    )
     read = partial(read_pixels, reading=reading)
     rows: dict[int, NDArray[np.float32]] = {}
     failed: dict[Video, str] = {}
-    waiting: list[tuple[int, NDArray[np.uint8]]] = []
+    waiting: list[Numbered] = []
     limits = Limits(worker_memory_mb=worker_memory_mb)
-    answers = each_in_processes(read, jobs, workers=workers, limits=limits)
-    for done, (job, answer) in enumerate(answers, 1):
-        number, _, moment = job
-        if isinstance(answer, (Failure, Crash)):
-            failed[moment.video] = answer.reason
-        else:
-            waiting.append((number, answer))
-        if len(waiting) == batch or (waiting and done == len(jobs)):
-            rows |= _encode_videos(retriever, waiting)
-            waiting.clear()
-        if on_video is not None:
-            on_video(done, len(jobs))
+    answers = sharing_cores(each_in_processes(read, jobs, workers=workers, limits=limits))
+    with Crew(retrievers, _encode_videos) as crew:
+        for done, (job, answer) in enumerate(answers, 1):
+            number, _, moment = job
+            if isinstance(answer, (Failure, Crash)):
+                failed[moment.video] = answer.reason
+            else:
+                waiting.append((number, answer))
+            if len(waiting) == batch or (waiting and done == len(jobs)):
+                for part in crew.put(waiting):
+                    rows |= part
+                waiting = []
+            if on_video is not None:
+                on_video(done, len(jobs))
+        for part in crew.rest():
+            rows |= part
     if not rows:
         video, reason = next(iter(failed.items()))
         raise BadDataset(f"no video of {split.name} can be read; the first, {video}: {reason}")
@@ -98,7 +112,7 @@ def encode_texts(retriever: Retriever, texts: Sequence[str]) -> NDArray[np.float
 
 @torch.inference_mode()
 def _encode_videos(
-    retriever: Retriever, waiting: Sequence[tuple[int, NDArray[np.uint8]]]
+    retriever: Retriever, waiting: Sequence[Numbered]
 ) -> dict[int, NDArray[np.float32]]:
     """Place of the moment -> feature (D,)."""
     pixels = np.stack([frames for _, frames in waiting])

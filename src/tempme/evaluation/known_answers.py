@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment
-from tempme.errors import FailedSelfTest
+from tempme.errors import WrongAnswer
 from tempme.evaluation.metrics import both_directions
 from tempme.scenes import Scene, clip, scenes, write_video
 from tempme.video import Failure, Reading
@@ -34,7 +34,7 @@ CODEC_ERROR = 12.0
 
 
 @dataclass(frozen=True)
-class SelfTest:
+class KnownAnswers:
     """The checks that passed."""
 
     checks: tuple[str, ...]
@@ -56,8 +56,8 @@ class Material:
 
 
 @torch.inference_mode()
-def self_test(retriever: Retriever, *, num_scenes: int = 3) -> SelfTest:
-    """Ask everything in `CHECKS`; raise FailedSelfTest with the first wrong answer."""
+def ask_known_answers(retriever: Retriever, *, num_scenes: int = 3) -> KnownAnswers:
+    """Ask everything in `CHECKS`; raise WrongAnswer with the first wrong answer."""
     start = time.perf_counter()
     acts = scenes(num_scenes, part="static", split="test")
     drawn = [clip(act, retriever.num_frames, size=retriever.image_size) for act in acts]
@@ -67,8 +67,8 @@ def self_test(retriever: Retriever, *, num_scenes: int = 3) -> SelfTest:
     for name, check in CHECKS.items():
         wrong = check(material)
         if wrong:
-            raise FailedSelfTest(f"the self-test {name!r} failed before evaluation: {wrong}")
-    return SelfTest(tuple(CHECKS), round(time.perf_counter() - start, 3))
+            raise WrongAnswer(f"the model answers a known question wrongly, {name!r}: {wrong}")
+    return KnownAnswers(tuple(CHECKS), round(time.perf_counter() - start, 3))
 
 
 def _channels(material: Material) -> str:

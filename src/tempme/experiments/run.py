@@ -10,18 +10,18 @@ from typing import Any
 
 import torch
 
-from tempme.errors import TempmeError
+from tempme.backbones.sizes import backbone_name
+from tempme.errors import BadSetting, TempmeError
 from tempme.evaluation import timing as benchmark
 from tempme.experiments.identity import DATA, RESULT, RETRIEVER, note
 from tempme.experiments.scenes import Scenes
-from tempme.experiments.settings import Experiment, SceneData
+from tempme.experiments.settings import Experiment, SceneData, VideoData
 from tempme.experiments.start import started
 from tempme.experiments.videos import ExperimentVideos
 from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
-from tempme.systems.system import backbone_name
 from tempme.training import Devices, Fitted, Validation, fit
 
 TIMED_VIDEOS, TIMED_ROUNDS = 8, 5
@@ -98,6 +98,8 @@ def open_world(experiment: Experiment) -> World:
     data = experiment.data
     if isinstance(data, SceneData):
         return Scenes(data, experiment.evaluation.gallery)
+    if experiment.asks or not isinstance(data, VideoData):
+        raise BadSetting(f"{data.name} has questions: learn to answer them with `run_questions`")
     return ExperimentVideos(data)
 
 
@@ -142,7 +144,7 @@ def _judged_splits(experiment: Experiment) -> list[str]:
 
 
 def _saved_and_judged(
-    experiment: Experiment, world: World, fitted: Fitted
+    experiment: Experiment, world: World, fitted: Fitted[Retriever]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metrics of the weights that were chosen, and those of the last beside them.
 

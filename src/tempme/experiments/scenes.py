@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from tempme.backbones.sizes import Sizes
 from tempme.backbones.tokenizer import Tokenizer
+from tempme.backbones.umt.config import UmtConfig
+from tempme.backbones.umt.model import Umt
+from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.errors import BadSetting
 from tempme.evaluation.metrics import both_directions
+from tempme.experiments.looked_again import scores_again
 from tempme.experiments.settings import SceneData
 from tempme.experiments.world import hash_of
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import PARTS, Part, Scene, clip, scenes
 from tempme.scenes.batches import Pool, SceneBatches
+from tempme.scenes.questions import every_word
 from tempme.scenes.world import Split
 from tempme.training import Batch, Batches, BegunBatches, Recipe
 from tempme.training.batches import share
@@ -27,6 +35,7 @@ TEST_SEED, VALIDATION_SEED = 0, 1_000_003
 VALIDATION_GALLERY = 100  # at most: validation comes often
 ENCODED_AT_ONCE = 25  # videos
 EQUAL_DIGITS = 5  # scores nearer than this are the same
+AGAIN = "again"  # metrics of the second stage, beside those of the features
 
 Matrix = npt.NDArray[np.float32]
 
@@ -114,6 +123,9 @@ def judge_parts(
     found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in PARTS}
     encoded = {part: _encode(ready, some) for part, some in found.items()}
     answer = {part: _judged(*encoded[part], found[part]) for part in PARTS}
+    if isinstance(ready.backbone, Umt):  # whose match head looks at the best again
+        for part in PARTS:
+            answer[part][AGAIN] = scores_again(ready, found[part], _scores(*encoded[part]))
     texts, videos = (np.concatenate([pair[i] for pair in encoded.values()]) for i in (0, 1))
     return answer | {"both": _expected(_scores(texts, videos))}
 
@@ -174,13 +186,18 @@ def _expected(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def vocabulary(context: int) -> Tokenizer:
-    """The words of the scenes' captions, and no others."""
-    captions = (
+def vocabulary(context: int, sizes: Sizes | None = None) -> AnyTokenizer:
+    """The words of the scenes' captions, and no others; a UMT knows those of questions, too."""
+    if isinstance(sizes, UmtConfig):
+        return WordPiece.of_words(chain(_captions(), every_word()), context=context)
+    return Tokenizer.of_words(_captions(), context=context)
+
+
+def _captions() -> Iterator[str]:
+    return (
         caption
         for part in PARTS
         for split in ("train", "test")
         for scene in scenes(VOCABULARY_SCENES, part=part, split=split, seed=1)
         for caption in scene.captions
     )
-    return Tokenizer.of_words(captions, context=context)

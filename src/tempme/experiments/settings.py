@@ -5,12 +5,16 @@
               saved retriever that is trained on, as the system that it is); backbone, where the
               weights do not say it; frames and max_words, without which they are the data set's;
               activation, where the weights do not say it; tuning and compression: settings that
-              override the row's
+              override the row's; fit: what becomes of frames that are not square, "crop" (the
+              default), "squash" or "pad"
 [data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
-              name = a published data set, or "folder": annotations, videos, train, validation,
-              test, augment, workers, worker_memory_mb, on_bad ("skip" or "fail")
+              name = "scenes-questions": questions about them; static (share of static videos)
+              name = a published data set (msrvtt-qa and msvd-qa: questions), or "folder":
+              annotations, videos, train, validation, test, augment, workers, worker_memory_mb,
+              on_bad ("skip" or "fail"), frame_rate (pictures a second, where videos are folders of
+              pictures; 1)
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
               weights are reported (the paper's own protocol is "test")
@@ -24,19 +28,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.sizes import Sizes
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.settings import typed, values_of
 from tempme.systems.system import System
-from tempme.systems.table import SYSTEMS, system
+from tempme.systems.table import SYSTEMS, UMT, system
 from tempme.training.recipe import Recipe
+from tempme.video.values import FITS, Fit
 
-SCENES = "scenes"
+SCENES, SCENE_QUESTIONS = "scenes", "scenes-questions"
 SELECTIONS = ("last", "validation", "test")
 BAD = ("skip", "fail")
-FROM_SCRATCH = "scenes-tiny"  # the backbone of what has neither weights nor a backbone
+# The backbone of what has neither weights nor a backbone; that of a UMT.
+FROM_SCRATCH, UMT_FROM_SCRATCH = "scenes-tiny", "UMT-scenes"
 FRAMES, MAX_WORDS = 12, 32  # of rows and data sets that say nothing else
 _OF_THE_SAVED = ("weights", "backbone", "activation", "tuning", "compression")
 
@@ -52,6 +58,7 @@ class SystemSettings:
     weights: str | None = None
     continue_from: str | None = None
     activation: str | None = None
+    fit: Fit | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     compression: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,6 +67,8 @@ class SystemSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadSetting(f"system.{name} is {value}; it must be {least} or more")
+        if self.fit not in (None, *FITS):
+            raise BadSetting(f"system.fit is {self.fit!r}; it is one of {', '.join(FITS)}")
         if self.continue_from is None:
             return
         given = [name for name in _OF_THE_SAVED if getattr(self, name)]
@@ -69,11 +78,11 @@ class SystemSettings:
                 f"stays the system that it is; leave {' and '.join(given)} out"
             )
 
-    def system(self, backbone: str | ClipConfig | None = None) -> System:
+    def system(self, backbone: str | Sizes | None = None) -> System:
         """The system with overridden settings, on the backbone that weights turned out to be."""
         row = system(
             self.name,
-            backbone=self.backbone or backbone or FROM_SCRATCH,
+            backbone=self.backbone or backbone or _from_scratch(self.name),
             frames=self.frames or _frames_of(self.name),
             max_words=self.max_words,
         )
@@ -81,6 +90,7 @@ class SystemSettings:
         compression = values_of(type(row.compression), self.compression, "system.compression")
         return replace(
             row,
+            fit=self.fit or row.fit,
             tuning=replace(row.tuning, **tuning),
             compression=replace(row.compression, **compression),
         )
@@ -105,6 +115,18 @@ class SceneData:
 
 
 @dataclass(frozen=True)
+class SceneQuestions:
+    """Questions about generated scenes, made by their grammar."""
+
+    name: str = SCENE_QUESTIONS
+    static: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.static <= 1:
+            raise BadSetting(f"data.static is {self.static}; it is a share: 0 up to 1")
+
+
+@dataclass(frozen=True)
 class VideoData:
     """A data set on disk: annotation files, videos, and which of its splits do what."""
 
@@ -118,8 +140,11 @@ class VideoData:
     workers: int | None = None
     worker_memory_mb: float = WORKER_MEMORY_MB
     on_bad: str = "skip"
+    frame_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.frame_rate > 0:
+            raise BadSetting(f"data.frame_rate is {self.frame_rate}; it must be above 0")
         if self.on_bad not in BAD:
             raise BadSetting(f"data.on_bad is {self.on_bad!r}; possible: {', '.join(BAD)}")
 
@@ -146,7 +171,7 @@ class Experiment:
 
     name: str
     system: SystemSettings
-    data: SceneData | VideoData = SceneData()
+    data: SceneData | SceneQuestions | VideoData = SceneData()
     recipe: Recipe = field(default_factory=Recipe)
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -180,6 +205,12 @@ class Experiment:
         return _as_long_as_its_data(cls(name=name, **parts))
 
     @property
+    def asks(self) -> bool:
+        """Whether a model learns to answer questions here, rather than to find videos."""
+        known = DATASETS.get(self.data.name)
+        return self.data.name == SCENE_QUESTIONS or (known is not None and known.ask is not None)
+
+    @property
     def lengths_elsewhere(self) -> str:
         """What a person has to know of frames and words that are not the data set's; else empty."""
         known = DATASETS.get(self.data.name)
@@ -201,6 +232,10 @@ def _as_long_as_its_data(read: Experiment) -> Experiment:
         return read
     frames, words = made.frames or known.frames, made.max_words or known.max_words
     return replace(read, system=replace(made, frames=frames, max_words=words))
+
+
+def _from_scratch(name: str) -> str:
+    return UMT_FROM_SCRATCH if name in UMT else FROM_SCRATCH
 
 
 def _frames_of(name: str) -> int:
@@ -229,10 +264,12 @@ def set_key(table: dict[str, Any], change: str) -> None:
         table[key] = value  # a bare word is a string
 
 
-def _kind_of_data(table: object) -> type[SceneData] | type[VideoData]:
+def _kind_of_data(table: object) -> type[SceneData] | type[SceneQuestions] | type[VideoData]:
     name = table.get("name", SCENES) if isinstance(table, Mapping) else SCENES
     if name == SCENES:
         return SceneData
+    if name == SCENE_QUESTIONS:
+        return SceneQuestions
     if name not in (FOLDER, *DATASETS):
-        raise UnknownName.among("data set", str(name), [SCENES, FOLDER, *DATASETS])
+        raise UnknownName.among("data set", str(name), [SCENES, SCENE_QUESTIONS, FOLDER, *DATASETS])
     return VideoData

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tempme.backbones.sizes import backbone_name
 from tempme.errors import BadSetting, BadWeights
 from tempme.experiments.identity import RETRIEVER, SETTINGS
 from tempme.experiments.scenes import vocabulary
@@ -13,7 +14,6 @@ from tempme.retriever.checkpoint import backbone_of, build, load
 from tempme.retriever.names import SYSTEM, is_saved
 from tempme.retriever.parts import Parts
 from tempme.retriever.retriever import Retriever
-from tempme.systems.system import backbone_name
 from tempme.training import CHECKPOINT, weights_of
 from tempme.weights.fit import misfit
 
@@ -27,6 +27,7 @@ def started(experiment: Experiment, seed: int) -> tuple[Retriever, Experiment]:
         asked,
         frames=made.frames,
         max_words=made.max_words,
+        fit=None if made.fit == "crop" else made.fit,  # as runs of before have it
         # Sizes without a name are those of the weights, which stand beside.
         backbone=None if asked.continue_from else backbone_name(made.config),
     )
@@ -68,7 +69,7 @@ def _fresh(asked: SystemSettings, seed: int) -> Parts:
     weights = asked.weights
     if weights is None:
         made = asked.system()
-        return build(made, None, tokenizer=vocabulary(made.max_words), seed=seed)
+        return build(made, None, tokenizer=vocabulary(made.max_words, made.config), seed=seed)
     made = asked.system(None if asked.backbone else backbone_of(weights))
     return build(made, weights, activation=asked.activation, seed=seed)
 
@@ -89,4 +90,4 @@ def _trained(asked: SystemSettings) -> Parts:
                 f"system.{name} is {wanted!r}, but {source} has {has!r}: a retriever that is "
                 f"trained on stays the system that it is"
             )
-    return parts
+    return parts if asked.fit is None else replace(parts, system=replace(made, fit=asked.fit))

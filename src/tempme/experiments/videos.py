@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tempme.datasets.clips import ClipBatches
-from tempme.datasets.pairs import Split, Video, id_of, locate
+from tempme.datasets.pairs import Split, Video, id_of
+from tempme.datasets.places import locate, probe_place
 from tempme.datasets.table import FOLDER, open_split
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.evaluate import evaluate, num_cut
@@ -17,7 +18,7 @@ from tempme.experiments.world import hash_of
 from tempme.processes.pool import Crash, Limits, each_in_processes
 from tempme.retriever.retriever import Retriever
 from tempme.training import Batch, Batches, Recipe
-from tempme.video import Failure, probe
+from tempme.video import Failure
 
 TEST, VALIDATION = "test", "validation"
 NO_VALIDATION = (
@@ -49,6 +50,8 @@ class ExperimentVideos:
             workers=self.data.workers,
             worker_memory_mb=self.data.worker_memory_mb,
             on_bad=self.data.on_bad,
+            fit=retriever.system.fit,
+            frame_rate=self.data.frame_rate,
         )
         self.clips.append(clips)
         return ClipsAsBatches(clips)
@@ -92,14 +95,15 @@ class ExperimentVideos:
                     f"none of the {len(split.videos)} videos of {split.name} ({role}) is there"
                     f"{where}; `tempme data verify` says what is looked for"
                 )
-            if located.missing and self.data.on_bad == "fail":
+            lost = [*located.missing, *located.refused]
+            if lost and self.data.on_bad == "fail":
                 raise BadDataset(
-                    f"{located.missing[0]} of {split.name} ({role}) is missing{where}, and "
-                    f"{len(located.missing) - 1} more: get it, or go on without: on_bad = 'skip'"
+                    f"{lost[0]} of {split.name} ({role}) is missing{where}, and {len(lost) - 1} "
+                    f"more: get it, or go on without: on_bad = 'skip'"
                 )
             if role in judged:
                 self._check_readable(split, list(located.paths.values()))
-            lines.append(_line(role, split, split.only(located.paths), located.missing))
+            lines.append(_line(role, split, split.only(located.paths), lost))
         return tuple(lines)
 
     def cut_texts(self, retriever: Retriever) -> str:
@@ -148,7 +152,7 @@ class ExperimentVideos:
         why = ""
         for first in range(0, len(paths), FILES_AT_ONCE):
             some = paths[first : first + FILES_AT_ONCE]
-            for _, answer in each_in_processes(probe, some, workers=1, limits=limits):
+            for _, answer in each_in_processes(probe_place, some, workers=1, limits=limits):
                 if not isinstance(answer, (Failure, Crash)):
                     return
                 why = answer.reason
@@ -161,6 +165,7 @@ class ExperimentVideos:
             videos=self.folder,
             workers=self.data.workers,
             worker_memory_mb=self.data.worker_memory_mb,
+            frame_rate=self.data.frame_rate,
         )
         plain = report.scores.plain
         return {

@@ -20,6 +20,7 @@ from tempme.index.building.pictures import Picture, encode_pictures, read_pictur
 from tempme.index.building.report import Progress
 from tempme.index.building.scan import File, Unseen, find_files, given_paths
 from tempme.index.header import Cutting
+from tempme.processes.cores import sharing_cores
 from tempme.video import TOTAL_SECONDS, Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature ({}) for it"
@@ -64,6 +65,7 @@ def extract_features(
     pictures: bool = False,
     exclude: Sequence[str] = (),
     workers: int | None = None,
+    threads: int | None = None,
     timeout_seconds: float = 120.0,
     total_seconds: float = TOTAL_SECONDS,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -79,7 +81,11 @@ def extract_features(
     extraction.start((*kept.videos, *kept.pictures))
     extraction.take_pictures(kept.pictures)
     extraction.take_videos(
-        kept.videos, workers=workers, timeout_seconds=timeout_seconds, total_seconds=total_seconds
+        kept.videos,
+        workers=workers,
+        threads=threads,
+        timeout_seconds=timeout_seconds,
+        total_seconds=total_seconds,
     )
     extraction.failures += [*found.unreadable, *kept.unusable]
     return extraction.result(dict(Counter(found.skipped) + Counter(kept.skipped)))
@@ -125,6 +131,7 @@ class _Extraction:
         files: Sequence[File],
         *,
         workers: int | None,
+        threads: int | None,
         timeout_seconds: float,
         total_seconds: float,
     ) -> None:
@@ -136,7 +143,7 @@ class _Extraction:
             total_seconds=total_seconds,
         )
         answers = decode_many((file.path for file in files), reading, workers=workers)
-        for path, answer in answers:
+        for path, answer in sharing_cores(answers, threads=threads):
             if isinstance(answer, Failure):
                 self._pieces.pop(path, None)
                 self._close(path, answer.reason)

@@ -10,12 +10,19 @@ from pathlib import Path
 
 from tempme.atomic import is_draft, remove_drafts
 from tempme.errors import BadIndex
-from tempme.index.header import NAME
+from tempme.index.header import NAME, check_not_lost
 from tempme.index.model import MODEL_FOLDER
+
+
+def check_new(folder: Path) -> None:
+    """BadIndex where something lies in the way of a new index; nothing is made."""
+    if os.path.lexists(folder):
+        make_folder(folder)
 
 
 def make_folder(folder: Path) -> None:
     """Make it; BadIndex where that is impossible or something else lies there."""
+    check_not_lost(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = _strangers(folder)

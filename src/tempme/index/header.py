@@ -20,6 +20,8 @@ from tempme.video.values import Fit, Reading, Sampling
 # next run that writes to it.
 FORMAT = 2
 NAME = "index.json"
+# What an index has beside it, once anything was written into it.
+PARTS = ("moments.lance", "videos.lance")
 # Far beyond any model; a damaged number must not ask for all the memory there is.
 MOST_FRAMES, MOST_FEATURES = 4096, 16384
 
@@ -98,6 +100,7 @@ def read_header(folder: Path) -> Header:
     try:
         fields = read_json(folder / NAME, most_bytes=MEBIBYTE)
     except (FileNotFoundError, NotADirectoryError):
+        check_not_lost(folder)
         raise BadIndex(
             f"{folder} is not an index; make one with `tempme index PATH --index {folder}`"
         ) from None
@@ -113,6 +116,12 @@ def read_header(folder: Path) -> Header:
         return typed(Header, fields, NAME)
     except BadSetting as error:
         raise _unreadable(folder, str(error)) from error
+
+
+def check_not_lost(folder: Path) -> None:
+    """BadIndex if the folder has the parts of an index, and has lost its header."""
+    if any((folder / part).exists() for part in PARTS) and not (folder / NAME).exists():
+        raise _unreadable(folder, "it is missing")
 
 
 def identity(folder: Path) -> str:

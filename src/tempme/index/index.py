@@ -12,29 +12,30 @@ from numpy.typing import NDArray
 
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting
-from tempme.index.building.encode import Encoder, encode_queries
+from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
 from tempme.index.file_query import file_features
-from tempme.index.folder import check_plain, check_present, make_folder, remove_leftovers
+from tempme.index.folder import check_new, check_plain, check_present, make_folder, remove_leftovers
 from tempme.index.header import NAME, Cutting, Header, identity, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
-    MODEL_FOLDER,
+    IndexModel,
     checked,
+    keep_words,
     load_default_model,
     load_model,
-    loaded_again,
     save_model,
 )
 from tempme.index.moments import Gallery, Hit, Video
-from tempme.index.search import EXACT_MOMENTS, Asked, Request, folder_to_search
+from tempme.index.reranking import Again
+from tempme.index.search import EXACT_MOMENTS, Asked, Request, request_of
 from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
 from tempme.index.stores.lance import LanceStore
-from tempme.index.upkeep import Repair, in_order, repaired
+from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
@@ -48,8 +49,7 @@ class Index:
     def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
         self.path = path
         self.header = header
-        self._retriever = retriever
-        self._ready: Encoder | None = None
+        self.model = IndexModel(path, header, given=retriever)
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 
@@ -72,23 +72,24 @@ class Index:
         retriever = retriever if isinstance(create, bool) else create
         if create and not (folder / NAME).exists():
             return cls._created(folder, retriever, cutting)
-        index = cls(folder, read_header(folder))
+        header = read_header(folder)
         check_plain(folder)
-        index.header.cutting.check_same(cutting, folder)
-        if retriever is not None:
-            given = load_model(retriever) if isinstance(retriever, str) else retriever
-            index._retriever = checked(given, index.header, folder)
-        return index
+        header.cutting.check_same(cutting, folder)
+        if retriever is None:
+            return cls(folder, header)
+        given = load_model(retriever) if isinstance(retriever, str) else retriever
+        return cls(folder, header, retriever=checked(given, header, folder))
 
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+        check_new(folder)  # before a model is loaded, or even fetched
         if retriever is None:
             return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
-        if not isinstance(retriever, str):
-            return cls.create(folder, retriever, **cutting)
-        # What lies on this disk may be moved away: the index keeps a copy of it.
-        source = None if Path(retriever).expanduser().exists() else retriever
-        return cls.create(folder, load_model(retriever), source=source, **cutting)
+        source = None
+        if isinstance(retriever, str):  # of what lies on this disk the index keeps a copy
+            source = None if Path(retriever).expanduser().exists() else retriever
+            retriever = load_model(retriever)
+        return cls.create(folder, retriever, source=source, **cutting)
 
     @classmethod
     def create(
@@ -124,15 +125,13 @@ class Index:
                 cutting=Cutting(every_seconds, overlap, sampling, fit),
             )
             header.write(folder)
+            keep_words(retriever, folder)
         return cls(folder, header, retriever=retriever)
 
     @property
     def retriever(self) -> Encoder:
         """The model of this index, ready to encode; loaded at the first use."""
-        if self._ready is None:
-            given = self._retriever or loaded_again(self._load(), self.header, self.path)
-            self._ready = given.for_inference()
-        return self._ready
+        return self.model.ready()
 
     def add(
         self,
@@ -144,6 +143,7 @@ class Index:
         pictures: bool = False,
         exclude: Sequence[str] = (),
         workers: int | None = None,
+        threads: int | None = None,
         timeout_seconds: float = 120.0,
         total_seconds: float = TOTAL_SECONDS,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
@@ -155,10 +155,11 @@ class Index:
         prune: remove videos below `paths` whose files are gone; where most are, as if a disk were
         not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
         take those in folders, too. exclude: patterns as in a .gitignore, below each path. within:
-        real folders out of which no link is followed. workers: processes that decode.
-        timeout_seconds: for the next frame of a video, total_seconds: for all of it, of a longer
-        one the part read by then is kept. worker_memory_mb: what a decoding process may hold; a
-        video that needs more fails. None: no limit, as always on Windows.
+        real folders out of which no link is followed. workers: processes that decode; threads: of
+        PyTorch; None shares the cores. timeout_seconds: for the next frame of a video,
+        total_seconds: for all of it, of a longer one the part read by then is kept.
+        worker_memory_mb: what a decoding process may hold; a video that needs more fails. None: no
+        limit, as always on Windows.
         """
         from tempme.index.building.build import Build
         from tempme.index.building.order import RunOrder
@@ -171,12 +172,13 @@ class Index:
             pictures=pictures,
             exclude=tuple(exclude),
             workers=workers,
+            threads=threads,
             timeout_seconds=timeout_seconds,
             total_seconds=total_seconds,
             worker_memory_mb=worker_memory_mb,
             within=tuple(within),
         )
-        with in_order(self.path, self._store, self._fingerprint):
+        with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
             build = Build(
                 self._store,
                 self.retriever,
@@ -190,13 +192,15 @@ class Index:
         return report
 
     def check(self) -> Damage:
-        """What of the index is damaged, after a look at every row and every moment of it."""
-        return self._store.check()
+        """What is damaged, after a look at every row, every moment, and a model kept inside."""
+        return inspected(self._store, self.header, lambda: self.retriever)
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
-        return repaired(self.path, self._store, self._fingerprint, again)
+        return repaired(
+            self.path, self._store, self.check(), lambda: self.retriever.fingerprint, again
+        )
 
     def search(
         self,
@@ -206,20 +210,22 @@ class Index:
         min_score: float | None = None,
         moments: bool = False,
         under: str | Path | None = None,
+        rerank: int | None = None,
     ) -> list[Hit]:
         """The k videos (or `moments`) that show `query` best, each by its best moment.
 
         Files of equal content are one hit with several paths. moments: a video may come several
         times, with moments that neither overlap nor touch. under: only videos in this folder.
-        Fewer than k hits where the index holds fewer.
+        rerank: so many of the best are looked at again, by the match head of a model that has one.
         """
         if not query.strip():
             raise BadSetting("the query is empty; write what the video shows")
-        folder = folder_to_search(under, self.videos)
-        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
+        request = request_of(k, min_score, moments, under, self.videos)
         if not self.num_moments():
             return []
-        return self.answer(encode_queries(self.retriever, [query]), request)
+        again = Again(rerank, self.header.cutting, lambda: self.retriever)
+        hits = self.answer(self.model.encode([query]), again.wider(request))
+        return again.hits(query, hits)[:k]
 
     def similar(
         self,
@@ -231,8 +237,7 @@ class Index:
         under: str | Path | None = None,
     ) -> list[Hit]:
         """The k videos most like a video or picture; see `search` for the rest."""
-        folder = folder_to_search(under, self.videos)
-        request = Request(k=k, min_score=min_score, moments=moments, under=folder)
+        request = request_of(k, min_score, moments, under, self.videos)
         return self.answer(self.features_of(Path(file).expanduser()), request, kind="visual")
 
     def left_out(self) -> tuple[Path, ...]:
@@ -253,7 +258,7 @@ class Index:
 
     def notes_on(self, query: str) -> tuple[str, ...]:
         """What the model does not take in of a query, in words for a person; mostly nothing."""
-        unread = self.retriever.unread(query) if self.num_moments() else ""
+        unread = self.model.unread(query) if self.num_moments() else ""
         return (unread,) if unread else ()
 
     def forget(self, paths: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
@@ -291,10 +296,3 @@ class Index:
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
         return file_features(self.retriever, file, self.header.cutting)
-
-    def _fingerprint(self) -> str:
-        return self.retriever.fingerprint
-
-    def _load(self) -> Encoder:
-        source = self.header.source
-        return load_model(str(self.path / source) if source == MODEL_FOLDER else source)

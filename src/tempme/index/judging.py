@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,12 +30,16 @@ from tempme.index.confidence import (
     phrase_lists,
 )
 from tempme.index.moments import Gallery
+from tempme.index.stores.arrays import read_array
+from tempme.untrusted import open_regular, parsed_json
 
 NAME = "confidence.npz"
 FORMAT = 2
 # An index may grow or shrink to so much before a search looks for its maxima again, or, where it is
 # too large to be looked at whole, a run does: they move with the logarithm of its size.
 DRIFT = 1.25
+# Bytes of the facts, and phrases: more are not ours.
+FACTS, MOST_PHRASES = 2**16, 2**14
 # Phrases looked at to tell which list a model reads.
 TRIED = 50
 
@@ -58,12 +63,13 @@ class Judging:
         folder: Path,
         fingerprint: str,
         *,
+        width: int,
         encoder: Callable[[], Encoder],
         sample: Callable[[int], Gallery],
         version: Callable[[], str],
     ) -> None:
         self._path = folder / NAME
-        self._fingerprint = fingerprint
+        self._fingerprint, self._width = fingerprint, width
         self._encoder, self._sample, self._version = encoder, sample, version
         self._texts: Floats | None = None
         self._judged: dict[Kind, _Judged] = {}
@@ -117,21 +123,42 @@ class Judging:
     def _read(self) -> _Judged | None:
         """What is kept, or None if it is of another model or of other phrases, or damaged."""
         try:
-            with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                facts = json.loads(bytes(file["facts"]))
+            with open_regular(self._path) as raw, zipfile.ZipFile(raw) as archive:
+                facts = parsed_json(read_array(archive, "facts", np.uint8, (FACTS,)).tobytes())
                 if {name: facts.get(name) for name in self._key()} != self._key():
                     return None
-                self._texts = file["texts"].astype(np.float32)
-                shape = file["centre"], file["covariance"]
-                judge = Judge(*shape, file["maxima"], facts["spread"], facts["size"])
-                return _Judged(judge, facts["num_moments"], facts.get("version", ""))
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+                texts = read_array(archive, "texts", np.float16, (MOST_PHRASES, self._width))
+                if not np.isfinite(texts).all():
+                    return None
+                judge = _judge(facts, archive, self._width)
+                known = _Judged(judge, int(facts["num_moments"]), str(facts.get("version", "")))
+        except Exception:  # what zipfile and NumPy make of a damaged file is anyone's guess
             return None
+        self._texts = texts.astype(np.float32)
+        return known
 
     def _key(self) -> dict[str, Any]:
         said = "\n".join("\n".join(phrases) for phrases in phrase_lists())
         digest = hashlib.sha256(said.encode()).hexdigest()[:16]
         return {"format": FORMAT, "fingerprint": self._fingerprint, "phrases": digest}
+
+
+def _judge(facts: dict[str, Any], archive: zipfile.ZipFile, width: int) -> Judge:
+    """The judge that is kept; ValueError where its numbers are none that we write."""
+    judge = Judge(
+        centre=read_array(archive, "centre", np.float32, (width,)),
+        covariance=read_array(archive, "covariance", np.float32, (width, width)),
+        maxima=read_array(archive, "maxima", np.float32, (MOST_PHRASES,)),
+        spread=float(facts["spread"]),
+        size=float(facts["size"]),
+    )
+    arrays = judge.centre, judge.covariance, judge.maxima
+    is_whole = len(judge.centre) == len(judge.covariance) == width
+    is_finite = all(np.isfinite(array).all() for array in arrays)
+    is_possible = 0 < judge.spread < math.inf and 1 <= judge.size < math.inf
+    if not (is_whole and is_finite and is_possible and (np.diff(judge.maxima) >= 0).all()):
+        raise ValueError(f"{NAME} is not as it was written")
+    return judge
 
 
 def _background(model: Encoder) -> Floats:

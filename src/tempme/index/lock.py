@@ -89,4 +89,4 @@ def _owner(path: Path) -> str:
 
 def _reason(error: OSError) -> str:
     what = (error.strerror or str(error)).lower()
-    return f"{NAME} {what}" if what.startswith("is ") else what
+    return f"{NAME} {what}; remove it" if what.startswith("is ") else what

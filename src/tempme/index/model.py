@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.errors import BadIndex, NoNetwork, WrongModel
-from tempme.index.building.encode import Encoder
+from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
+from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.header import Header
+from tempme.index.words import KeptWords, read_words, write_words
+from tempme.retriever.unread import unread
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
+
+
+class IndexModel:
+    """The model of the index in `folder`: given, or loaded when first needed.
+
+    Queries in words are read with the text side that the index keeps, until all of it is there.
+    """
+
+    def __init__(self, folder: Path, header: Header, *, given: Encoder | None = None) -> None:
+        self._folder, self._header, self._given = folder, header, given
+        self._ready: Encoder | None = None
+        self._words: KeptWords | None = None
+
+    def ready(self) -> Encoder:
+        """All of it, ready to encode; WrongModel if it is not the one that made the index."""
+        if self._ready is None:
+            given = self._given
+            if given is None:
+                found = load_source(self._header.source, self._folder)
+                given = _again(found, self._header, self._folder)
+            self._ready = given.for_inference()
+        return self._ready
+
+    def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Texts -> unit features (Q, D)."""
+        if kept := self._kept():
+            return kept.words.encode_texts(queries)
+        return encode_queries(self.ready(), queries)
+
+    def unread(self, text: str) -> str:
+        """What of a text it does not take in; empty if it takes in all."""
+        if kept := self._kept():
+            return unread(kept.words.tokenizer, text, max_words=kept.words.max_words)
+        return self.ready().unread(text)
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, for a person."""
+        kept = self._kept()
+        return kept.origin if kept else self.ready().origin
+
+    def _kept(self) -> KeptWords | None:
+        if self._given is not None or self._ready is not None:
+            return None
+        self._words = self._words or read_words(self._folder, self._header)
+        return self._words
 
 
 def load_model(source: str) -> Encoder:
@@ -18,6 +70,24 @@ def load_model(source: str) -> Encoder:
     from tempme.retriever.retriever import Retriever
 
     return Retriever.load(source)
+
+
+def load_source(source: str, folder: Path) -> Encoder:
+    """The model that the index in `folder` names; BadIndex where its own copy is damaged."""
+    own = folder / MODEL_FOLDER
+    if source != MODEL_FOLDER:
+        return load_model(source)
+    try:
+        return load_model(str(own))
+    except (TempmeError, OSError) as error:
+        from tempme.retriever.names import SYSTEM
+
+        described = own / SYSTEM
+        why = str(error) if described.is_file() else f"{described} is missing"
+        raise BadIndex(
+            f"the index {folder} cannot load its model: {why}; put the folder {own} back from a "
+            "copy, or index again"
+        ) from error
 
 
 def load_default_model() -> Encoder:
@@ -43,6 +113,15 @@ def save_model(retriever: Encoder, folder: Path) -> str:
     return MODEL_FOLDER
 
 
+def keep_words(retriever: Encoder, folder: Path) -> None:
+    """Keep the text side in the index, where it can be kept alone."""
+    from tempme.retriever.retriever import Retriever
+    from tempme.retriever.words import words_of
+
+    if isinstance(retriever, Retriever) and (words := words_of(retriever.parts)) is not None:
+        write_words(folder, KeptWords(words, retriever.origin), fingerprint=retriever.fingerprint)
+
+
 def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The retriever, if it is the one that made the index; else WrongModel names both."""
     if not _made(retriever, header):
@@ -53,9 +132,15 @@ def checked(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     return retriever
 
 
-def loaded_again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
+def _again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
     """The model that an index names, if it still is the one that made it."""
     if not _made(retriever, header):
+        if header.source == MODEL_FOLDER:
+            raise WrongModel(
+                f"the index {folder} cannot use its model: {folder / MODEL_FOLDER} is no longer "
+                f"what it was ({header.fingerprint} then, {retriever.fingerprint} now); put that "
+                "folder back from a copy, or index again"
+            )
         raise WrongModel(
             f"the model {header.source} is no longer the one that made the index {folder} "
             f"({header.fingerprint} then, {retriever.fingerprint} now): make another index with it"

@@ -244,6 +244,17 @@ def check_queries(queries: NDArray[np.float32]) -> None:
         )
 
 
+def request_of(
+    k: int,
+    min_score: float | None,
+    moments: bool,
+    under: str | Path | None,
+    videos: Callable[[], Sequence[Video]],
+) -> Request:
+    """What a person asks of an index of `videos`; BadSetting where it makes no sense."""
+    return Request(k, min_score, moments, folder_to_search(under, videos))
+
+
 def folder_to_search(
     under: str | Path | None, videos: Callable[[], Sequence[Video]]
 ) -> Path | None:

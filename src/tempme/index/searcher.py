@@ -25,6 +25,7 @@ class Searcher:
         self._judging = Judging(
             folder,
             header.fingerprint,
+            width=header.features,
             encoder=encoder,
             sample=self._sample,
             version=store.version,

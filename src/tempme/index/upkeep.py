@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tempme.errors import BadIndex
 from tempme.index.building.report import Report
 from tempme.index.folder import check_plain, check_present, remove_leftovers
-from tempme.index.header import FORMAT, read_header
+from tempme.index.header import FORMAT, Header, read_header
 from tempme.index.lock import writing
+from tempme.index.model import MODEL_FOLDER
 from tempme.index.stores.damage import Damage
 from tempme.index.stores.repair import OF_MOMENTS
 from tempme.index.stores.store import Store
@@ -35,6 +37,18 @@ class Repair:
             "repaired": None if self.report is None else self.report.as_dict(),
             "gone": [str(path) for path in self.gone],
         }
+
+
+def inspected(store: Store, header: Header, model: Callable[[], object]) -> Damage:
+    """What is damaged in the store, and whether a model that the index keeps can be loaded."""
+    damage = store.check()
+    if header.source != MODEL_FOLDER:
+        return damage
+    try:
+        model()
+    except BadIndex as error:
+        return replace(damage, model=str(error))
+    return damage
 
 
 @contextmanager
@@ -65,11 +79,16 @@ def _plain(folder: Path, fingerprint: Callable[[], str]) -> Iterator[None]:
 def repaired(
     folder: Path,
     store: Store,
+    damage: Damage,
     fingerprint: Callable[[], str],
     add: Callable[[Sequence[Path]], Report],
 ) -> Repair:
-    """Take out what is damaged, and embed it again by `add` where its file is there."""
-    damage = store.check()
+    """Take out what is damaged, and embed it again by `add` where its file is there.
+
+    BadIndex where the model is damaged: without it nothing can be embedded.
+    """
+    if damage.model:
+        raise BadIndex(damage.model)
     if not damage:
         return Repair(damage)
     with _plain(folder, fingerprint):

@@ -10,7 +10,6 @@ that can be imported, or a `functools.partial` of one.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from threading import current_thread
 from typing import Any, Generic, TypeVar
 
 from tempme.errors import BadSetting
+from tempme.processes.cores import num_cores
 from tempme.processes.deaths import Crash
 from tempme.processes.gate import Gate
 from tempme.processes.keeper import Keeper
@@ -93,7 +93,7 @@ def each_in_processes(
     *,
     workers: int | None = None,
     limits: Limits | None = None,
-) -> Iterator[tuple[Item, Answer | Crash]]:
+) -> Generator[tuple[Item, Answer | Crash]]:
     """(item, answer) of every item, in the order of completion; raises what the task raises.
 
     Few answers exist at a time, so they may be large: a slow caller slows the processes down.
@@ -126,7 +126,7 @@ def pieces_in_processes(
 def _count(workers: int | None) -> int:
     if workers is not None and workers < 1:
         raise BadSetting(f"workers is {workers}; it counts processes, so at least 1")
-    return workers or os.cpu_count() or 1
+    return workers or num_cores()
 
 
 def _start(

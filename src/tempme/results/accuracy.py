@@ -26,6 +26,8 @@ SHORT = (
     "tempme",
     "tempme-full",
 )
+AGAIN = "again"  # of a part: metrics of what a match head looked at again
+KINDS = ("looks", "order")  # of questions about scenes: what one frame tells, and what none does
 DIRECTIONS = {"t2v": "text to video", "v2t": "video to text"}
 SCORES = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "median_rank": "MdR", "mean_rank": "MnR"}
 
@@ -73,7 +75,9 @@ def every_column(found: Mapping[str, Summary]) -> list[Column]:
 
 
 def every_metric(found: Mapping[str, Summary]) -> str:
-    """All scores of all parts in both directions."""
+    """All scores of all parts in both directions; of questions, of every type."""
+    if _asks(found):
+        return _every_type(found)
     head = ["system", "part", "direction", *SCORES.values(), "R@50", "R-Sum", "queries"]
     rows = [
         [
@@ -90,6 +94,17 @@ def every_metric(found: Mapping[str, Summary]) -> str:
         if direction in DIRECTIONS
     ]
     return table(head, rows, left=3)
+
+
+def _every_type(found: Mapping[str, Summary]) -> str:
+    """The share of right answers to every type of question."""
+    rows = [
+        [name, part, kind, spread(one.get("percent")), middle(one.get("num_questions"), digits=0)]
+        for name, summary in found.items()
+        for part, answers in summary["metrics"].items()
+        for kind, one in answers["by_type"].items()
+    ]
+    return table(["system", "part", "questions", "right (%)", "number"], rows, left=3)
 
 
 def every_seed(experiments: Mapping[str, Sequence[Run]], names: Sequence[str]) -> str:
@@ -167,10 +182,16 @@ def _table(
 
 def _accuracy(found: Mapping[str, Summary]) -> list[Column]:
     parts = list(dict.fromkeys(part for one in found.values() for part in one["metrics"]))
+    if _asks(found):
+        return [(f"{part} accuracy (%)", _answered(part)) for part in parts] + [
+            (f"{part}: {kind} (%)", _answered(part, kind)) for part in parts for kind in KINDS
+        ]
     of_scenes = [part for part in SCENE_PARTS if set(parts) & set(SCENE_PARTS)]
     columns: list[Column] = [(f"{part} R@1", _score(part, "t2v", "r1")) for part in of_scenes]
     if of_scenes:
         columns.append(("twins told apart (%)", _twins))
+    if any(AGAIN in (one["metrics"].get("static") or {}) for one in found.values()):
+        columns += [(f"{part} R@1, looked at again", _again(part)) for part in SCENE_PARTS[:2]]
     others = [part for part in parts if part not in SCENE_PARTS]
     for part in others:
         for direction in DIRECTIONS:
@@ -179,6 +200,32 @@ def _accuracy(found: Mapping[str, Summary]) -> list[Column]:
                 (f"{prefix} {label}", _score(part, direction, key)) for key, label in SCORES.items()
             ]
     return columns
+
+
+def _asks(found: Mapping[str, Summary]) -> bool:
+    """Whether these are results of questions, not of retrieval."""
+    parts = [part for one in found.values() for part in one["metrics"].values()]
+    return bool(parts) and all("accuracy" in part for part in parts)
+
+
+def _answered(part: str, kind: str | None = None) -> Callable[[Summary], str]:
+    """The share of right answers; of one kind of question, however its types are named."""
+
+    def cell(one: Summary) -> str:
+        found = one["metrics"].get(part) or {}
+        if kind is None:
+            return spread(found.get("accuracy"))
+        return spread((found.get("by_need") or {}).get(kind))
+
+    return cell
+
+
+def _again(part: str) -> Callable[[Summary], str]:
+    def cell(one: Summary) -> str:
+        again = (one["metrics"].get(part) or {}).get(AGAIN) or {}
+        return spread((again.get("t2v") or {}).get("r1"))
+
+    return cell
 
 
 def _score(part: str, direction: str, key: str) -> Callable[[Summary], str]:

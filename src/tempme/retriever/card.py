@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from tempme.backbones.sizes import family_of
 from tempme.errors import BadDataset, BadSetting
 from tempme.results.markdown import number, spread, table
 from tempme.results.runs import read_runs, summarize
@@ -75,12 +76,12 @@ def model_card(
     summary = None if result is None else read_result(result)
     if summary is not None:
         _check(summary, parts)
-    origin = _published(parts)
+    origin, family = _published(parts), family_of(parts.system.config).lower()
     data = ModelCardData(
         license=license or ("mit" if parts.base == "openai" else "other"),
         library_name="tempme",
         pipeline_tag=PIPELINE,
-        tags=["tempme", "text-video-retrieval", "video-search", "clip", parts.system.name],
+        tags=["tempme", "text-video-retrieval", "video-search", family, parts.system.name],
         base_model=origin,
         model_name=repo_id.rpartition("/")[2],
         eval_results=None if summary is None else list(_eval_results(summary)),
@@ -123,9 +124,10 @@ def _introduction(parts: Parts, origin: str | None) -> str:
     name = system.backbone if isinstance(system.backbone, str) else "own sizes"
     return (
         f"A text-video retriever: `{system.name}` of [tempme](https://pypi.org/project/tempme/) "
-        f"on a CLIP backbone ({name}; {sizes.layers} blocks of width {sizes.width}, patches of "
-        f"{sizes.patch}, {sizes.image_size} x {sizes.image_size} pixels), {system.frames} frames a "
-        f"video, {system.max_words} words a text. {_started(parts, origin)}"
+        f"on a {family_of(sizes)} backbone ({name}; {sizes.layers} blocks of width {sizes.width}, "
+        f"patches of {sizes.patch}, {sizes.image_size} x {sizes.image_size} pixels), "
+        f"{system.frames} frames a video, {system.max_words} words a text. "
+        f"{_started(parts, origin)}"
     )
 
 

@@ -17,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tempme.atomic import replacing
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import Backbone, made_of, seen_by
 from tempme.backbones.config import BACKBONES, DEFAULT_MODEL, ClipConfig
 from tempme.backbones.layers import inner_state
-from tempme.backbones.tokenizer import Tokenizer
+from tempme.backbones.sizes import Sizes, backbone_name, family_of, other_sizes
+from tempme.backbones.umt.config import UmtConfig
+from tempme.backbones.vocabularies import AnyTokenizer, load_words
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.described import FORMAT, Described, to_toml
 from tempme.retriever.names import (
@@ -35,15 +37,18 @@ from tempme.retriever.names import (
     unknown,
 )
 from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_weights, untrained
+from tempme.retriever.published_umt import is_umt, umt_of
 from tempme.settings import typed
-from tempme.systems.system import System, backbone_name, other_sizes
+from tempme.systems.system import System
 from tempme.systems.table import system
 from tempme.untrusted import check_regular, read_toml
+from tempme.weights.clip4clip import SEQUENCE_ROW
 from tempme.weights.fit import misfit, named
-from tempme.weights.read import Weights as PublishedWeights
 from tempme.weights.read import read_published, read_weights
+from tempme.weights.umt_release import read_umt
 
 Weights = str | Path | Mapping[str, Tensor]
+CLIPS_OWN, UMTS_OWN = "clip4clip", "umt"  # what plain weights become, if nothing else is asked for
 
 
 def load(
@@ -59,9 +64,12 @@ def load(
     if isinstance(found, Tagged):
         made = system(system_name, backbone=found.backbone)
         return build(made, found.tag, activation=activation, seed=0)
-    read = _plain(source, activation)
-    made = system(system_name, backbone=backbone_name(read.config) or read.config)
-    return untrained(made, from_weights(read), seed=0)  # the fingerprint must not be drawn
+    untuned = _plain(source, activation)
+    sizes, row = untuned.backbone.config, _row(system_name, untuned.head)
+    if row == CLIPS_OWN and isinstance(sizes, UmtConfig):
+        row = UMTS_OWN
+    made = system(row, backbone=backbone_name(sizes) or sizes)
+    return untrained(made, untuned, seed=0)  # the fingerprint must not be drawn
 
 
 def build(
@@ -69,7 +77,7 @@ def build(
     weights: Weights | None,
     *,
     activation: str | None = None,
-    tokenizer: Tokenizer | None = None,
+    tokenizer: AnyTokenizer | None = None,
     seed: int | None = None,
 ) -> Parts:
     """Load, tune, compress: the parts of a system, untrained; see `Retriever.build`."""
@@ -78,41 +86,62 @@ def build(
     return untrained(made, untuned, seed=seed)
 
 
-def backbone_of(weights: Weights) -> str | ClipConfig:
+def backbone_of(weights: Weights) -> str | Sizes:
     """The backbone that weights are of: its name where it has one, else its sizes.
 
     BadSetting for a bare tag, which weights of several backbones bear.
     """
     found = None if isinstance(weights, Mapping) else look_up(weights)
     if isinstance(found, Saved):
-        sizes = _described(found.folder).system().config
+        sizes: Sizes = _described(found.folder).system().config
     elif found is not None and is_tag(weights):
         raise BadSetting(
             f"the weights {weights!r} are of several backbones: say which, by system.backbone, of "
             f"{', '.join(BACKBONES)}"
         )
     else:
-        sizes = read_weights(weights).config
+        sizes = _config_of(weights)
     return backbone_name(sizes) or sizes
+
+
+def _config_of(weights: Weights) -> Sizes:
+    try:
+        return read_weights(weights).config
+    except BadWeights:  # most weights are of a CLIP, and files are long to read
+        if is_umt(weights):
+            return read_umt(weights).config
+        raise
+
+
+def _row(name: str, head: Mapping[str, Tensor]) -> str:
+    """The row of weights: CLIP4Clip's with a transformer over frames are what they are."""
+    return SEQUENCE_ROW if head and name == CLIPS_OWN else name
+
+
+def row_of(weights: Weights) -> str:
+    """The row that plain weights are of where nobody says: clip4clip, or that of its seqTransf."""
+    return CLIPS_OWN if is_umt(weights) else _row(CLIPS_OWN, read_weights(weights).head)
 
 
 def _untuned(
     made: System,
     weights: Weights | None,
     activation: str | None,
-    tokenizer: Tokenizer | None,
+    tokenizer: AnyTokenizer | None,
     seed: int | None,
 ) -> Untuned:
     if weights is None:
         return at_random(made, tokenizer, seed=seed)
-    # Frames of the system's size; and its activation, where nothing of the weights says theirs.
-    wanted: dict[str, Any] = {"activation": activation, "image_size": made.config.image_size}
-    otherwise = made.config.activation
-    if isinstance(weights, Mapping):
-        return from_weights(read_weights(weights, otherwise=otherwise, **wanted))
-    found = look_up(weights)
+    found = None if isinstance(weights, Mapping) else look_up(weights)
     if isinstance(found, Saved):
         return _saved_backbone(found.folder)
+    if isinstance(made.config, UmtConfig):
+        return umt_of(weights, made.config, tokenizer)
+    # Frames of the system's size; and its activation, where nothing of the weights says theirs.
+    wanted: dict[str, Any] = {"activation": activation, "image_size": made.config.image_size}
+    otherwise = made.config.activation if isinstance(made.config, ClipConfig) else None
+    if isinstance(weights, Mapping):
+        return from_weights(read_weights(weights, otherwise=otherwise, **wanted))
     if not is_tag(weights):
         return from_weights(read_weights(weights, otherwise=otherwise, **wanted))
     if not isinstance(made.backbone, str):
@@ -123,29 +152,46 @@ def _untuned(
 
 def _check_sizes(made: System, untuned: Untuned) -> None:
     """BadSetting where a system is of another backbone than its weights, which it would become."""
-    config = untuned.backbone.config
-    differ = other_sizes(made.config, config)
-    if isinstance(made.backbone, ClipConfig) and made.config.activation != config.activation:
-        differ["activation"] = (made.config.activation, config.activation)
+    config, own = untuned.backbone.config, made.config
+    if isinstance(config, UmtConfig) and isinstance(own, UmtConfig):
+        config = seen_by(config, own)
+    differ = other_sizes(own, config)
+    if isinstance(made.backbone, ClipConfig) and isinstance(config, ClipConfig):
+        differ |= _other_activation(made.backbone, config)
     if not differ:
         return
     told = ", ".join(f"{name} {mine}, not {theirs}" for name, (mine, theirs) in differ.items())
     fitting = backbone_name(config)
     raise BadSetting(
-        f"{made.name} is made for {made.backbone if isinstance(made.backbone, str) else 'a CLIP'} "
+        f"{made.name} is made for {_called(made.backbone)} "
         f"with other sizes than the weights of {untuned.origin} ({told}): make it with backbone="
         f"{repr(fitting) if fitting else 'the sizes of these weights'}, or give other weights"
     )
 
 
-def _plain(source: str | Path, activation: str | None) -> PublishedWeights:
+def _other_activation(one: ClipConfig, other: ClipConfig) -> dict[str, tuple[Any, Any]]:
+    if one.activation == other.activation:
+        return {}
+    return {"activation": (one.activation, other.activation)}
+
+
+def _called(backbone: str | Sizes) -> str:
+    return backbone if isinstance(backbone, str) else f"a {family_of(backbone)}"
+
+
+def _plain(source: str | Path, activation: str | None) -> Untuned:
     """Weights that come without a system; what is assumed of them is said."""
     if not_there := unknown(source):
         raise BadWeights(not_there)
-    read = read_weights(source, activation=activation)
+    try:
+        read = read_weights(source, activation=activation)
+    except BadWeights:
+        if is_umt(source):
+            return umt_of(source, None, None)
+        raise
     if read.activation_is_assumed:
         logging.getLogger("tempme").warning("%s", read.summary)
-    return read
+    return from_weights(read)
 
 
 def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) -> Path:
@@ -184,14 +230,14 @@ def load_folder(folder: Path) -> Parts:
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is not a saved retriever: {reason}") from reason
     made, base = described.system(), described.base
-    backbone = assembled(made, Clip(made.config)) if base is None else build(made, base).backbone
+    backbone = assembled(made, made_of(made.config)) if base is None else build(made, base).backbone
     shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     needed = None if base is None else _learning(backbone)
     wrong = misfit(shapes, state, needed=needed)
     if wrong:
         raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: {wrong}")
     backbone.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
-    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    tokenizer = load_words(folder / TOKENIZER, made.config)
     return Parts(made, backbone, tokenizer, described.origin or str(folder), base)
 
 
@@ -228,7 +274,7 @@ def backbone_inside(saved: Parts, origin: str) -> Untuned:
 
     BadWeights where the tuning changed it.
     """
-    backbone, inner = Clip(saved.backbone.config), inner_state(saved.backbone)
+    backbone, inner = made_of(saved.backbone.config), inner_state(saved.backbone)
     lacking = backbone.state_dict().keys() - inner.keys()
     if lacking:
         raise BadWeights(f"the backbone of {origin} was changed by its tuning: no {min(lacking)}")
@@ -236,5 +282,5 @@ def backbone_inside(saved: Parts, origin: str) -> Untuned:
     return Untuned(backbone, saved.tokenizer, origin)
 
 
-def _learning(backbone: Clip) -> set[str]:
+def _learning(backbone: Backbone) -> set[str]:
     return {name for name, p in backbone.named_parameters() if p.requires_grad}

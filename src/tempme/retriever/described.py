@@ -7,14 +7,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tempme.backbones.config import ClipConfig
+from tempme.backbones.sizes import Sizes
+from tempme.backbones.umt.config import UmtConfig
 from tempme.compression import COMPRESSIONS
 from tempme.errors import BadSetting, UnknownName
 from tempme.pooling import POOLINGS
 from tempme.settings import typed
 from tempme.systems.system import System
 from tempme.tuning import TUNINGS
+from tempme.video.values import Fit
 
 FORMAT = 1
+FAMILY, UMT = "family", "umt"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Described:
     format: int = FORMAT
     origin: str = ""  # what it was trained by, or loaded from
     base: str | None = None  # the published tag that holds what did not learn
+    fit: Fit = "crop"
 
     def system(self) -> System:
         """The system that was saved; BadSetting where it cannot be."""
@@ -39,11 +44,10 @@ class Described:
             tuning=_method(self.tuning, TUNINGS, "tuning"),
             compression=_method(self.compression, COMPRESSIONS, "compression"),
             pooling=_method(self.pooling, POOLINGS, "pooling"),
-            backbone=self.backbone
-            if isinstance(self.backbone, str)
-            else typed(ClipConfig, self.backbone, "backbone"),
+            backbone=_sizes(self.backbone),
             frames=self.frames,
             max_words=self.max_words,
+            fit=self.fit,
         )
 
 
@@ -54,11 +58,30 @@ def to_toml(made: System) -> dict[str, Any]:
         "name": made.name,
         "frames": made.frames,
         "max_words": made.max_words,
-        "backbone": backbone if isinstance(backbone, str) else asdict(backbone),
+        **({} if made.fit == "crop" else {"fit": made.fit}),  # which earlier versions do not know
+        "backbone": backbone if isinstance(backbone, str) else _sized(backbone),
         "tuning": _table(made.tuning, TUNINGS),
         "compression": _table(made.compression, COMPRESSIONS),
         "pooling": _table(made.pooling, POOLINGS),
     }
+
+
+def _sized(backbone: Sizes) -> dict[str, Any]:
+    """The sizes as a table; that of a CLIP, as before there were others, names no family."""
+    kind = {FAMILY: UMT} if isinstance(backbone, UmtConfig) else {}
+    return kind | {name: size for name, size in asdict(backbone).items() if size is not None}
+
+
+def _sizes(backbone: str | Mapping[str, Any]) -> str | Sizes:
+    if isinstance(backbone, str):
+        return backbone
+    sizes = {name: size for name, size in backbone.items() if name != FAMILY}
+    family = backbone.get(FAMILY)
+    if family not in (None, UMT):
+        raise BadSetting(f"backbone.{FAMILY} is {family!r}; it is {UMT!r}, or not there: a CLIP")
+    if family is None:
+        return typed(ClipConfig, sizes, "backbone")
+    return typed(UmtConfig, sizes, "backbone")
 
 
 def _table(value: object, kinds: Mapping[str, type]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tempme.backbones.sizes import Sizes
 from tempme.errors import BadSetting
-from tempme.video import read_video
+from tempme.video import Fit, read_video
 
 Videos: TypeAlias = "Tensor | np.ndarray | Sequence[str | Path | np.ndarray]"
 KINDS = (
@@ -20,7 +21,7 @@ KINDS = (
 )
 
 
-def frames_of(videos: Videos, *, frames: int, size: int) -> Tensor | np.ndarray:
+def frames_of(videos: Videos, *, frames: int, size: int, fit: Fit = "crop") -> Tensor | np.ndarray:
     """A tensor from `transform` as it is; anything else as uint8 pixels (V, F, S, S, 3).
 
     Files are read as `read_video` reads them; pixels are to be of the model's size already.
@@ -32,7 +33,7 @@ def frames_of(videos: Videos, *, frames: int, size: int) -> Tensor | np.ndarray:
         raise BadSetting(f"encode_videos takes a list of {KINDS}, not {_told(videos)}")
     if not videos:
         return np.empty((0, frames, size, size, 3), dtype=np.uint8)
-    return np.stack([_pixels(video, frames=frames, size=size) for video in videos])
+    return np.stack([_pixels(video, frames=frames, size=size, fit=fit) for video in videos])
 
 
 def check_pixels(pixels: object) -> np.ndarray | Tensor:
@@ -49,6 +50,13 @@ def check_pixels(pixels: object) -> np.ndarray | Tensor:
     return pixels
 
 
+def normalised(pixels: np.ndarray | Tensor, config: Sizes, device: torch.device) -> Tensor:
+    """uint8 (..., H, W, 3) -> (..., 3, H, W) on the scale that a backbone was trained with."""
+    x = torch.as_tensor(check_pixels(pixels), device=device).movedim(-1, -3).float() / 255
+    mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std))
+    return (x - mean) / std
+
+
 def check_transformed(frames: Tensor, leading: tuple[str, ...], *, size: int) -> None:
     """BadSetting unless frames are (*leading, 3, size, size), as `transform` makes them."""
     if frames.ndim != len(leading) + 3 or tuple(frames.shape[-3:]) != (3, size, size):
@@ -58,9 +66,9 @@ def check_transformed(frames: Tensor, leading: tuple[str, ...], *, size: int) ->
         )
 
 
-def _pixels(video: object, *, frames: int, size: int) -> np.ndarray:
+def _pixels(video: object, *, frames: int, size: int, fit: Fit) -> np.ndarray:
     if isinstance(video, str | Path):
-        return read_video(video, frames=frames, size=size)
+        return read_video(video, frames=frames, size=size, fit=fit)
     if isinstance(video, np.ndarray | Tensor) and video.shape == (frames, size, size, 3):
         return np.asarray(check_pixels(video))
     raise BadSetting(

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
+from tempme.backbones.backbone import Backbone, made_of, seeing_as
 from tempme.backbones.clip import Clip
 from tempme.backbones.tokenizer import Tokenizer
+from tempme.backbones.umt.model import Umt
+from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.vocabularies import AnyTokenizer, no_words
+from tempme.errors import BadWeights
+from tempme.pooling import SequencePooling
 from tempme.systems.assembly import assemble
 from tempme.systems.system import System
+from tempme.weights.clip4clip import SEQUENCE_ROW
+from tempme.weights.fit import misfit
 from tempme.weights.read import Weights
+from tempme.weights.umt_release import UmtWeights
 from tempme.weights.words import check_count
 
 
@@ -20,10 +30,11 @@ from tempme.weights.words import check_count
 class Untuned:
     """A backbone before tuning, and where it is from; `tag` names published weights."""
 
-    backbone: Clip
-    tokenizer: Tokenizer
+    backbone: Backbone
+    tokenizer: AnyTokenizer
     origin: str
     tag: str | None = None
+    head: Mapping[str, Tensor] = field(default_factory=dict)  # of CLIP4Clip's seqTransf
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,8 @@ class Parts:
     """
 
     system: System
-    backbone: Clip
-    tokenizer: Tokenizer
+    backbone: Backbone
+    tokenizer: AnyTokenizer
     origin: str
     base: str | None = None
 
@@ -45,17 +56,31 @@ def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
     """The backbone that published weights make; BadWeights where its words are not CLIP's."""
     check_count(weights.config.vocab, weights.origin)
     backbone = Clip(weights.config).load_openai(weights.state)
-    return Untuned(backbone, Tokenizer(context=weights.config.context), weights.origin, tag)
+    return Untuned(
+        backbone, Tokenizer(context=weights.config.context), weights.origin, tag, weights.head
+    )
 
 
-def at_random(system: System, tokenizer: Tokenizer | None, *, seed: int | None) -> Untuned:
+def from_umt(weights: UmtWeights, tokenizer: WordPiece) -> Untuned:
+    """The backbone that published weights of UMT make; BadWeights where its words are others."""
+    if tokenizer.vocab > weights.config.vocab:
+        raise BadWeights(
+            f"{weights.origin} knows {weights.config.vocab:,} pieces of words, the vocabulary "
+            f"{tokenizer.vocab:,}: they are not of one model"
+        )
+    backbone = Umt(weights.config)
+    backbone.load_state_dict(weights.state)
+    return Untuned(backbone, tokenizer, weights.origin)
+
+
+def at_random(system: System, tokenizer: AnyTokenizer | None, *, seed: int | None) -> Untuned:
     """A backbone that knows nothing, with as many words as the tokenizer."""
     config = system.config
     if tokenizer is not None:
         config = replace(config, vocab=tokenizer.vocab)
-    with _seeded(seed):
-        backbone = Clip(config)
-    return Untuned(backbone, tokenizer or Tokenizer(context=config.context), "random")
+    with seeded(seed):
+        backbone = made_of(config)
+    return Untuned(backbone, tokenizer or no_words(config), "random")
 
 
 def untrained(system: System, untuned: Untuned, *, seed: int | None = None) -> Parts:
@@ -63,16 +88,36 @@ def untrained(system: System, untuned: Untuned, *, seed: int | None = None) -> P
 
     seed: makes what starts at random repeatable; None draws on the caller's generator.
     """
-    config = untuned.backbone.config
+    started = seeing_as(untuned.backbone, system.config)
+    config = started.config
     if config != system.config:
         words = min(system.max_words, config.context - system.tuning.text_rows)
         system = replace(system, backbone=config, max_words=words)
-    with _seeded(seed):
-        backbone = assembled(system, untuned.backbone)
+    with seeded(seed):
+        backbone = assembled(system, started)
+    if untuned.head:
+        _take_head(backbone, untuned, system)
     return Parts(system, backbone, untuned.tokenizer, untuned.origin, untuned.tag)
 
 
-def assembled(system: System, backbone: Clip) -> Clip:
+def _take_head(backbone: Backbone, untuned: Untuned, system: System) -> None:
+    """Put what relates frames in its place; BadWeights where the system has no such place."""
+    if not (isinstance(system.pooling, SequencePooling) and isinstance(backbone, Clip)):
+        raise BadWeights(
+            f"{untuned.origin} is a CLIP4Clip with the head seqTransf, which {system.name} would "
+            f"lose: load it as {SEQUENCE_ROW}"
+        )
+    place = backbone.vision.temporal
+    shapes = {name: tuple(value.shape) for name, value in place.state_dict().items()}
+    if wrong := misfit(shapes, untuned.head):
+        raise BadWeights(
+            f"the head seqTransf of {untuned.origin} does not fit {system.pooling.layers} layers "
+            f"of {backbone.config.embed}: {wrong}"
+        )
+    place.load_state_dict(dict(untuned.head))
+
+
+def assembled(system: System, backbone: Backbone) -> Backbone:
     """The backbone, tuned and compressed in place as the system says."""
     return assemble(
         backbone,
@@ -81,11 +126,12 @@ def assembled(system: System, backbone: Clip) -> Clip:
         system.plan(),
         frames=system.frames,
         words=system.max_words,
+        pooling=system.pooling,
     )
 
 
 @contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """Random numbers of `seed` inside, untouched ones outside; None leaves all as it is."""
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:

@@ -9,7 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
+from torch import nn
 
+from tempme.backbones.layers import fold
+from tempme.backbones.packed import can_pack, pack
 from tempme.errors import UnknownName
 
 PRECISIONS = ("auto", "fp32", "bf16", "bf16-mixed")
@@ -42,6 +45,14 @@ def has_bf16(device_type: str) -> bool:
 def dtype(precision: str) -> torch.dtype:
     """The type of the weights."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def freeze(backbone: nn.Module, precision: str, device: torch.device) -> None:
+    """Fold, pack and round the backbone in place: the same function for inference alone."""
+    fold(backbone).requires_grad_(False).eval()
+    if can_pack(device) and precision != "bf16-mixed":
+        pack(backbone, dtype(precision))
+    backbone.to(dtype(precision))
 
 
 def context(precision: str, device: torch.device) -> AbstractContextManager[object]:

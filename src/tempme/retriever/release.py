@@ -51,7 +51,7 @@ def from_official(
     # What the release does not hold starts at random: the same in every process, so that the
     # fingerprint is.
     retriever = Retriever(untrained(made, from_weights(weights), seed=0)).eval()
-    _take_learnt(retriever.backbone, parts, frames=frames)
+    _take_learnt(cast("Clip", retriever.backbone), parts, frames=frames)
     return retriever
 
 

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from tempme.backbones.config import DEFAULT_MODEL
-from tempme.backbones.layers import fold
-from tempme.backbones.tokenizer import Tokenizer
+from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
 from tempme.retriever.fingerprint import fingerprints
-from tempme.retriever.inputs import Videos, check_pixels, check_transformed, frames_of
+from tempme.retriever.inputs import Videos, check_transformed, frames_of, normalised
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
 from tempme.retriever.unread import unread
@@ -53,13 +52,13 @@ class Retriever(nn.Module):
         weights: str | Path | Mapping[str, Tensor] | None,
         *,
         activation: str | None = None,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: AnyTokenizer | None = None,
         seed: int | None = None,
     ) -> Retriever:
         """Load, tune, compress: an untrained retriever of the system.
 
-        weights: a published tag ("openai"), a file, folder or hub id of CLIP weights, a state dict,
-        a saved retriever of which only the backbone has learnt, or None; of the system's sizes, but
+        weights: a published tag ("openai"), a file, folder or hub id of weights, a state dict, a
+        saved retriever of which only the backbone has learnt, or None; of the system's sizes, but
         for its image size. activation overrides them. seed: what is random is so repeatably.
         """
         parts = checkpoint.build(
@@ -125,12 +124,7 @@ class Retriever(nn.Module):
 
     def transform(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 (..., H, W, 3) -> (..., 3, H, W), normalised as the backbone was trained."""
-        x = torch.as_tensor(check_pixels(pixels), device=self.device).movedim(-1, -3).float() / 255
-        config = self.backbone.config
-        mean, std = (
-            torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std)
-        )
-        return (x - mean) / std
+        return normalised(pixels, self.backbone.config, self.device)
 
     def encode_videos(self, videos: Videos, mask: Tensor | None = None) -> Tensor:
         """Videos -> (V, D) unit features.
@@ -139,7 +133,7 @@ class Retriever(nn.Module):
         and of uint8 arrays (F, H, W, 3). `mask` (V, F) leaves frames out of the final mean; they
         are still seen by the encoder. BadVideo names a file that cannot be read.
         """
-        given = frames_of(videos, frames=self.num_frames, size=self.image_size)
+        given = frames_of(videos, frames=self.num_frames, size=self.image_size, fit=self.system.fit)
         is_transformed = isinstance(given, Tensor) and given.is_floating_point()
         frames = torch.as_tensor(given) if is_transformed else self.transform(given)
         self.check_videos(frames, mask)
@@ -159,17 +153,19 @@ class Retriever(nn.Module):
         vision = self.backbone.vision
         with numbers.context(self.precision, self.device):
             tokens = vision.encode(tokens, vision.layers[first:])
-            return self._pool(vision.project(tokens), tokens.frame_weights(mask))
+            return self._pool(vision.project(tokens), vision.part_weights(tokens, mask))
 
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.
 
         Equal to encoding every window alone, but blocks before the first join, which see one
-        frame at a time, run once per distinct frame.
+        frame at a time, run once per distinct frame where it is the same in every window.
         """
         check_transformed(frames, ("N",), size=self.image_size)
         check_frames(self.system, windows.shape[1])
         vision, index = self.backbone.vision, windows.to(self.device)
+        if not vision.shares_frames:
+            return self.encode_tokens(self.embed(frames.to(self.device)[index]))
         alone = vision.frame_layers
         tokens = self.embed(frames[:, None])
         with numbers.context(self.precision, self.device):
@@ -217,8 +213,7 @@ class Retriever(nn.Module):
         chosen = numbers.resolve(precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
         made = Retriever(parts, fingerprints=self.fingerprints)
-        fold(made.backbone)
-        made.backbone.requires_grad_(False).eval().to(numbers.dtype(chosen))
+        numbers.freeze(made.backbone, chosen, self.device)
         made.precision, made.is_folded = chosen, True
         return made
 
@@ -266,7 +261,7 @@ class Retriever(nn.Module):
             )
 
     def _pool(self, projected: Tensor, mask: Tensor | None) -> Tensor:
-        related = self.backbone.vision.relate(projected)
+        related = self.backbone.vision.relate(projected, mask)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
 
     def _ids(self, texts: Sequence[str]) -> Tensor:

@@ -20,13 +20,14 @@ class Trace:
 
     `after_blocks` holds one (V, P) int64 a block: the number, within the video, of the token that
     each patch is part of after that block; -1 where it was dropped. Patches count frame by frame,
-    each frame led by its class token; tokens count clip by clip. `tokens` are those of a video
-    after each block.
+    each frame led by its class token, if it has one; tokens count clip by clip. `tokens` are those
+    of a video after each block.
     """
 
     after_blocks: tuple[Tensor, ...]
     tokens: tuple[int, ...]
     frames: int
+    class_tokens: int = 1  # of a frame, which lead it
 
     @property
     def assignment(self) -> Tensor:
@@ -43,7 +44,7 @@ class Trace:
     def by_frame(self, block: int = -1) -> Tensor:
         """(V, F, patches): the token that each patch is part of after a block, no class tokens."""
         places = self.after_blocks[block]
-        return places.view(len(places), self.frames, -1)[:, :, 1:]
+        return places.view(len(places), self.frames, -1)[:, :, self.class_tokens :]
 
     def spans(self, block: int = -1) -> Tensor:
         """(V, tokens) int64: in how many frames each token has patches after a block."""
@@ -63,10 +64,10 @@ def trace(retriever: Retriever, frames: Tensor) -> Trace:
     retriever.check_videos(frames)
     vision, videos = retriever.backbone.vision, len(frames)
     with numbers.context(retriever.precision, retriever.device):
-        weight = vision.class_embedding
-        tokens = vision.embed(frames.to(weight.device, weight.dtype))
+        dtype, device = numbers.dtype(retriever.precision), retriever.device
+        tokens = vision.embed(frames.to(device, dtype))
         patches = tokens.clips_per_video * len(tokens)
-        place = torch.arange(videos * patches, device=weight.device)
+        place = torch.arange(videos * patches, device=device)
         after, counts = [], []
         for layer in vision.layers:
             known = len(tokens.moves)
@@ -74,7 +75,8 @@ def trace(retriever: Retriever, frames: Tensor) -> Trace:
             place = followed(place, tokens.moves[known:])
             counts.append(tokens.clips_per_video * len(tokens))
             after.append(_within_videos(place.view(videos, patches), counts[-1]))
-    return Trace(tuple(after), tuple(counts), frames.shape[1])
+    own = retriever.backbone.config.class_tokens
+    return Trace(tuple(after), tuple(counts), frames.shape[1], own)
 
 
 def _within_videos(place_VP: Tensor, tokens: int) -> Tensor:

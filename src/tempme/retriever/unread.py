@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tempme.backbones.tokenizer import Tokenizer
+from tempme.backbones.vocabularies import AnyTokenizer
 
 
-def unread(tokenizer: Tokenizer, text: str, *, max_words: int) -> str:
+def unread(tokenizer: AnyTokenizer, text: str, *, max_words: int) -> str:
     """What is left out of a text, or hardly known; empty if the model takes in all of it."""
     words, foreign = tokenizer.unknown(text), tokenizer.foreign(text)
     notes = []
-    if words and not tokenizer.encode(text):
+    if words and not tokenizer.decode(tokenizer.encode(text)):
         notes.append("the model knows none of these words")
     elif words:
         notes.append(f"the model leaves out words it does not know: {', '.join(words)}")

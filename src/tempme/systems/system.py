@@ -12,47 +12,66 @@ from typing import Any
 
 import torch
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import BACKBONES, ClipConfig
+from tempme.backbones.backbone import Backbone, made_of
+from tempme.backbones.sizes import Sizes, sizes_of
+from tempme.backbones.umt.config import UmtConfig
 from tempme.compression import Compression
 from tempme.cost import Cost, cost
-from tempme.errors import BadSetting, UnknownName
-from tempme.pooling import MeanPooling, Pooling
+from tempme.errors import BadSetting
+from tempme.pooling import FirstPooling, MeanPooling, Pooling, SequencePooling, TokenPooling
 from tempme.schedule import Step
 from tempme.systems.assembly import assemble
 from tempme.tuning import Tuning
-
-OF_THE_WEIGHTS = ("vocab", "activation", "mean", "std")  # of a ClipConfig
+from tempme.video.values import Fit, checked_fit
 
 
 @dataclass(frozen=True)
 class System:
-    """One row of the comparison; `dataclasses.replace` makes another."""
+    """One row of the comparison; `dataclasses.replace` makes another.
+
+    frames, max_words: what it sees of a video and reads of a text. fit: what becomes of frames that
+    are not square, where it learns and is tested.
+    """
 
     name: str
     tuning: Tuning
     compression: Compression
     pooling: Pooling = field(default_factory=MeanPooling)
-    backbone: str | ClipConfig = "ViT-B/32"
+    backbone: str | Sizes = "ViT-B/32"
     frames: int = 12
     max_words: int = 32
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        self.plan()  # what cannot be is refused before any weight is read
-        self.tuning.check(frames=self.frames, words=self.max_words, config=self.config)
+        # What cannot be is refused before any weight is read.
+        checked_fit(self.fit)
+        _check_pooling(self.pooling, self.config)
+        self.tuning.check_family(self.config)
+        plan, sizes = self.plan(), self.config
+        self.tuning.check(frames=self.frames, words=self.max_words, config=sizes)
+        if isinstance(self.pooling, SequencePooling):
+            self.pooling.check(_class_tokens(plan), places=sizes.context)
 
     @property
-    def config(self) -> ClipConfig:
+    def config(self) -> Sizes:
         """The sizes of the backbone."""
         return sizes_of(self.backbone)
 
     def plan(self) -> tuple[Step, ...]:
         """What every block does to the token count."""
-        config = self.config
+        config, clips = self.config, self.frames
+        if _is_one_clip(config):
+            if self.compression.of_frames:
+                raise BadSetting(
+                    f"{type(self.compression).__name__} {self.compression.of_frames}, but in this "
+                    f"backbone all frames are one clip from the start: choose a backbone that "
+                    f"keeps them apart (UMT4Clip-B/16; joint = false), or tome or keep"
+                )
+            clips = min(self.frames, 1)
         plan = self.tuning.plan(
             self.compression.plan(
-                tokens=config.tokens,
-                frames=self.frames,
+                tokens=config.tokens * self.frames // max(clips, 1),
+                frames=clips,
                 depth=config.layers,
                 protected=config.class_tokens,
             )
@@ -62,7 +81,12 @@ class System:
     def cost(self) -> Cost:
         """Multiply-adds of one video."""
         plan, config = self.plan(), self.config
-        return cost(plan, config, self.tuning.extra(plan, config))
+        whole = isinstance(self.pooling, TokenPooling) and self.pooling.whole_video
+        extra = self.tuning.extra(plan, config)
+        if isinstance(self.pooling, SequencePooling):
+            more = self.pooling.products(_class_tokens(plan), config.embed)
+            extra = replace(extra, products=extra.products + more, paper=extra.paper + more)
+        return cost(plan, config, extra, frames=self.frames, whole=whole)
 
     def trainable_parameters(self) -> int:
         """Numbers that learn; counted without allocating any."""
@@ -75,44 +99,44 @@ class System:
                 self.plan(),
                 frames=self.frames,
                 words=self.max_words,
+                pooling=self.pooling,
             )
         return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
 
 
 @cache
-def _without_numbers(config: ClipConfig) -> Clip:
+def _without_numbers(config: Sizes) -> Backbone:
     """A backbone of which nothing is allocated."""
     with torch.device("meta"):
-        return Clip(config)
+        return made_of(config)
 
 
-def sizes_of(backbone: str | ClipConfig) -> ClipConfig:
-    """The sizes of a backbone that is named or given; UnknownName where no such name is."""
-    if isinstance(backbone, ClipConfig):
-        return backbone
-    if backbone not in BACKBONES:
-        raise UnknownName.among("backbone", backbone, BACKBONES)
-    return BACKBONES[backbone]
+def _class_tokens(plan: tuple[Step, ...]) -> int:
+    """Class tokens of a video that are pooled."""
+    return plan[-1].clips_out * plan[-1].protected
 
 
-def backbone_name(config: ClipConfig) -> str | None:
-    """The backbone of these sizes, whatever its weights were trained with; None has no name."""
-    for name, known in BACKBONES.items():
-        if not other_sizes(known, config):
-            return name
-    return None
+def _is_one_clip(config: Sizes) -> bool:
+    """Whether all frames of a video are one sequence from the first block on."""
+    return isinstance(config, UmtConfig) and config.joint
 
 
-def other_sizes(one: ClipConfig, other: ClipConfig) -> dict[str, tuple[Any, Any]]:
-    """The sizes in which two backbones differ.
-
-    Words, activation and scale of pixels are of the weights: what a name says nothing of.
-    """
-    return {
-        size.name: (getattr(one, size.name), getattr(other, size.name))
-        for size in fields(ClipConfig)
-        if size.name not in OF_THE_WEIGHTS and getattr(one, size.name) != getattr(other, size.name)
-    }
+def _check_pooling(pooling: Pooling, config: Sizes) -> None:
+    """BadSetting where a pooling reads tokens that the backbone has not."""
+    if isinstance(config, UmtConfig) and isinstance(pooling, FirstPooling):
+        raise BadSetting(
+            "pooling is first, which reads a token that has seen all frames, but this backbone has "
+            "none: choose tokens or mean"
+        )
+    if isinstance(config, UmtConfig) and isinstance(pooling, SequencePooling):
+        raise BadSetting(
+            "pooling is sequence, a transformer over class tokens, but this backbone has none: "
+            "choose tokens or mean"
+        )
+    if not isinstance(config, UmtConfig) and isinstance(pooling, TokenPooling):
+        raise BadSetting(
+            "pooling is tokens, which is for backbones without class tokens (UMT): choose mean"
+        )
 
 
 def settings_of(method: Any) -> list[Field[Any]]:

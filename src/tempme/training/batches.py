@@ -38,17 +38,24 @@ class Batches(Protocol):
         """The share `rank` of `world` equal shares of the batch of a step, in order."""
 
 
+class AnyBatches(Protocol):
+    """Batches of whatever a task learns from, by number."""
+
+    def part(self, step: int, rank: int, world: int) -> Any:
+        """The share of one process."""
+
+
 class Stream:
     """The batches of a run, from `first` on; Lightning keeps its place in checkpoints."""
 
-    def __init__(self, batches: Batches, steps: int, trainer: Trainer) -> None:
+    def __init__(self, batches: AnyBatches, steps: int, trainer: Trainer) -> None:
         self.batches, self.steps, self.first = batches, steps, 0
         self.trainer = trainer  # knows which of how many processes this is, once it runs
 
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         for step in range(self.first, self.steps):
             self.first = step + 1
             yield self.batches.part(step, self.trainer.global_rank, self.trainer.world_size)

@@ -15,7 +15,7 @@ from tempme.tokens import Tokens
 def frozen_layers(retriever: Retriever) -> int:
     """Leading image blocks that see one frame at a time and do not learn."""
     vision = retriever.backbone.vision
-    if _embedding_learns(retriever):
+    if _embedding_learns(retriever) or not vision.shares_frames:
         return 0
     for i, layer in enumerate(vision.layers[: vision.frame_layers]):
         if any(p.requires_grad for p in layer.parameters()):
@@ -27,6 +27,11 @@ def frozen_layers(retriever: Retriever) -> int:
 def begin(retriever: Retriever, frames: Tensor) -> Tokens:
     """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers."""
     retriever.check_videos(frames)
+    if not retriever.backbone.vision.shares_frames:
+        raise BadSetting(
+            f"in {retriever.system.name} a frame is another one at every place of a video, so that "
+            f"nothing can be computed once: learn without a pool (data.pool = 0)"
+        )
     if _embedding_learns(retriever):
         raise BadSetting(
             f"in {retriever.system.name} something learns before the first image block, so that "
@@ -48,7 +53,4 @@ def encode_begun(retriever: Retriever, tokens: Tokens) -> Tensor:
 
 def _embedding_learns(retriever: Retriever) -> bool:
     """Whether anything before the first image block requires gradients."""
-    vision = retriever.backbone.vision
-    modules = (vision.patch_embedding, vision.ln_pre, vision.entrance)
-    own = (vision.class_embedding, vision.position_embedding)
-    return any(p.requires_grad for p in (*own, *(p for m in modules for p in m.parameters())))
+    return any(p.requires_grad for p in retriever.backbone.vision.entering())

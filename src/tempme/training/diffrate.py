@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.backbones.layers import Block
+from tempme.backbones.vision import VisionTower
 from tempme.compression.diffrate_learning import (
     LearntRates,
     RateSettings,
@@ -113,6 +114,12 @@ def dense_model(source: str | Path) -> Retriever:
 def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) -> FoundRates:
     """Learn rates for `model` (what `tempme.load` reads) on scenes, or on a folder of videos."""
     retriever = dense_model(model)
+    vision, sizes = retriever.backbone.vision, retriever.backbone.config
+    if not isinstance(vision, VisionTower) or not isinstance(sizes, ClipConfig):
+        raise BadSetting(
+            f"DiffRate chooses tokens by the class token of a frame, and {model} has none: learn "
+            f"rates of a CLIP"
+        )
     if videos is None:
         source = _scenes(retriever, settings)
     else:
@@ -120,7 +127,7 @@ def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) 
     dense = dense_gmacs(retriever)
     epochs = min(settings.epochs, settings.steps)
     rates = learn_rates(
-        retriever.backbone.vision,
+        vision,
         _Epoch(retriever, source, settings.steps // epochs),
         _Task(retriever),
         RateSettings(
@@ -134,7 +141,7 @@ def learn(model: str | Path, settings: Learning, *, videos: Path | None = None) 
     )
     return FoundRates(
         rates,
-        _name_of(retriever.backbone.config),
+        _name_of(sizes),
         str(model).rpartition(":")[2],
         retriever.num_frames,
         rates.gmacs / dense,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import lightning
 import torch
@@ -21,40 +21,42 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
 
 from tempme.errors import BadSetting, BadWeights, MissingExtra
 from tempme.retriever.precision import has_bf16
-from tempme.retriever.retriever import Retriever
-from tempme.training.batches import Batches, Stream
+from tempme.training.batches import AnyBatches, Stream
 from tempme.training.checkpoints import BEST, CHECKPOINT, WholeCheckpoints, check_steps, weights_of
+from tempme.training.kinds import task_kind
 from tempme.training.memory import keep_freed_memory
 from tempme.training.progress import Steps
 from tempme.training.recipe import Recipe
-from tempme.training.task import ContrastiveTask
 from tempme.training.watchers import SCORE, History, LastWeights, Validation
+
+M = TypeVar("M", bound=nn.Module)
 
 EVERY = {"cpu": 1}  # steps between two looks at numbers, which elsewhere wait for the device
 EVERY_ON_DEVICE = 10
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained retriever, ready to encode, with its last weights (or their running mean).
+class Fitted(Generic[M]):
+    """A trained model, ready to encode, with its last weights (or their running mean).
 
     `history` is that of the whole run, resumed or not. `is_main` is False in all processes but
     one of a run of several: that one writes what there is to write. `best_score` is None where
     nothing was validated; `take_best` puts those weights in.
     """
 
-    retriever: Retriever
+    retriever: M
     history: History
     is_main: bool
     folder: Path
     steps: int
     best_score: float | None = None
 
-    def take_best(self) -> Retriever:
-        """The retriever with the weights that validated best, in place."""
+    def take_best(self) -> M:
+        """The model with the weights that validated best, in place."""
         path = self.folder / BEST
         if not path.exists():
             raise BadWeights(f"{path} is missing: nothing was validated in this run")
@@ -91,8 +93,8 @@ class Devices:
 
 
 def fit(
-    retriever: Retriever,
-    batches: Batches,
+    retriever: M,
+    batches: AnyBatches,
     recipe: Recipe,
     *,
     folder: Path,
@@ -100,8 +102,8 @@ def fit(
     devices: Devices | None = None,
     validate: Validation | None = None,
     show_progress: bool = True,
-) -> Fitted:
-    """Train `retriever` in place.
+) -> Fitted[M]:
+    """Train `retriever`, a Retriever or an Answerer, in place.
 
     Logs and checkpoints go to `folder`, the last of them after the last step; where one lies there,
     the run goes on from it, also one that had ended where `recipe.steps` are more by now.
@@ -117,7 +119,7 @@ def fit(
         keep_freed_memory()
     lightning.seed_everything(seed, verbose=False)
     history = History(recipe, EVERY.get(devices.accelerator, EVERY_ON_DEVICE))
-    task = ContrastiveTask(retriever, recipe, validate, history)
+    task = task_kind(retriever, recipe)(retriever, recipe, validate, history)
     last = folder / CHECKPOINT
     if last.exists():
         check_steps(last, recipe.steps)

@@ -6,7 +6,7 @@ letters: V videos, T texts (as many, in pairs), P parts of a video, D feature, N
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -166,14 +166,15 @@ def retrieval_losses(
     gather_negatives: negatives of matching are of all processes, too (the original's: own).
     negatives: those to take, rather than to draw.
     """
-    gathers = is_distributed()
-    everyone = replace(
-        own, texts=gather(own.texts), videos=gather(own.videos), ids=gather_ids(own.ids)
-    )
-    contrastive = soft_contrastive_loss(
-        mean_cosines(everyone.videos, everyone.texts), umt.temperature, video_ids=everyone.ids
-    )
-    others = own.gathered() if gather_negatives and gathers else own
+    others = own.gathered() if gather_negatives and is_distributed() else own
     if negatives is None:
         negatives = draw_negatives(own, others, umt.temperature)
-    return Losses(contrastive, matching_loss(matching_logits(umt, own, others, negatives)))
+    matching = matching_loss(matching_logits(umt, own, others, negatives))
+    return Losses(contrastive_of(umt, own), matching)
+
+
+def contrastive_of(umt: Umt, own: Pairs) -> Tensor:
+    """The contrastive loss over the pairs of all processes."""
+    texts, videos = gather(own.texts), gather(own.videos)
+    cosines, ids = mean_cosines(videos, texts), gather_ids(own.ids)
+    return soft_contrastive_loss(cosines, umt.temperature, video_ids=ids)

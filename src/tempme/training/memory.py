@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import Backbone
+from tempme.backbones.umt.answerer import UmtAnswerer
 
 # Of mallopt(3): no mapping of their own for large blocks; give nothing back from the heap's end.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
@@ -53,13 +54,13 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
-def checkpointed_layers(clip: Clip) -> Iterator[None]:
+def checkpointed_layers(backbone: Backbone | UmtAnswerer) -> Iterator[None]:
     """Meanwhile keep only what enters each block of both towers; blocks run again on the way back.
 
     Blocks get a `forward` of their own for that time alone: no parameter changes its name, and a
     copy made at another time knows nothing of it.
     """
-    layers = [*clip.vision.layers, *clip.text.layers]
+    layers = [*backbone.vision.layers, *backbone.text.layers]
     for layer in layers:
         layer.forward = _checkpointed(layer.forward)
     try:

@@ -28,6 +28,11 @@ class Recipe:
     same_video_negatives: two captions of one video in a batch count as negatives of each other,
     as in the published recipes.
 
+    Of UMT alone: matching is the weight of a second loss, whether a text fits a video, with one
+    hard negative for each; gather_negatives draws these from all processes. drop_path: how often
+    training leaves out either half of the last image block, earlier ones less; dropout: of words
+    and of what text blocks add. floor: the share of the learning rate at both ends of the schedule.
+
     Less memory, the same gradients: micro_batch encodes so many pairs at a time and keeps the
     batch whole (GradCache, Gao et al., 2021); checkpoint_layers keeps only what enters a block.
 
@@ -54,6 +59,11 @@ class Recipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     paraphrase: float = 0.0
     same_video_negatives: bool = True
+    matching: float = 0.0
+    gather_negatives: bool = False
+    drop_path: float = 0.0
+    dropout: float = 0.0
+    floor: float = 0.0
     micro_batch: int = 0
     checkpoint_layers: bool = False
     average: float = 0.0
@@ -81,7 +91,8 @@ class Recipe:
             )
 
     def _check_shares(self) -> None:
-        shares = {"warmup": [self.warmup], "average": [self.average], "betas": self.betas}
+        names = ("warmup", "average", "drop_path", "dropout", "floor")
+        shares = {name: [getattr(self, name)] for name in names} | {"betas": list(self.betas)}
         for name, values in shares.items():
             for value in values:
                 if not 0 <= value < 1:
@@ -91,7 +102,10 @@ class Recipe:
         numbers = {f"rates.{part}": (rate, 0) for part, rate in self.rates.items()}
         for name in ("steps", "epochs", "batch", "save_every"):
             numbers[name] = (getattr(self, name), 1)
-        for name in ("micro_batch", "validate_every", "patience", "weight_decay", "paraphrase"):
+        for name in (
+            *("micro_batch", "validate_every", "patience", "weight_decay", "paraphrase"),
+            "matching",
+        ):
             numbers[name] = (getattr(self, name), 0)
         for name, (number, least) in numbers.items():
             if number is not None and not number >= least:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import lightning
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.optim import AdamW
 
 from tempme.retriever.retriever import Retriever
@@ -22,16 +22,21 @@ from tempme.training.optimizers import OfficialAdamW, warmup_cosine_schedule
 from tempme.training.recipe import Recipe
 from tempme.training.watchers import SCORE, History, Validation
 
+M = TypeVar("M", bound=nn.Module)
+
 LARGEST_LOGIT_SCALE = math.log(100)
 _OPTIMIZERS = {"adamw": AdamW, "official": OfficialAdamW}
 
 
-class ContrastiveTask(lightning.LightningModule):
-    """What Lightning trains: the retriever's parameters that require gradients."""
+class LearningTask(lightning.LightningModule, Generic[M]):
+    """What Lightning trains: the parameters of a model that require gradients.
+
+    `retriever` is the model, whatever it does: checkpoints know it by that name.
+    """
 
     def __init__(
         self,
-        retriever: Retriever,
+        retriever: M,
         recipe: Recipe,
         validate: Validation | None = None,
         history: History | None = None,
@@ -44,6 +49,50 @@ class ContrastiveTask(lightning.LightningModule):
     def setup(self, stage: str) -> None:  # noqa: ARG002
         """Open what the others wait in while one process validates."""
         self.waiting = patient_group()
+
+    def validation_step(self, batch: Any, number: int) -> None:  # noqa: ARG002
+        """Ask for the score in one process; all of them hear it, however long it takes."""
+        answer: tuple[float, dict[str, float]] = (0.0, {})
+        if self.trainer.is_global_zero and self.validate is not None:
+            score, told = self.validate(self.retriever)
+            answer = (score, dict(told))
+        score, told = heard(answer, self.waiting)
+        self.history.validations.append({"step": self.global_step, SCORE: score, **told})
+        self.log(SCORE, score, prog_bar=True, batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over what requires gradients, and the schedule by step."""
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault(self._settings_of(name, parameter), []).append(parameter)
+        optimizer = _OPTIMIZERS[self.recipe.optimizer](
+            [
+                {"params": parameters, "lr": rate, "weight_decay": decay}
+                for (rate, decay), parameters in groups.items()
+            ],
+            lr=self.recipe.learning_rate,
+            betas=self.recipe.betas,
+        )
+        recipe = self.recipe
+        schedule = warmup_cosine_schedule(
+            optimizer, total_steps=recipe.steps, warmup=recipe.warmup, floor=recipe.floor
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _settings_of(self, name: str, parameter: Tensor) -> tuple[float, float]:
+        """Learning rate and weight decay of one parameter."""
+        recipe = self.recipe
+        others = (rate for part, rate in recipe.rates.items() if part in name)
+        is_decayed = recipe.decay_vectors or parameter.ndim >= 2
+        return next(others, recipe.learning_rate), recipe.weight_decay if is_decayed else 0.0
+
+
+class ContrastiveTask(LearningTask[Retriever]):
+    """A retriever, and the contrastive loss of its features."""
 
     def training_step(self, batch: Batch, number: int) -> Tensor:  # noqa: ARG002
         """The share of this process -> the loss of the whole batch."""
@@ -79,46 +128,7 @@ class ContrastiveTask(lightning.LightningModule):
     def _ids(self, batch: Batch) -> Tensor:
         return gather_ids(torch.as_tensor(batch.videos, device=self.device))
 
-    def validation_step(self, batch: Any, number: int) -> None:  # noqa: ARG002
-        """Ask for the score in one process; all of them hear it, however long it takes."""
-        answer: tuple[float, dict[str, float]] = (0.0, {})
-        if self.trainer.is_global_zero and self.validate is not None:
-            score, told = self.validate(self.retriever)
-            answer = (score, dict(told))
-        score, told = heard(answer, self.waiting)
-        self.history.validations.append({"step": self.global_step, SCORE: score, **told})
-        self.log(SCORE, score, prog_bar=True, batch_size=1)
-
     def on_train_batch_end(self, *_: Any) -> None:
         """Keep the temperature where CLIP keeps it."""
         with torch.no_grad():
             self.retriever.backbone.logit_scale.clamp_(max=LARGEST_LOGIT_SCALE)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW over what requires gradients, and the schedule by step."""
-        groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                groups.setdefault(self._settings_of(name, parameter), []).append(parameter)
-        optimizer = _OPTIMIZERS[self.recipe.optimizer](
-            [
-                {"params": parameters, "lr": rate, "weight_decay": decay}
-                for (rate, decay), parameters in groups.items()
-            ],
-            lr=self.recipe.learning_rate,
-            betas=self.recipe.betas,
-        )
-        schedule = warmup_cosine_schedule(
-            optimizer, total_steps=self.recipe.steps, warmup=self.recipe.warmup
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def _settings_of(self, name: str, parameter: Tensor) -> tuple[float, float]:
-        """Learning rate and weight decay of one parameter."""
-        recipe = self.recipe
-        others = (rate for part, rate in recipe.rates.items() if part in name)
-        is_decayed = recipe.decay_vectors or parameter.ndim >= 2
-        return next(others, recipe.learning_rate), recipe.weight_decay if is_decayed else 0.0

@@ -13,11 +13,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from tempme.errors import BadSetting
-from tempme.retriever.retriever import Retriever
 from tempme.training.recipe import Recipe
 
 # The score by which weights are chosen, higher is better, and what else a validation found.
-Validation = Callable[[Retriever], tuple[float, Mapping[str, float]]]
+Validation = Callable[[Any], tuple[float, Mapping[str, float]]]
 SCORE = "validation"  # the name under which the score is logged
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import QuickGELU
+from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -61,17 +61,17 @@ class Adapter(DeepTuning):
         if self.width < 1:
             raise BadSetting(f"adapter.width is {self.width}; it must be 1 or more")
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Put a bottleneck beside every MLP; nothing of CLIP learns."""
-        clip.requires_grad_(False)
-        images, texts = blocks_of(clip.vision)[self.vision_from :], blocks_of(clip.text)
-        towers = ((images, clip.config.width), (texts, clip.config.text_width))
+        backbone.requires_grad_(False)
+        images, texts = blocks_of(backbone.vision)[self.vision_from :], blocks_of(backbone.text)
+        towers = ((images, backbone.config.width), (texts, backbone.config.text_width))
         for blocks, tokens in towers:
             for layer in blocks:
                 layer.add_module("mlp", Adapted(layer.mlp, tokens, self.width, self.scale))
-        return clip
+        return backbone
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """Two thin products for every token that an MLP sees."""
         tuned, each = plan[self.vision_from :], 2 * config.width * self.width
         return Extra(

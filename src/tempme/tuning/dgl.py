@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Block, Layer
+from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -52,6 +52,7 @@ class DGL(DeepTuning):
     local_prompts: int = 4
     global_prompts: int = 4
 
+    of_clip: ClassVar[str] = "a feature read off tokens that stand for the whole video"
     dead: ClassVar[tuple[str, ...]] = ("space.postfix.weight", "space.postfix.bias")
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class DGL(DeepTuning):
         """They are made of what learns alone, so that they fold."""
         return "once"
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """Both towers take prompts of the same blocks."""
         super().check(frames=frames, words=words, config=config)
         if config.text_layers > config.layers:
@@ -84,8 +85,9 @@ class DGL(DeepTuning):
         """The feature is made of the video's own tokens: no token of a frame is served."""
         return 0
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Put every block among prompts; nothing of CLIP learns."""
+        clip = self.clip(backbone)
         clip.requires_grad_(False)
         space = self.space(clip.config, frames)
         clip.add_module("space", space)
@@ -102,7 +104,7 @@ class DGL(DeepTuning):
         )
         return clip
 
-    def space(self, config: ClipConfig, frames: int) -> Space:  # noqa: ARG002
+    def space(self, config: Sizes, frames: int) -> Space:  # noqa: ARG002
         """Where the prompts come from."""
         return LinearSpace(config, self.local_prompts)
 
@@ -110,11 +112,11 @@ class DGL(DeepTuning):
         """How often local prompts are projected for a video."""
         return 1
 
-    def making(self, config: ClipConfig, frames: int) -> int:  # noqa: ARG002
+    def making(self, config: Sizes, frames: int) -> int:  # noqa: ARG002
         """Multiply-adds of making all prompts, once a model."""
         return config.text_layers * self.local_prompts * config.width * config.text_width
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """Prompts beside the frames, and the tokens of the video through every block."""
         frames = plan[0].clips * plan[0].join
         d, m, g = config.width, self.local_prompts, self.global_prompts
@@ -144,7 +146,7 @@ class DGLTransformer(DGL):
     of_every_frame: ClassVar[str] = "prompts of its own"
     dead: ClassVar[tuple[str, ...]] = ()
 
-    def space(self, config: ClipConfig, frames: int) -> Space:
+    def space(self, config: Sizes, frames: int) -> Space:
         """A table and a block."""
         return TransformerSpace(config, self.local_prompts, frames)
 
@@ -152,7 +154,7 @@ class DGLTransformer(DGL):
         """Once for every frame."""
         return frames
 
-    def making(self, config: ClipConfig, frames: int) -> int:
+    def making(self, config: Sizes, frames: int) -> int:
         """The block over all rows, and the MLP over those of words, for every block."""
         d, rows = config.width, TEXT_PROMPTS + frames * self.local_prompts
         block = 12 * rows * d * d + 2 * rows * rows * d

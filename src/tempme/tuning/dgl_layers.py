@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.attention import attention, size_bias
-from tempme.backbones.config import ClipConfig
 from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU
+from tempme.backbones.sizes import Sizes
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts
 
@@ -19,7 +19,7 @@ from tempme.tuning.layers import Borrowed, Prompts
 TEXT_PROMPTS = 8  # of the table; the first half stands before the words
 
 
-def uniform(config: ClipConfig, *shape: int) -> Tensor:
+def uniform(config: Sizes, *shape: int) -> Tensor:
     """The original's start: as wide as that of a patch embedding."""
     bound = (6 / (3 * config.patch**2 + config.width)) ** 0.5
     return torch.empty(*shape, config.width).uniform_(-bound, bound)
@@ -40,7 +40,7 @@ class Space(nn.Module):
 class LinearSpace(Space):
     """One table for frames, and its linear image for words."""
 
-    def __init__(self, config: ClipConfig, prompts: int) -> None:
+    def __init__(self, config: Sizes, prompts: int) -> None:
         super().__init__()
         self.value = nn.Parameter(uniform(config, config.layers, prompts))
         self.prefix = nn.Linear(config.width, config.text_width)
@@ -58,7 +58,7 @@ class LinearSpace(Space):
 class TransformerSpace(Space):
     """A table of text prompts and of every frame's prompts, whose rows meet in one block."""
 
-    def __init__(self, config: ClipConfig, prompts: int, frames: int) -> None:
+    def __init__(self, config: Sizes, prompts: int, frames: int) -> None:
         super().__init__()
         d, self.frames = config.width, frames
         self.table = nn.Parameter(torch.randn(config.layers, TEXT_PROMPTS + frames * prompts, d))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import Backbone
 from tempme.tuning.method import DeepTuning
 
 
@@ -25,18 +25,11 @@ class Full(DeepTuning):
 
     embeddings: bool = False
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Set what requires gradients; nothing is added."""
-        clip.requires_grad_(True)
+        backbone.requires_grad_(True)
         if not self.embeddings:
-            vision, text = clip.vision, clip.text
-            for module in (vision.patch_embedding, vision.ln_pre, text.token_embedding):
-                module.requires_grad_(False)
-            for vector in (
-                vision.class_embedding,
-                vision.position_embedding,
-                text.position_embedding,
-            ):
-                vector.requires_grad_(False)
-        clip.vision.layers[: self.vision_from].requires_grad_(False)
-        return clip
+            for parameter in (*backbone.vision.entering(), *backbone.text.entering()):
+                parameter.requires_grad_(False)
+        backbone.vision.layers[: self.vision_from].requires_grad_(False)
+        return backbone

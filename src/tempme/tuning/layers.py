@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from tempme.backbones.layers import Around, Block, Cues, Layer
 from tempme.backbones.text import TextTower
+from tempme.backbones.umt.bert import Bert
+from tempme.backbones.umt.vision import VideoEncoder
 from tempme.backbones.vision import VisionTower
 from tempme.tokens import Tokens
 
 L = TypeVar("L", bound=Layer)
 M = TypeVar("M", bound=nn.Module)
+Tower: TypeAlias = VisionTower | TextTower | VideoEncoder | Bert
 
 # Shape letters: M prompts, D width.
 
 
-def layers_of(tower: VisionTower | TextTower) -> list[Layer]:
+def layers_of(tower: Tower) -> list[Layer]:
     """The layers of a tower, as what they are: torch knows only modules."""
     return cast("list[Layer]", list(tower.layers))
 
 
-def blocks_of(tower: VisionTower | TextTower) -> list[Block]:
-    """The layers of a tower that nothing has wrapped."""
+def blocks_of(tower: Tower) -> list[Block]:
+    """The layers of a tower that nothing has wrapped: each has an `attn` and an `mlp`."""
     return cast("list[Block]", list(tower.layers))
 
 

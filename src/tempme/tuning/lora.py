@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from tempme.backbones.clip import Clip
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Foldable
 from tempme.errors import BadSetting
+from tempme.tuning.layers import blocks_of
 from tempme.tuning.method import DeepTuning
 
 
@@ -71,10 +72,10 @@ class LoRA(DeepTuning):
         if self.rank < 1:
             raise BadSetting(f"lora.rank is {self.rank}; it must be 1 or more")
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Wrap every qkv projection; all else is frozen."""
-        clip.requires_grad_(False)
+        backbone.requires_grad_(False)
         scale = 1.0 if self.alpha is None else self.alpha / self.rank
-        for layer in (*clip.vision.layers[self.vision_from :], *clip.text.layers):
-            layer.attn.qkv = LoRALinear(layer.attn.qkv, self.rank, scale)
-        return clip
+        for layer in (*blocks_of(backbone.vision)[self.vision_from :], *blocks_of(backbone.text)):
+            layer.attn.add_module("qkv", LoRALinear(layer.attn.qkv, self.rank, scale))
+        return backbone

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.clip import Clip
 from tempme.backbones.config import ClipConfig
+from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -14,17 +16,19 @@ from tempme.schedule import Step
 
 @dataclass(frozen=True)
 class Tuning:
-    """Settings that make a CLIP trainable, and what a system has to know about them.
+    """Settings that make a backbone trainable, and what a system has to know about them.
 
     dead: endings of the names of parameters that the original trains although no gradient ever
         reaches them.
     text_rows: rows that prompts take of the text encoder's context.
     of_every_frame: what it has for every single frame of a video, if it has; then no compression
         may merge whole frames.
+    of_clip: what it needs that only a CLIP has, if anything.
     """
 
     dead: ClassVar[tuple[str, ...]] = ()
     of_every_frame: ClassVar[str] = ""
+    of_clip: ClassVar[str] = ""
 
     @property
     def makes_prompts(self) -> Literal["never", "once", "of every video"]:
@@ -41,11 +45,22 @@ class Tuning:
         """Rows of the text encoder's context that are not left for words."""
         return 0
 
-    def fitted(self, config: ClipConfig) -> Tuning:  # noqa: ARG002
+    def fitted(self, config: Sizes) -> Tuning:  # noqa: ARG002
         """The same settings, made smaller where a small backbone has no room for them."""
         return self
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
+    def clip(self, backbone: Backbone) -> Clip:
+        """The backbone, which `check_family` has seen to be a CLIP."""
+        if not isinstance(backbone, Clip):
+            raise BadSetting(self._only_clip())
+        return backbone
+
+    def check_family(self, config: Sizes) -> None:
+        """Raise BadSetting where the backbone is none that has what this tuning needs."""
+        if self.of_clip and not isinstance(config, ClipConfig):
+            raise BadSetting(self._only_clip())
+
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:
         """The model with its learning parts in place; exactly they require gradients."""
         raise NotImplementedError
 
@@ -74,7 +89,7 @@ class Tuning:
         last = plan[-1]
         return None if last.merged_clips or not last.protected else last.protected
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:  # noqa: ARG002
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:  # noqa: ARG002
         """Raise BadSetting where texts and prompts are longer than the text encoder reads."""
         if self.text_rows and words + self.text_rows > config.context:
             raise BadSetting(
@@ -83,9 +98,15 @@ class Tuning:
                 f"or take fewer prompts"
             )
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:  # noqa: ARG002
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:  # noqa: ARG002
         """What it adds to the cost of a video; nothing where it folds away."""
         return Extra()
+
+    def _only_clip(self) -> str:
+        return (
+            f"{type(self).__name__} needs {self.of_clip}, which a CLIP has and this backbone has "
+            f"not: choose a tuning that works without (full, lora, adapter, prompt)"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +119,7 @@ class DeepTuning(Tuning):
 
     vision_from: int = field(default=0, kw_only=True)
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """Raise BadSetting where there is no such image block, too."""
         super().check(frames=frames, words=words, config=config)
         if not 0 <= self.vision_from <= config.layers:

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Around, Block, Foldable, Layer, QuickGELU
+from tempme.backbones.sizes import Sizes
 from tempme.backbones.text import text_of
 from tempme.cost import Extra
 from tempme.errors import BadSetting
@@ -195,6 +195,7 @@ class MVAdapter(DeepTuning):
     tie: Literal["in", "out"] = "in"
 
     of_every_frame: ClassVar[str] = "a learnt place and a scale of its own"
+    of_clip: ClassVar[str] = "class tokens, and words that end in one place"
 
     @property
     def of_class_token(self) -> str:
@@ -209,11 +210,11 @@ class MVAdapter(DeepTuning):
         if self.tie not in ("in", "out"):
             raise BadSetting(f"mv-adapter.tie is {self.tie!r}; possible: in, out")
 
-    def fitted(self, config: ClipConfig) -> MVAdapter:
+    def fitted(self, config: Sizes) -> MVAdapter:
         """At most as many tied blocks as both towers have."""
         return replace(self, tied=min(self.tied, config.layers, config.text_layers))
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """Tied blocks exist in both towers."""
         super().check(frames=frames, words=words, config=config)
         most = min(config.layers, config.text_layers)
@@ -227,9 +228,9 @@ class MVAdapter(DeepTuning):
                 f"vision_from to {config.layers - self.tied} or less"
             )
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:
         """Put adapters behind all MLPs; beside them CLIP's biases learn."""
-        clip.requires_grad_(False)
+        clip = self.clip(backbone).requires_grad_(False)
         for name, parameter in clip.named_parameters():
             parameter.requires_grad_(name.endswith("bias"))
         if self.vision_from:
@@ -268,7 +269,7 @@ class MVAdapter(DeepTuning):
             return base
         return TiedDown(base, factors[len(factors) - 1 - from_end], columns=self.tie == "in")
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """Down and up for every token, and the block over the frames."""
         frames, m = plan[0].clips * plan[0].join, self.width
         meeting = 2 * frames + 1

@@ -21,9 +21,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Block
+from tempme.backbones.sizes import Sizes
 from tempme.backbones.text import text_of
 from tempme.cost import Extra
 from tempme.errors import BadSetting
@@ -73,8 +73,8 @@ class Temporal(nn.Module):
             nn.init.zeros_(block.attn.qkv.bias)
             nn.init.zeros_(block.attn.out.bias)
 
-    def forward(self, features_VFD: Tensor) -> Tensor:
-        """(V, F, D) -> (V, F, D)."""
+    def forward(self, features_VFD: Tensor, _: Tensor | None = None) -> Tensor:
+        """(V, F, D) -> (V, F, D); every frame is seen, as in the original, whatever the mask."""
         tokens = Tokens(features_VFD + self.position, None, clips_per_video=1)
         for block in self.blocks:
             tokens = block(tokens)
@@ -98,6 +98,7 @@ class PLEVU(Tuning):
     temperature: float | None = None
 
     of_every_frame: ClassVar[str] = "a learnt place"
+    of_clip: ClassVar[str] = "the place where words become rows, and one feature of every frame"
 
     def __post_init__(self) -> None:
         if min(self.prefix, self.postfix) < 0 or min(self.blocks, self.heads) < 1:
@@ -110,12 +111,12 @@ class PLEVU(Tuning):
         """Both kinds of prompts."""
         return self.prefix + self.postfix
 
-    def fitted(self, config: ClipConfig) -> PLEVU:
+    def fitted(self, config: Sizes) -> PLEVU:
         """A short text encoder reads fewer prompts, so that `LEAST_WORDS` fit between them."""
         most = max(1, (config.context - LEAST_WORDS) // 2)
         return replace(self, prefix=min(self.prefix, most), postfix=min(self.postfix, most))
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """Texts have to fit, and heads to divide the features."""
         super().check(frames=frames, words=words, config=config)
         if config.embed % self.heads:
@@ -124,8 +125,9 @@ class PLEVU(Tuning):
                 f"number of heads that divides them"
             )
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Put rows around words and blocks behind frames; nothing of CLIP learns."""
+        clip = self.clip(backbone)
         clip.requires_grad_(False)
         config = clip.config
         clip.text.line = Surrounded(
@@ -136,7 +138,7 @@ class PLEVU(Tuning):
             nn.init.constant_(clip.logit_scale, math.log(1 / self.temperature))
         return clip
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """The blocks over frames."""
         frames, d = plan[0].clips * plan[0].join, config.embed
         products = self.blocks * (12 * frames * d * d + 2 * frames * frames * d)

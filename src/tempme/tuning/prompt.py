@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
+from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -35,16 +35,16 @@ class Prompt(DeepTuning):
         if self.tokens < 1:
             raise BadSetting(f"prompt.tokens is {self.tokens}; it must be 1 or more")
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Let every layer see prompts; nothing of CLIP learns."""
-        clip.requires_grad_(False)
-        config = clip.config
-        images, first = layers_of(clip.vision), self.vision_from
-        clip.vision.layers = prompted(images, self.tokens, config.width, first=first)
-        clip.text.layers = prompted(layers_of(clip.text), self.tokens, config.text_width)
-        return clip
+        backbone.requires_grad_(False)
+        config = backbone.config
+        images, first = layers_of(backbone.vision), self.vision_from
+        backbone.vision.layers = prompted(images, self.tokens, config.width, first=first)
+        backbone.text.layers = prompted(layers_of(backbone.text), self.tokens, config.text_width)
+        return backbone
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """Keys and values of the prompts; the original sends them through the whole block."""
         products = sum(seeing(step, config, self.tokens) for step in plan[self.vision_from :])
         return Extra(products, paper_prompts=self.tokens, prompts_from=self.vision_from)

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Around, Cues, Layer
+from tempme.backbones.sizes import Sizes
+from tempme.backbones.umt.config import UmtConfig
 from tempme.cost import Extra
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -183,9 +184,15 @@ class RAP(DeepTuning):
             return protected
         return plan[-1].attended
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """As many patches as are chosen have to be there."""
         super().check(frames=frames, words=words, config=config)
+        if isinstance(config, UmtConfig) and config.joint:
+            raise BadSetting(
+                "rap scales and shifts every frame by numbers of its own, but in this backbone all "
+                "frames are one clip: choose one that keeps them apart (umt4clip), or another "
+                "tuning (lora)"
+            )
         if self.patches > config.grid**2:
             raise BadSetting(f"rap.patches is {self.patches}; a frame has {config.grid**2}")
         start = max(config.layers - self.warped, 0)
@@ -197,14 +204,14 @@ class RAP(DeepTuning):
                 f"rap.vision_from to {start} or less"
             )
 
-    def fitted(self, config: ClipConfig) -> RAP:
+    def fitted(self, config: Sizes) -> RAP:
         """Small frames have few patches."""
         return replace(self, patches=min(self.patches, config.grid**2))
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Put modulation behind both halves of every layer; nothing of CLIP learns."""
-        clip.requires_grad_(False)
-        config = clip.config
+        backbone.requires_grad_(False)
+        config = backbone.config
 
         def halves(count: int | None, width: int) -> list[nn.Module]:
             return [Modulation(count, self.rank, width) for _ in range(2)]
@@ -219,11 +226,11 @@ class RAP(DeepTuning):
             own = halves(None, config.text_width)
             return Modulated(layer, own, before=nn.Identity(), alone=True)
 
-        clip.vision.layers = wrapped(layers_of(clip.vision), image, first=self.vision_from)
-        clip.text.layers = wrapped(layers_of(clip.text), text)
-        return clip
+        backbone.vision.layers = wrapped(layers_of(backbone.vision), image, first=self.vision_from)
+        backbone.text.layers = wrapped(layers_of(backbone.text), text)
+        return backbone
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """The warped patches; modulation has no products beside its small ones."""
         frames, d = plan[0].clips, config.width
         modulation = len(plan[self.vision_from :]) * 4 * frames * self.rank * d

@@ -16,13 +16,13 @@ parameters they have (528,384; 14,257,152; F+C 14,269,440 and 9,216 frame positi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
-from tempme.backbones.clip import Clip
-from tempme.backbones.config import ClipConfig
+from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Layer
+from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra, seeing
 from tempme.errors import BadSetting
 from tempme.schedule import Step
@@ -58,6 +58,8 @@ class VoP(DeepTuning):
     positional: int = 0
     contextual: int = 0
     joint: int = 0
+
+    of_clip: ClassVar[str] = "places for prompts before its first blocks and words"
 
     def __post_init__(self) -> None:
         if min(self.positional, self.contextual, self.joint) < 0 or self.textual < 1:
@@ -121,7 +123,7 @@ class VoP(DeepTuning):
                 "set vop.positional to 0, or choose one that keeps frames (tome, tempme)"
             )
 
-    def check(self, *, frames: int, words: int, config: ClipConfig) -> None:
+    def check(self, *, frames: int, words: int, config: Sizes) -> None:
         """Joint blocks are tuned ones, and prompts of frames have a block that is not joint."""
         super().check(frames=frames, words=words, config=config)
         start, first = config.layers - self.joint, self.vision_from
@@ -140,8 +142,9 @@ class VoP(DeepTuning):
                 f"tuned block: set vop.joint or vop.vision_from lower, or those prompts to 0"
             )
 
-    def tune(self, clip: Clip, *, frames: int, words: int) -> Clip:  # noqa: ARG002
+    def tune(self, backbone: Backbone, *, frames: int, words: int) -> Backbone:  # noqa: ARG002
         """Let every layer see prompts; nothing of CLIP learns."""
+        clip = self.clip(backbone)
         clip.requires_grad_(False)
         config, vision, text = clip.config, clip.vision, clip.text
         context = Context(config.width, self.contextual) if self.contextual else None
@@ -165,7 +168,7 @@ class VoP(DeepTuning):
         return clip
 
     def _image_layer(
-        self, layer: Layer, i: int, *, frames: int, config: ClipConfig, context: Context | None
+        self, layer: Layer, i: int, *, frames: int, config: Sizes, context: Context | None
     ) -> Layer:
         if i:
             layer = Prompted(layer, Prompts.at_random(self.shared, config.width))
@@ -174,13 +177,11 @@ class VoP(DeepTuning):
             layer = Positional(layer, own)
         return layer if context is None else Contextual(layer, context)
 
-    def _deep_layer(
-        self, layer: Layer, is_first: bool, *, frames: int, config: ClipConfig
-    ) -> Layer:
+    def _deep_layer(self, layer: Layer, is_first: bool, *, frames: int, config: Sizes) -> Layer:
         layer = Prompted(layer, Prompts.at_random(self.visual, config.width))
         return Joint(layer, frames, config.width) if is_first else layer
 
-    def extra(self, plan: tuple[Step, ...], config: ClipConfig) -> Extra:
+    def extra(self, plan: tuple[Step, ...], config: Sizes) -> Extra:
         """Keys and values of the prompts, and what makes contextual ones."""
         frames = plan[0].clips * plan[0].join
         deep, d = len(plan) - self.joint, config.width

@@ -171,6 +171,8 @@ class Decoder:
         timed = ((self._time(frame), frame) for frame in frames)
         kept = [(time, frame) for time, frame in timed if time >= self._floor]
         self.num_damaged += sum(frame.is_corrupt for _, frame in kept)
+        for _, frame in kept:
+            self._source.light.fill_in(frame)
         self._ready.extend(kept)
 
     def _time(self, frame: av.VideoFrame) -> int:

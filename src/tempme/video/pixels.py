@@ -6,15 +6,16 @@ from pathlib import Path
 
 from tempme.errors import BadVideo
 from tempme.video.loading import load
-from tempme.video.values import Failure, Pixels, Reading
+from tempme.video.values import Failure, Fit, Pixels, Reading
 
 
-def read_video(path: str | Path, *, frames: int = 12, size: int = 224) -> Pixels:
-    """uint8 (frames, size, size, 3): frames spread over the whole video, centre squares.
+def read_video(path: str | Path, *, frames: int = 12, size: int = 224, fit: Fit = "crop") -> Pixels:
+    """uint8 (frames, size, size, 3): frames spread over the whole video.
 
-    BadVideo says why a file cannot be read.
+    fit: what becomes of frames that are not square; "crop" keeps the centre, "squash" and "pad"
+    all of them. BadVideo says why a file cannot be read.
     """
-    read = load(path, Reading(frames=frames, size=size, sampling="exact"))
+    read = load(path, Reading(frames=frames, size=size, sampling="exact", fit=fit))
     if isinstance(read, Failure):
         raise BadVideo(f"{path}: {read.reason}")
     return read.pixels

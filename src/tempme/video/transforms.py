@@ -50,10 +50,10 @@ def square(
     """
     turn = turn or display_matrix(frame)
     if fit == "squash":
-        return upright(_rgb(frame, _scaled(frame, size, size)), turn)
+        return upright(scaled_rgb(frame, size, size), turn)
     if fit == "pad":
         width, height = inner_shape(frame.width * pixel_aspect, frame.height, size)
-        return upright(_on_black(_rgb(frame, _scaled(frame, width, height)), size), turn)
+        return upright(_on_black(scaled_rgb(frame, width, height), size), turn)
     width, height = target_shape(frame.width * pixel_aspect, frame.height, size)
     if max(width, height) > WIDEST * size:
         return upright(_square_of_ribbon(frame, size, width, height), turn)
@@ -65,7 +65,7 @@ def square(
 def square_by_pillow(frame: av.VideoFrame, size: int, *, pixel_aspect: float = 1.0) -> Pixels:
     """The reference for `square`: the same by way of a full-size RGB image."""
     width, height = target_shape(frame.width * pixel_aspect, frame.height, size)
-    image = Image.fromarray(_rgb(frame, _scaled(frame, frame.width, frame.height)))
+    image = Image.fromarray(scaled_rgb(frame, frame.width, frame.height))
     image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = round((width - size) / 2), round((height - size) / 2)
     cut = image.crop((left, top, left + size, top + size))
@@ -84,6 +84,11 @@ def square_of_image(image: Image.Image, size: int, *, fit: Fit = "crop") -> Pixe
         box = _centre_box(image.width, image.height, size * scale, size * scale)
     rgb = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return np.ascontiguousarray(np.asarray(rgb, dtype=np.uint8))
+
+
+def scaled_rgb(frame: av.VideoFrame, width: int, height: int) -> Pixels:
+    """All of a frame as (height, width, 3) of SDR, not turned."""
+    return np.ascontiguousarray(_rgb(frame, _scaled(frame, width, height)))
 
 
 def target_shape(width: float, height: float, size: int) -> tuple[int, int]:

@@ -20,6 +20,7 @@ Fit: TypeAlias = Literal["crop", "squash", "pad"]
 FITS: tuple[Fit, ...] = ("crop", "squash", "pad")
 # Work on one file: enough for a film in full on a slow core.
 TOTAL_SECONDS = 3600.0
+SECONDS = ("every_seconds", "timeout_seconds", "total_seconds", "elapsed_seconds")
 COUNTS = ("frames", "size", "piece_windows", "threads", "max_pixels", "max_frames", "max_windows")
 
 
@@ -34,7 +35,8 @@ class Reading:
     for each next frame, so that a slow file that goes on is not given up; total_seconds: all of
     the work on a file. piece_windows: the windows that are handed out together. threads: of the
     decoder. fit: what becomes of a frame that is not square; "crop" keeps its centre, "squash" all
-    of it out of shape, "pad" all of it between black bars.
+    of it out of shape, "pad" all of it between black bars. frame_rate: of a folder of pictures,
+    which does not say how many make a second.
 
     The rest bounds what one file can cost; 1 GB of memory is enough for any with these. max_pixels:
     of a frame (8192 x 4096: decoders hold several at once). max_frames: that a file may claim (a
@@ -53,6 +55,7 @@ class Reading:
     piece_windows: int = 64
     threads: int = 1
     fit: Fit = "crop"
+    frame_rate: float = 1.0
     max_pixels: int = 2**25
     max_frames: int = 5_000_000
     max_windows: int = 20_000
@@ -61,17 +64,24 @@ class Reading:
     def __post_init__(self) -> None:
         for name in COUNTS:
             _check_count(name, getattr(self, name))
-        for name in ("every_seconds", "timeout_seconds", "total_seconds", "elapsed_seconds"):
+        for name in (*SECONDS, "frame_rate"):
             _check_seconds(name, getattr(self, name))
-        if math.isinf(self.every_seconds):
-            raise BadSetting(f"every_seconds is {self.every_seconds}; it must be finite")
+        for name in ("every_seconds", "frame_rate"):
+            if math.isinf(getattr(self, name)):
+                raise BadSetting(f"{name} is {getattr(self, name)}; it must be finite")
         if not 0 <= self.overlap < 1:
             raise BadSetting(f"overlap is {self.overlap}; it is a share: at least 0 and below 1")
         if self.sampling not in SAMPLINGS:
             allowed = ", ".join(SAMPLINGS)
             raise BadSetting(f"sampling is {self.sampling!r}; it is one of {allowed}")
-        if self.fit not in FITS:
-            raise BadSetting(f"fit is {self.fit!r}; it is one of {', '.join(FITS)}")
+        checked_fit(self.fit)
+
+
+def checked_fit(fit: str | None) -> Fit | None:
+    """The fit, or None as it is; BadSetting where there is no such fit."""
+    if fit not in (None, *FITS):
+        raise BadSetting(f"fit is {fit!r}; it is one of {', '.join(FITS)}")
+    return fit
 
 
 def _check_count(name: str, value: int) -> None:

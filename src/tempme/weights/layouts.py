@@ -31,7 +31,7 @@ _FOREIGN = (
     (r"^(embeddings|encoder)\.", "one tower alone, without the projections"),
     (r"^text\.transformer\.(embeddings|encoder)", "a CLIP on a text encoder of transformers"),
 )
-_TRANSFORMERS = (
+TRANSFORMERS = (
     ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
     ("vision_model.embeddings.patch_embedding.", "visual.conv1."),
     ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
@@ -43,14 +43,14 @@ _TRANSFORMERS = (
     ("text_model.encoder.layers.", "transformer.resblocks."),
     ("text_model.final_layer_norm.", "ln_final."),
 )
-_IN_LAYERS = (
+IN_LAYERS = (
     (".layer_norm1.", ".ln_1."),
     (".layer_norm2.", ".ln_2."),
     (".self_attn.out_proj.", ".attn.out_proj."),
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
 )
-_TRANSPOSED = {
+TRANSPOSED = {
     "visual_projection.weight": "visual.proj",
     "text_projection.weight": "text_projection",
 }
@@ -117,7 +117,7 @@ def _refuse_one_tower(names: Mapping[str, Tensor], origin: object) -> None:
     for tower, prefix in (("image", "vision_model."), ("text", "text_model.")):
         if not any(name.startswith(prefix) for name in names):
             raise BadWeights(f"{origin} lacks the {tower} tower; export the whole CLIPModel")
-    for projection in _TRANSPOSED:
+    for projection in TRANSPOSED:
         if projection not in names:
             raise BadWeights(f"{origin} lacks {projection}; export the whole CLIPModel")
 
@@ -128,8 +128,8 @@ def _from_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         query = _QUERY.match(name)
         if query:
             state[_openai_name(f"{query[1]}.attn.in_proj_{query[2]}")] = _joined(tensors, query)
-        elif name in _TRANSPOSED:
-            state[_TRANSPOSED[name]] = value.T
+        elif name in TRANSPOSED:
+            state[TRANSPOSED[name]] = value.T
         elif not re.search(r"\.self_attn\.[kv]_proj\.(weight|bias)$", name):
             state[_openai_name(name)] = value
     return state
@@ -145,10 +145,10 @@ def _joined(tensors: Mapping[str, Tensor], query: re.Match[str]) -> Tensor:
 
 
 def _openai_name(name: str) -> str:
-    for theirs, openai in _TRANSFORMERS:
+    for theirs, openai in TRANSFORMERS:
         if name.startswith(theirs):
             name = openai + name.removeprefix(theirs)
             break
-    for theirs, openai in _IN_LAYERS:
+    for theirs, openai in IN_LAYERS:
         name = name.replace(theirs, openai)
     return name

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.backbones.config import BACKBONES, OPENAI_MEAN, OPENAI_STD
+from tempme.backbones.config import OPENAI_MEAN, OPENAI_STD
+from tempme.backbones.sizes import BACKBONES
 from tempme.errors import BadWeights, NoNetwork, UnknownName
 from tempme.weights.files import FOLDER_FILES, read_json
 

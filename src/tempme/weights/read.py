@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch import Tensor
 from tempme.backbones.config import ClipConfig
 from tempme.errors import BadSetting, BadWeights
 from tempme.weights import published as hub
-from tempme.weights.clip4clip import is_wrapped
+from tempme.weights.clip4clip import is_wrapped, sequence_head
 from tempme.weights.configs import Statement, statement_beside
 from tempme.weights.files import FOLDER_FILES, Contents, read_contents, tensors_of, weights_file
 from tempme.weights.layouts import OPENAI_SCALARS, Layout, to_openai
@@ -39,13 +39,17 @@ _KNOWN_FILES = (
 
 @dataclass(frozen=True)
 class Weights:
-    """A whole CLIP: tensors under OpenAI's names in fp32, its sizes, and where they are from."""
+    """A whole CLIP: tensors under OpenAI's names in fp32, its sizes, and where they are from.
+
+    head: what CLIP4Clip's seqTransf has beside it, under our names; empty for all others.
+    """
 
     state: dict[str, Tensor]
     config: ClipConfig
     origin: str
     layout: Layout
     activation_source: str
+    head: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def activation_is_assumed(self) -> bool:
@@ -129,7 +133,7 @@ def _weights(
         config = replace(config, image_size=image_size)
         name = "visual.positional_embedding"
         state[name] = resize_positions(state[name], config.grid)
-    return Weights(state, config, origin, layout, source)
+    return Weights(state, config, origin, layout, source, sequence_head(contents.tensors))
 
 
 def _activation(

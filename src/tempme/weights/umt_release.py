@@ -95,6 +95,15 @@ def read_umt_answerer(
     return _checked(tensors, wanted, config, origin, layout)
 
 
+def is_of_umt(source: Path | Mapping[str, object]) -> bool:
+    """Whether the tensors of a file or state dict are named as those of a UMT."""
+    try:
+        names = source if isinstance(source, Mapping) else read_contents(source).tensors
+    except BadWeights:
+        return False
+    return any(re.match(r"(module\.)?vision_encoder\.encoder\.", str(name)) for name in names)
+
+
 def _read(source: str | Path | Mapping[str, object]) -> tuple[dict[str, Tensor], UmtLayout, str]:
     if isinstance(source, Mapping):
         origin = "the given state dict"

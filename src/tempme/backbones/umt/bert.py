@@ -7,7 +7,7 @@ know, needs half the code, and starts without a library of its size (docs/depend
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -64,6 +64,7 @@ class BertBlock(Layer):
             )
         )
         self.ln_2 = nn.LayerNorm(width, eps=EPSILON)
+        self.dropped = nn.Dropout(0.0)  # of what either half adds, in training
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Words after they have seen each other, and what they watch."""
@@ -73,7 +74,7 @@ class BertBlock(Layer):
             prompts_BMD=tokens.beside.prompts_BMD,
             hidden_CN=tokens.watched.hidden_CN,
         )
-        x, watched = self.ln_1(tokens.x_CND + y), tokens.watched
+        x, watched = self.ln_1(tokens.x_CND + self.dropped(y)), tokens.watched
         if self.look is not None:
             if watched.x_BWD is None:
                 raise BadSetting("a fusion layer looks at a video, but there is none")
@@ -82,7 +83,8 @@ class BertBlock(Layer):
 
     def feed(self, tokens: Tokens) -> Tokens:
         """Words after the MLP."""
-        return replace(tokens, x_CND=self.ln_2(tokens.x_CND + self.mlp(tokens.x_CND)))
+        added = self.dropped(self.mlp(tokens.x_CND))
+        return replace(tokens, x_CND=self.ln_2(tokens.x_CND + added))
 
 
 class Bert(nn.Module):
@@ -105,10 +107,16 @@ class Bert(nn.Module):
         self.places = nn.Embedding(context, width)
         self.kinds = nn.Embedding(2, width)  # of the first and second text of a pair; there is one
         self.ln_embed = nn.LayerNorm(width, eps=EPSILON)
+        self.dropped = nn.Dropout(0.0)  # of what words begin as, in training
         self.layers: nn.ModuleList = nn.ModuleList(
             BertBlock(width, heads, watched=watched if i >= fusion_from else None)
             for i in range(layers)
         )
+
+    def entering(self) -> Iterator[nn.Parameter]:
+        """All that stands before the first layer."""
+        for module in (self.words, self.places, self.kinds, self.ln_embed):
+            yield from module.parameters()
 
     def embed(self, ids_TN: Tensor, mask_TN: Tensor | None = None) -> Tokens:
         """(T, N) ids -> words with their places; `mask` is 0 for padding, by default id 0."""
@@ -120,7 +128,13 @@ class Bert(nn.Module):
             )
         hidden = ids_TN == PAD if mask_TN is None else mask_TN == 0
         x = self.words(ids_TN) + self.places.weight[:words] + self.kinds.weight[0]
-        return words_of(self.ln_embed(x), hidden)
+        return words_of(self.dropped(self.ln_embed(x)), hidden)
+
+    def drop(self, share: float) -> None:
+        """Let training drop numbers of words where they begin, and of what every half adds."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = share
 
     def read(self, words: Tokens) -> Tokens:
         """Words after the layers that see words alone (UMT's "text" mode)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from tempme.errors import BadSetting
 
@@ -79,16 +79,36 @@ class UmtConfig:
         return self.grid**2
 
 
+_LARGE = UmtConfig(
+    width=1024,
+    layers=24,
+    heads=16,
+    text_width=1024,
+    text_layers=24,
+    text_heads=16,
+    fusion_from=19,
+    decoder_layers=5,
+)
+# To be trained from scratch on generated scenes, on a CPU.
+_SCENES = UmtConfig(
+    image_size=80,
+    width=96,
+    layers=6,
+    heads=3,
+    text_width=96,
+    text_layers=4,
+    text_heads=3,
+    fusion_from=2,
+    decoder_layers=2,
+    embed=64,
+    context=32,
+)
+# The same weights, twice: all frames see each other, or each sees itself.
 UMT_BACKBONES: dict[str, UmtConfig] = {
     "UMT-B/16": UmtConfig(),
-    "UMT-L/16": UmtConfig(
-        width=1024,
-        layers=24,
-        heads=16,
-        text_width=1024,
-        text_layers=24,
-        text_heads=16,
-        fusion_from=19,
-        decoder_layers=5,
-    ),
+    "UMT-L/16": _LARGE,
+    "UMT4Clip-B/16": UmtConfig(joint=False),
+    "UMT4Clip-L/16": replace(_LARGE, joint=False),
+    "UMT-scenes": _SCENES,
+    "UMT4Clip-scenes": replace(_SCENES, joint=False),
 }

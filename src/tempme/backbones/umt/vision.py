@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from tempme.backbones.layers import Block, Layer
+from tempme.backbones.layers import Block, Cues, Layer, Projecting
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.positions import position_table
 from tempme.errors import BadSetting
@@ -21,7 +21,7 @@ from tempme.tokens import Beside, Tokens
 EPSILON = 1e-6  # of every norm
 
 
-class QueryValueBias(nn.Module):
+class QueryValueBias(Projecting):
     """One projection for queries, keys and values, of which keys have no bias.
 
     It stands where a `Linear` stands (weight, bias, sizes), so that tunings can wrap it; a bias of
@@ -45,6 +45,10 @@ class QueryValueBias(nn.Module):
         """(..., D) -> (..., 3 D)."""
         return nn.functional.linear(x, self.weight, self.bias)
 
+    def rows(self, x: Tensor, part: slice) -> Tensor:
+        """(..., D) -> (..., as many of the numbers put out)."""
+        return nn.functional.linear(x, self.weight[part], self.bias[part])
+
 
 class VideoBlock(Block):
     """A residual block of UMT: norms of a smaller epsilon, the exact GELU, no bias of keys."""
@@ -54,6 +58,23 @@ class VideoBlock(Block):
         self.ln_1, self.ln_2 = (nn.LayerNorm(width, eps=EPSILON) for _ in range(2))
         self.attn.add_module("qkv", QueryValueBias(width))
         self.sees_one_frame = not joint
+        self.drop_path = 0.0  # how likely training leaves out either half for a clip
+
+    def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
+        """Tokens after attention, and what attention saw."""
+        y, cues = self._attend(tokens, None)
+        return tokens.plus(self._kept(y)).with_prompts(None), cues
+
+    def feed(self, tokens: Tokens) -> Tokens:
+        """Tokens after the MLP."""
+        return tokens.plus(self._kept(self.mlp(self.ln_2(tokens.x_CND))))
+
+    def _kept(self, y_CND: Tensor) -> Tensor:
+        """In training nothing for some clips, and more for the others: the same in the mean."""
+        if not self.training or not self.drop_path:
+            return y_CND
+        kept = y_CND.new_empty(len(y_CND), 1, 1).bernoulli_(1 - self.drop_path)
+        return y_CND * kept / (1 - self.drop_path)
 
 
 class VideoEncoder(nn.Module):
@@ -68,6 +89,18 @@ class VideoEncoder(nn.Module):
             VideoBlock(width, config.heads, joint=config.joint) for _ in range(config.layers)
         )
         self.ln_post = nn.LayerNorm(width, eps=EPSILON)
+
+    def entering(self) -> Iterator[nn.Parameter]:
+        """All that stands before the first layer."""
+        yield from self.patch_embedding.parameters()
+
+    @property
+    def shares_frames(self) -> bool:
+        """Whether a frame is the same before the first block, wherever in a video it stands.
+
+        It is not where patches are placed in the whole video.
+        """
+        return self.config.frame_positions and not self.config.joint
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> patches with their places.
@@ -114,6 +147,12 @@ class VideoEncoder(nn.Module):
             tokens = layer(tokens)
         return replace(tokens, x_CND=self.ln_post(tokens.x_CND))
 
+    def drop_paths(self, most: float) -> None:
+        """Let training leave out halves of blocks: never of the first, of the last `most` often."""
+        blocks = [cast("VideoBlock", cast("Layer", one).inner()) for one in self.layers]
+        for number, block in enumerate(blocks):
+            block.drop_path = most * number / max(1, len(blocks) - 1)
+
     @property
     def frame_layers(self) -> int:
         """Leading layers that see one frame at a time."""
@@ -128,6 +167,7 @@ class UmtVision(VideoEncoder):
 
     def __init__(self, config: UmtConfig) -> None:
         super().__init__(config)
+        self.mean = TokenMean()  # what a system's pooling says, once it is assembled
         self.ln_pool = nn.LayerNorm(config.width, eps=EPSILON)
         self.projection = nn.Linear(config.width, config.embed)
 
@@ -136,10 +176,20 @@ class UmtVision(VideoEncoder):
     ) -> Tensor:
         """Tokens from `encode` -> (V, P, D), the normed mean of every part of a video.
 
-        A part is a clip, or the video (`mean`, by default `TokenMean()`); or a frame, where all
+        A part is a clip, or the video (`mean`, by default `self.mean`); or a frame, where all
         patches of all frames are one clip and none has merged.
         """
-        return self.ln_pool((mean or TokenMean())(self._by_frame(tokens), mask))
+        return self.ln_pool((mean or self.mean)(self._by_frame(tokens), mask))
+
+    def part_weights(self, tokens: Tokens, mask: Tensor | None) -> Tensor | None:
+        """(V, P): how many frames each part of what `project` gives stands for; None: as many."""
+        if mask is not None and self.mean.whole_video:
+            return mask.float().sum(dim=1, keepdim=True)
+        return None if self.mean.whole_video else self._by_frame(tokens).frame_weights(mask)
+
+    def relate(self, projected: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """(V, P, embed) -> the same: the parts of a video have met in the blocks, or never do."""
+        return projected
 
     def _by_frame(self, tokens: Tokens) -> Tokens:
         if not self.config.joint or tokens.size_CN1 is not None:
@@ -148,7 +198,7 @@ class UmtVision(VideoEncoder):
         return replace(tokens, x_CND=x.flatten(0, 1), clips_per_video=x.shape[1])
 
     def project(self, tokens: Tokens) -> Tensor:
-        """Tokens from `encode` -> (V, P, embed), not normalised."""
+        """Tokens from `encode`, or before any layer -> (V, P, embed), not normalised."""
         return self.projection(self.pool(tokens, mask=tokens.beside.mask_VF))
 
 

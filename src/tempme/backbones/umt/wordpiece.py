@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tempme.atomic import replacing
+from tempme.backbones.tokenizer import is_foreign
 from tempme.errors import BadSetting, BadWeights
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class WordPiece:
         """The words of `text` that this vocabulary cannot spell, in order, each once."""
         words = dict.fromkeys(_words(text))
         return [word for word in words if self._id(UNKNOWN) in self.encode(word)]
+
+    def foreign(self, text: str) -> list[str]:
+        """The words of `text` in another script than Latin, which UMT has hardly learnt."""
+        return [word for word in dict.fromkeys(_words(text)) if any(map(is_foreign, word))]
 
     def is_cut(self, text: str, *, max_words: int = 32) -> bool:
         """Whether the model would not see the end of `text`."""

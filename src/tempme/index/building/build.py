@@ -33,6 +33,7 @@ from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.store import Store
+from tempme.processes.cores import sharing_cores
 from tempme.video import Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature ({}) for it"
@@ -180,12 +181,13 @@ class Build:
             timeout_seconds=self.order.timeout_seconds,
             total_seconds=self.order.total_seconds,
         )
-        yield from decode_many(
+        answers = decode_many(
             paths,
             reading,
             workers=self.order.workers,
             worker_memory_mb=self.order.worker_memory_mb,
         )
+        return sharing_cores(answers, threads=self.order.threads)
 
     def _to_read(self, files: Sequence[File]) -> Iterator[Path]:
         """The files whose content is new; the others are settled on the way."""

@@ -20,6 +20,7 @@ class RunOrder:
     pictures: bool = False
     exclude: tuple[str, ...] = ()
     workers: int | None = None
+    threads: int | None = None
     timeout_seconds: float = 120.0
     total_seconds: float = TOTAL_SECONDS
     worker_memory_mb: float | None = WORKER_MEMORY_MB

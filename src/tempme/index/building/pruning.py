@@ -14,6 +14,9 @@ from tempme.index.building.scan import has_vanished
 
 # An empty folder that held so many videos looks like the place where a disk was mounted.
 MANY = 3
+# Where systems mount what is plugged in: in the first, or in a folder of a user in the second.
+MOUNTS = tuple(map(Path, ("/media", "/mnt", "/run/media", "/Volumes")))
+MOUNTS_OF_USERS = tuple(map(Path, ("/media", "/run/media")))
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,20 @@ def is_empty(folder: Path) -> bool:
 def _emptied(ledger: Ledger, gone: Sequence[Path], root: Path) -> Counter[Path]:
     """Empty folders, and how many contents went with them that no other file has."""
     lost = (path for path in gone if not ledger.has_elsewhere(path))
-    holders = Counter(nearest_folder(path) for path in lost)
-    return Counter({f: n for f, n in holders.items() if f != root and is_empty(f)})
+    places = Counter(_emptied_place(path) for path in lost)
+    return Counter({f: n for f, n in places.items() if f != root and is_empty(f)})
+
+
+def _emptied_place(path: Path) -> Path:
+    """The folder that may have been emptied, or have gone with its disk, when `path` went."""
+    holder = nearest_folder(path)
+    below = holder / path.relative_to(holder).parts[0]
+    return below if below != path and _holds_mounts(holder) else holder
+
+
+def _holds_mounts(folder: Path) -> bool:
+    """Whether systems make a folder in it for a disk, and remove that with the disk."""
+    return folder in MOUNTS or folder.parent in MOUNTS_OF_USERS
 
 
 def _too_many(folder: Path, gone: int, known: int) -> BadSetting:

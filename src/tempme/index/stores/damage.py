@@ -21,19 +21,21 @@ SHORTEST, LONGEST = 0.5, 1.5
 class Damage:
     """What a look at every row and moment found: rows that are "damaged", and why each is.
 
-    `unreadable` are the tables that cannot be read at all, with the cause.
+    `unreadable` are the tables that cannot be read at all, with the cause; `model` says why the
+    model that the index keeps cannot be loaded.
     """
 
     videos: tuple[Video, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.videos or self.unreadable)
+        return bool(self.videos or self.unreadable or self.model)
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
         videos = [{"path": str(row.path), "reason": row.reason} for row in self.videos]
-        return {"damaged": videos, "unreadable": dict(self.unreadable)}
+        return {"damaged": videos, "unreadable": dict(self.unreadable), "model": self.model}
 
 
 def with_lost(videos: Iterable[Video], counts: Mapping[str, int]) -> list[Video]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tempme.errors import BadIndex, TempmeError
+
+# Errors of the layers below, each of which says no more than that the next one failed.
+WRAPPING = re.compile(
+    r"(?:lance error|LanceError\(IO\)|Generic [\w/]+ error|Wrapped error)(?:: )",
+)
 
 
 @contextlib.contextmanager
@@ -28,7 +34,7 @@ def reading(folder: Path, part: str) -> Iterator[None]:
     except BaseException as error:
         _pass_on(error)
         raise BadIndex(
-            f"the index {folder} cannot be read: {part}: {_cause(error)}; "
+            f"the index {folder} cannot be read: {part}: {cause(error)}; "
             f"`tempme check --index {folder} --repair` mends what can be mended"
         ) from error
 
@@ -40,10 +46,11 @@ def _pass_on(error: BaseException) -> None:
         raise error
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
+    """What went wrong, in one line and in the words of the innermost layer."""
     # Lance ends its messages with the place in its own source; a user needs the part before.
     lines = str(error).split(", /")[0].splitlines()
-    return lines[0].removeprefix("lance error: ") if lines else type(error).__name__
+    return WRAPPING.sub("", lines[0]) if lines else type(error).__name__
 
 
 def _why(error: BaseException) -> str:
@@ -54,6 +61,6 @@ def _why(error: BaseException) -> str:
             "before is kept: make it or unset TMPDIR, then run the same command again"
         )
     return (
-        f"{_cause(error)}; what was finished before is kept: make room or writable, then run the "
+        f"{cause(error)}; what was finished before is kept: make room or writable, then run the "
         "same command again"
     )

@@ -14,6 +14,7 @@ from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.failures import reading, writing
+from tempme.index.stores.panics import panics_unsaid
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
 from tempme.index.stores.rows import ROW_CHECKSUM, moment_rows, video_rows
@@ -107,7 +108,7 @@ class LanceStore:
         """How many moments are stored, orphans included."""
         if not self._tables.exists("moments"):
             return 0
-        with reading(self.folder, "moments.lance"):
+        with reading(self.folder, "moments.lance"), panics_unsaid():
             return int(self._tables.open("moments").count_rows())
 
     def version(self) -> str:

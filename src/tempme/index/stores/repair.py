@@ -13,6 +13,7 @@ from tempme.errors import BadIndex
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import MOMENTS_DAMAGED, MOMENTS_LOST, ROW_LOST, Damage
+from tempme.index.stores.failures import cause
 from tempme.index.stores.rows import moment_rows, video_rows
 from tempme.index.stores.tables import Tables
 
@@ -35,14 +36,15 @@ def damage_to(tables: Tables, copy: Copy | None) -> Damage:
     try:
         rows = stored_videos(tables)
     except BadIndex as error:
-        unreadable["videos"] = _cause(error)
+        unreadable["videos"] = cause(error.__cause__ or error)
+    is_missing = not unreadable and not tables.exists("videos")
     try:
-        if stored_counts(tables) and not tables.exists("videos"):
+        if stored_counts(tables) and is_missing:
             unreadable["videos"] = "is missing"
         found = [] if unreadable else stored_gallery(tables)[1]
     except BadIndex as error:
-        unreadable["moments"] = _cause(error)
-    if copy is not None and (copy.is_fresh or not tables.exists("videos")):
+        unreadable["moments"] = cause(error.__cause__ or error)
+    if copy is not None and (copy.is_fresh or is_missing or "videos" in unreadable):
         found += _lost_rows(rows, copy.gallery)
     return Damage(tuple(sorted(found, key=lambda row: row.path)), unreadable)
 
@@ -85,8 +87,3 @@ def _saved(rows: Sequence[Video], copy: Copy | None) -> dict[str, Moments]:
     sums = {row.digest: row.checksum for row in rows if row.status == "ok" and row.checksum}
     contents = (copy.gallery.content(i) for i in range(len(copy.gallery.contents)))
     return {one.digest: one for one in contents if one.checksum == sums.get(one.digest)}
-
-
-def _cause(error: BadIndex) -> str:
-    lines = str(error.__cause__ or error).split(", /")[0].splitlines()
-    return lines[0] if lines else type(error.__cause__).__name__

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from tempme.atomic import replacing
 from tempme.index.moments import Gallery
+from tempme.index.stores.arrays import read_array
 from tempme.index.stores.paths import path_to_text, text_to_path
 from tempme.untrusted import MEBIBYTE, open_regular, parsed_json
 
@@ -60,7 +60,9 @@ def read_snapshot(
         with open_regular(folder / NAME) as raw, zipfile.ZipFile(raw) as archive:
             if os.fstat(raw.fileno()).st_size > most_bytes:
                 return None
-            names = parsed_json(_array(archive, "names", np.uint8, (MOST_NAMES_BYTES,)).tobytes())
+            names = parsed_json(
+                read_array(archive, "names", np.uint8, (MOST_NAMES_BYTES,)).tobytes()
+            )
             if versions is not None and names["versions"] != versions:
                 return None
             return _gallery(names, archive, width=width, most_moments=most_moments)
@@ -71,13 +73,13 @@ def read_snapshot(
 def _gallery(
     names: dict[str, Any], archive: zipfile.ZipFile, *, width: int, most_moments: int
 ) -> Gallery:
-    owner = _array(archive, "owner", np.int64, (most_moments,))
+    owner = read_array(archive, "owner", np.int64, (most_moments,))
     gallery = Gallery(
         contents=tuple(names["contents"]),
         paths=tuple(tuple(map(text_to_path, texts)) for texts in names["paths"]),
         owner=owner,
-        spans=_array(archive, "spans", np.float64, (len(owner), 2)),
-        features=_array(archive, "features", np.float16, (len(owner), width)),
+        spans=read_array(archive, "spans", np.float64, (len(owner), 2)),
+        features=read_array(archive, "features", np.float16, (len(owner), width)),
         left_out=tuple(map(text_to_path, names.get("left_out", ()))),
     )
     if not _is_consistent(gallery):
@@ -85,32 +87,12 @@ def _gallery(
     return gallery
 
 
-def _array(
-    archive: zipfile.ZipFile, name: str, kind: DTypeLike, most: tuple[int, ...]
-) -> NDArray[Any]:
-    """An array of this kind, all of it read, so that its checksum is compared.
-
-    It has the shape `most`, but for the first of one dimension, which may be less.
-    """
-    entry = archive.getinfo(f"{name}.npy")
-    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-        raise ValueError(f"{name} is compressed, which ours never are")
-    with archive.open(entry) as file:
-        if npy.read_magic(file) != (1, 0):
-            raise ValueError(f"{name} has another format")
-        shape, is_fortran, dtype = npy.read_array_header_1_0(file)
-        fits = shape == most or (len(most) == 1 == len(shape) and 0 <= shape[0] <= most[0])
-        if not fits or is_fortran or dtype != np.dtype(kind):
-            raise ValueError(f"{name} is {dtype} {shape}")
-        content = file.read()
-    # frombuffer refuses a broken entry at the end, reshape refuses too few or too many entries.
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
 def _is_consistent(gallery: Gallery) -> bool:
     """Whether every moment has a content, every content moments and files, and numbers are some."""
     owner, count = gallery.owner, len(gallery.contents)
     if len(gallery.paths) != count or not all(gallery.paths):
+        return False
+    if not len(owner) == len(gallery.spans) == len(gallery.features):
         return False
     if not all(isinstance(digest, str) for digest in gallery.contents):
         return False

@@ -17,9 +17,12 @@ from typing import Any
 
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.intact import whole_or_undone
+from tempme.index.stores.panics import load_lancedb, panics_unsaid
 from tempme.index.stores.rows import schema
 
 TABLES = ("videos", "moments")
+# What Lance makes in the folder of a table.
+FOLDERS = ("_deletions", "_indices", "_transactions", "_versions", "data")
 # Readers take seconds at most; versions older than this are nobody's any more.
 KEEP_VERSIONS = timedelta(minutes=10)
 FOREVER = timedelta(days=36500)
@@ -34,7 +37,11 @@ class Tables:
         self.features = features
 
     def exists(self, name: str) -> bool:
-        """Whether anything was ever written to the table."""
+        """Whether anything was ever written to the table; BadIndex for what can be no table."""
+        for path in (self._path(name), *(self._path(name) / part for part in FOLDERS)):
+            if path.exists() and not path.is_dir():
+                with reading(self.folder, str(path.relative_to(self.folder))):
+                    raise NotADirectoryError("is not a folder")
         return bool(self._manifests(name))
 
     def version(self) -> str:
@@ -47,7 +54,7 @@ class Tables:
 
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()
-        with reading(self.folder, f"{name}.lance"):
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
             table = self.open(name)
             if only is None:
                 return table.to_arrow()
@@ -61,14 +68,14 @@ class Tables:
         """One column of a table."""
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()[column]
-        with reading(self.folder, f"{name}.lance"):
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
             return self.open(name).search().select([column]).to_arrow()[column]
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The names of a table's columns; none where there is no table."""
         if not self.exists(name):
             return ()
-        with reading(self.folder, f"{name}.lance"):
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
             return tuple(self.open(name).schema.names)
 
     def open(self, name: str) -> Any:
@@ -82,7 +89,7 @@ class Tables:
     @contextlib.contextmanager
     def committing(self, name: str) -> Iterator[Any]:
         """A table to write to; what the disk takes only half of is an error and taken back."""
-        with writing(self.folder), whole_or_undone(self._path(name)):
+        with writing(self.folder), whole_or_undone(self._path(name)), panics_unsaid():
             yield self.open(name)
 
     def replace(self, name: str, rows: Any) -> None:
@@ -93,7 +100,7 @@ class Tables:
     def begin_again(self, name: str, rows: Any) -> None:
         """A new table with these rows in the place of one that cannot be read."""
         with writing(self.folder):
-            shutil.rmtree(self._path(name), ignore_errors=True)
+            _remove(self._path(name))
             _connect(self.folder).create_table(name, rows, mode="overwrite")
 
     def delete(self, name: str, column: str, values: Collection[str]) -> None:
@@ -125,11 +132,16 @@ class Tables:
             return ()
 
 
-def _connect(folder: Path) -> Any:
-    os.environ.setdefault("LANCEDB_LOG", "error")  # a warning at every new table helps nobody
-    import lancedb
+def _remove(path: Path) -> None:
+    """Whatever is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
-    return lancedb.connect(folder)
+
+def _connect(folder: Path) -> Any:
+    return load_lancedb().connect(folder)
 
 
 def _statements(values: Sequence[str]) -> Iterator[str]:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import av
-import numpy as np
-from av.video.reformatter import Interpolation
 from PIL import Image
 
 from tempme.atomic import replacing
@@ -22,7 +20,7 @@ from tempme.video.containers.timeline import Timeline, read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.images import read_picture
 from tempme.video.loading import FILE_ERRORS, reason_of
-from tempme.video.transforms import display_matrix, is_transposed, upright
+from tempme.video.transforms import display_matrix, is_transposed, scaled_rgb, upright
 from tempme.video.values import TOTAL_SECONDS, Failure, Pixels, Unreadable
 
 STALL_SECONDS = 30.0
@@ -151,10 +149,7 @@ def _shown(frame: av.VideoFrame, pixel_aspect: float, width: int) -> Pixels:
     scale = min(1.0, width / wide, 2 * width / high)
     size = max(2, round(wide * scale)), max(2, round(high * scale))
     across, along = size[::-1] if is_transposed(matrix) else size
-    scaled = frame.reformat(
-        width=across, height=along, format="rgb24", interpolation=Interpolation.AREA, threads=1
-    )
-    return upright(np.asarray(scaled.to_ndarray(), dtype=np.uint8), matrix)
+    return upright(scaled_rgb(frame, across, along), matrix)
 
 
 def _clip(order: Excerpt, draft: Path) -> None:

@@ -30,8 +30,8 @@ class Packets:
     """Times (ticks, in file order) of the packets that hold something.
 
     `keys` and `hidden` are the numbers of those that can be decoded alone and of those that an
-    edit list hides, `lost` of those near which the file lacks something; `end` is the byte after
-    the last one, 0 where that was not read.
+    edit list hides, `lost` of those near which the file lacks something; `last` is the byte at
+    which the last one begins, `end` the one after it, 0 where they were not read.
     """
 
     pts: array[int] = field(default_factory=_longs)
@@ -40,6 +40,7 @@ class Packets:
     hidden: array[int] = field(default_factory=_longs)
     lost: array[int] = field(default_factory=_longs)
     is_broken: bool = False
+    last: int = 0
     end: int = 0
 
     def __len__(self) -> int:
@@ -56,7 +57,8 @@ class Packets:
             self.hidden.append(place)
         if packet.is_corrupt:
             self.lost.append(place)
-        self.end = self.end if packet.pos is None else packet.pos + packet.size
+        if packet.pos is not None:
+            self.last, self.end = packet.pos, packet.pos + packet.size
 
     @property
     def is_last_whole(self) -> bool:

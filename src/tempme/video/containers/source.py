@@ -18,6 +18,7 @@ import av
 from av.stream import Discard
 
 from tempme.video.containers.claims import check_claims, check_size
+from tempme.video.containers.light import Light
 from tempme.video.containers.streams import (
     Choice,
     choose,
@@ -138,6 +139,7 @@ class Source(AbstractContextManager["Source"]):
         except BaseException:
             self.container.close()
             raise
+        self.light = Light.of(self.stream.codec_context)
         # What the decoder finds may be larger than what the container says.
         self.stream.codec_context.options = _held(self.reading)
         self.stream.codec_context.thread_count = self.reading.threads

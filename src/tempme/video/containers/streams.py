@@ -25,6 +25,9 @@ LARGE_ENOUGH = 720.0
 # Weights and areas less than this apart are a matter of taste, and the file's own choice counts.
 ALIKE = 1.5
 
+# So many frames are no cover's.
+MOVING = 3
+
 # What reading packets can raise; IndexError is PyAV's when a damaged file grows a stream midway.
 READING_ERRORS = (av.FFmpegError, OSError, IndexError)
 
@@ -67,9 +70,8 @@ def needs_survey(container: av.container.InputContainer) -> bool:
     """Whether frames have to be counted to tell which stream is the video."""
     streams = usable_streams(container)
     if len(streams) > 1:
-        return any(not stream.frames for stream in streams)
-    only = streams[0]
-    return bool(container.streams.audio) and codec_of(only) in PICTURE_CODECS and not only.frames
+        return any(not stream.frames or codec_of(stream) in PICTURE_CODECS for stream in streams)
+    return bool(container.streams.audio) and codec_of(streams[0]) in PICTURE_CODECS
 
 
 def choose(container: av.container.InputContainer, counted: Counter[int]) -> Choice:
@@ -95,11 +97,14 @@ def best_of(candidates: Sequence[Candidate]) -> Candidate:
 def survey(container: av.container.InputContainer) -> Counter[int]:
     """How many packets come of each video stream, up to `SURVEY` of all; uses the container up."""
     counted: Counter[int] = Counter()
+    streams = usable_streams(container)
+    most = SURVEY if len(streams) > 1 else MOVING
     try:
-        for packet in container.demux(usable_streams(container)):
+        for packet in container.demux(streams):
+            # An AVI states a frame for each tick, and holds nothing where a cover stays.
             if packet.size:
                 counted[packet.stream.index] += 1
-            if counted.total() >= SURVEY:
+            if counted.total() >= most:
                 break
     except READING_ERRORS:
         pass
@@ -129,10 +134,15 @@ def _candidate(stream: av.VideoStream, counted: Counter[int]) -> Candidate:
         codec=codec_of(stream),
         width=stream.width,
         height=stream.height,
-        num_frames=stream.frames or counted[stream.index],
+        num_frames=_num_frames(stream, counted[stream.index]),
         is_default=bool(stream.disposition & Disposition.default),
         is_still=bool(stream.disposition & STILLS),
     )
+
+
+def _num_frames(stream: av.VideoStream, counted: int) -> int:
+    """As stated; as counted where nothing is stated, or that is a single picture."""
+    return counted if counted == 1 else stream.frames or counted
 
 
 def _is_cover(candidate: Candidate) -> bool:

@@ -132,12 +132,12 @@ def _timeline(source: Source, packets: Packets, deadline: Deadline) -> Timeline:
     end = int(shown[-1]) + gap
     lead = float((int(shown[0]) - origin) * base)
     ending = Ending(lead, float((end - origin) * base), times, bool(clock.shifts))
-    cut = truncation(source, packets, ending, deadline)
+    rest = following(source.path, packets.last, packets.end)
+    cut = "" if rest else truncation(source, packets, ending, deadline)
     stated = (int(shown[0]) if source.lists_every_frame else origin) + (source.stream.duration or 0)
-    if not cut and not clock.shifts and 0 < stated - shown[-1] <= LONGEST_STILL / base:
+    if not (cut or rest or clock.shifts) and 0 < stated - shown[-1] <= LONGEST_STILL / base:
         end = stated
     num_unused = int((~is_hidden).sum()) - len(shown)
-    rest = following(source.path, packets.end)
     notes = cut, rest, _unused(num_unused, gap * base), source.left_out
     is_shown_key = (keys >= shown[0]) & (keys <= shown[-1]) & ~np.isin(keys, hidden)
     return Timeline(

@@ -1,0 +1,109 @@
+"""Packed linear layers: the same products, wherever they are copied, moved or cut."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tempme.backbones import packed
+from tempme.backbones.layers import Attention, Block, QuickGELU
+from tempme.backbones.packed import PackedLinear, pack
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this build of PyTorch has no oneDNN"
+)
+
+
+def linear(width: int = 12, out: int = 20, *, bias: bool = True) -> nn.Linear:
+    torch.manual_seed(width + out)
+    return nn.Linear(width, out, bias=bias).requires_grad_(False)
+
+
+def block(activation: str = "quick_gelu") -> Block:
+    torch.manual_seed(0)
+    return Block(16, 4, activation).requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(3, 5, 12), (12,), (0, 12), (2, 0, 12), (700, 12)])
+def test_the_same_product(shape: tuple[int, ...], bias: bool) -> None:
+    plain = linear(bias=bias)
+    made = PackedLinear.of(plain, torch.float32)
+    x = torch.randn(shape)
+    with torch.inference_mode():
+        assert made(x).shape == plain(x).shape
+        assert torch.allclose(made(x), plain(x), atol=1e-6)
+
+
+def test_rows_that_do_not_lie_one_after_the_other() -> None:
+    plain = linear()
+    made = PackedLinear.of(plain, torch.float32)
+    x = torch.randn(5, 4, 24)[..., ::2].transpose(0, 1)
+    assert torch.allclose(made(x), plain(x), atol=1e-6)
+    assert torch.allclose(made.rows(x, slice(7)), plain(x)[..., :7], atol=1e-6)
+    assert torch.allclose(made.rows(x, slice(7, None)), plain(x)[..., 7:], atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_an_mlp_and_its_activation(activation: str) -> None:
+    plain = block(activation)
+    made = pack(copy.deepcopy(plain), torch.float32)
+    assert sum(isinstance(m, PackedLinear) for m in made.modules()) == 4
+    assert not any(type(m) is nn.Linear for m in made.modules())
+    x = 3 * torch.randn(2, 7, 16)
+    assert torch.allclose(made.mlp(x), plain.mlp(x), atol=3e-6)
+
+
+def test_bf16_rounds_no_more_than_it_does_without() -> None:
+    exact, x = block(), torch.randn(64, 16)
+    rounded = copy.deepcopy(exact).bfloat16()
+    made = pack(copy.deepcopy(exact), torch.bfloat16).bfloat16()
+
+    def error(mlp: nn.Module) -> float:
+        return float((mlp(x.bfloat16()).float() - exact.mlp(x)).square().mean())
+
+    assert error(made.mlp) < 1.2 * error(rounded.mlp)
+
+
+def test_it_can_be_copied_kept_and_cast_before_and_after_use() -> None:
+    plain, x = linear(), torch.randn(3, 12)
+    made = PackedLinear.of(plain, torch.float32)
+    for _ in range(2):  # the first time it has not been used
+        again = pickle.loads(pickle.dumps(copy.deepcopy(made)))
+        assert torch.equal(again(x), made(x))
+        assert torch.equal(again.rows(x, slice(3)), made.rows(x, slice(3)))
+    half = copy.deepcopy(made).bfloat16()
+    assert half(x.bfloat16()).dtype == torch.bfloat16
+    assert torch.allclose(half(x.bfloat16()).float(), plain(x), atol=0.05)
+    assert torch.allclose(half.rows(x.bfloat16(), slice(4)).float(), plain(x)[:, :4], atol=0.05)
+
+
+def test_elsewhere_it_is_a_plain_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = PackedLinear.of(linear(), torch.float32).to("meta")
+    assert moved(torch.randn(3, 12, device="meta")).shape == (3, 20)
+    assert not packed.can_pack(torch.device("cuda"))
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not packed.can_pack(torch.device("cpu"))
+
+
+def test_what_is_not_plain_is_left_alone() -> None:
+    class Own(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1
+
+    attention = Attention(16, 4)
+    attention.qkv = Own(16, 48)
+    made = block()
+    made.mlp[1] = nn.ReLU()
+    rough = block("gelu")
+    rough.mlp[1] = nn.GELU(approximate="tanh")
+    for module in (attention, made, rough):
+        pack(module, torch.float32)
+    assert type(attention.qkv) is Own
+    assert isinstance(attention.out, PackedLinear)
+    assert type(made.mlp[0]) is type(rough.mlp[0]) is nn.Linear
+    assert QuickGELU in packed._ACTIVATIONS
