@@ -4,14 +4,14 @@ FROM python:3.11-slim-bookworm
 
 RUN useradd --create-home --uid 1000 tempme \
     && mkdir /index /videos \
-    && chown tempme:tempme /index
+    && chown 1000:1000 /index
 
 WORKDIR /opt/tempme
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY src ./src
 RUN pip install --no-cache-dir --constraint constraints.txt ".[serve]"
 
-USER tempme
+USER 1000:1000
 VOLUME ["/index"]
 EXPOSE 8000
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/v1/ready')"]

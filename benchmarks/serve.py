@@ -28,6 +28,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `tempme serve` does
+
 import numpy as np
 
 from tempme import Retriever, system

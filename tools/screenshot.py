@@ -32,10 +32,13 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page(viewport=SIZE, color_scheme="dark")
+        page.set_default_timeout(120_000)
         page.goto(server.address)
         page.fill("#query", QUERY)
         page.press("#query", "Enter")
-        page.wait_for_selector(".card .sure", timeout=120_000)
+        page.wait_for_selector(".card .sure")
+        page.reload()  # the time that it shows is that of a search, not of a first one
+        page.wait_for_selector(".card .sure")
         page.wait_for_load_state("networkidle")
         page.screenshot(path=PICTURE)
         browser.close()

@@ -59,7 +59,7 @@ class Tail:
         if not self.scale:
             return counted
         beyond = self._beyond(np.maximum(values.astype(np.float64) - self.threshold, 0))
-        at_threshold = self._counted(np.float32([self.threshold]))
+        at_threshold = self._counted(np.array([self.threshold], dtype=np.float32))
         fitted = np.maximum(at_threshold * beyond, LEAST / (1 + len(self.sample)))
         return np.where(values > self.threshold, fitted, counted)
 

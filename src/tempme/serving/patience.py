@@ -31,7 +31,8 @@ class Patient(H11Protocol):
             self._await_head()
         super().data_received(data)
         if not self._is_idle():
-            self._head = _ended(self._head)
+            _end(self._head)
+            self._head = None
 
     def pause_writing(self) -> None:
         """The client takes less than there is for it."""
@@ -40,12 +41,13 @@ class Patient(H11Protocol):
 
     def resume_writing(self) -> None:
         """It has taken what there was."""
-        self._unread = _ended(self._unread)
+        _end(self._unread)
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
-        self._head, self._unread = _ended(self._head), _ended(self._unread)
+        _end(self._head)
+        _end(self._unread)
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
@@ -60,7 +62,7 @@ class Patient(H11Protocol):
             self.transport.close()
 
 
-def _ended(clock: asyncio.TimerHandle | None) -> None:
+def _end(clock: asyncio.TimerHandle | None) -> None:
     if clock is not None:
         clock.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tempme.index.moments import Video
 from tempme.index.search import Request as Search
 from tempme.serving.filters import is_any
 from tempme.serving.problems import Problem, invalid
-from tempme.serving.schema import HitOut, SearchAnswer, SearchRequest, UploadOut
+from tempme.serving.schema import HitOut, MomentOut, SearchAnswer, SearchRequest, UploadOut
 from tempme.serving.searching import Upload, WantedSearch, offset_of, parts_of, token_for
 from tempme.serving.service import Service
 
@@ -167,18 +168,12 @@ def _upload_out(upload: Upload) -> UploadOut:
 def _shown(service: Service, hits: list[Hit], wanted: WantedSearch, group_by: str) -> list[HitOut]:
     """Hits with what is known of their videos; grouped ones with further moments."""
     shelf = service.library.shelf()
-    queries = service.searcher.features(wanted) if hits and group_by == "video" else None
-    judge = service.index.judge(wanted.kind) if hits else None
+    moments = _moments_of(service, hits, wanted) if group_by == "video" else {}
     shown = []
     for hit in hits:
         video = next((v for v in shelf.by_id.get(hit.video_id, ()) if v.path == hit.path), None)
         if video is None:  # removed while we searched
             continue
-        moments = (
-            []
-            if queries is None
-            else service.scored(hit.video_id, queries).best(judge, MOMENTS_OF_A_VIDEO)
-        )
         shown.append(
             HitOut.model_validate(
                 {
@@ -189,11 +184,26 @@ def _shown(service: Service, hits: list[Hit], wanted: WantedSearch, group_by: st
                     "duration_seconds": round(video.duration_seconds, 3),
                     "width": video.width,
                     "height": video.height,
-                    "moments": moments,
+                    "moments": moments.get(hit.video_id, []),
                 }
             )
         )
     return shown
+
+
+def _moments_of(
+    service: Service, hits: list[Hit], wanted: WantedSearch
+) -> dict[str, list[MomentOut]]:
+    """The best distinct moments of the video of each hit."""
+    if not hits:
+        return {}
+    queries, judge = service.searcher.features(wanted), service.index.judge(wanted.kind)
+    found = {}
+    for hit in hits:
+        with suppress(Problem):  # removed while we searched
+            scored = service.scored(hit.video_id, queries)
+            found[hit.video_id] = scored.best(judge, MOMENTS_OF_A_VIDEO)
+    return found
 
 
 def text_of(path: Path) -> str:
