@@ -82,6 +82,13 @@ def test_it_can_be_copied_kept_and_cast_before_and_after_use() -> None:
     assert torch.allclose(half.rows(x.bfloat16(), slice(4)).float(), plain(x)[:, :4], atol=0.05)
 
 
+def test_under_a_callers_autocast() -> None:
+    plain, x = linear(), torch.randn(3, 12)
+    made = PackedLinear.of(plain, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(made(x.bfloat16()), plain(x).float(), atol=0.05)
+
+
 def test_elsewhere_it_is_a_plain_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = PackedLinear.of(linear(), torch.float32).to("meta")
     assert moved(torch.randn(3, 12, device="meta")).shape == (3, 20)

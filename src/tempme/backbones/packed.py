@@ -97,8 +97,9 @@ class PackedLinear(Foldable):
             weight = self.weight.contiguous()
             self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
         name, algorithm = self._activation.name, self._activation.algorithm
+        same = x.to(self.weight.dtype)  # where a caller's autocast has halved it
         made: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self.weight, self.bias, name, [], algorithm
+            same, self.weight, self.bias, name, [], algorithm
         )
         return made
 
