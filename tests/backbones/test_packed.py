@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tempme.backbones import packed
 from tempme.backbones.layers import Attention, Block, QuickGELU
 from tempme.backbones.packed import PackedLinear, pack
+from tempme.backbones.umt.vision import QueryValueBias
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of PyTorch has no oneDNN"
@@ -95,6 +96,22 @@ def test_elsewhere_it_is_a_plain_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not packed.can_pack(torch.device("cuda"))
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not packed.can_pack(torch.device("cpu"))
+
+
+def test_a_projection_without_a_bias_of_keys() -> None:
+    torch.manual_seed(0)
+    plain = Attention(16, 4)
+    plain.add_module("qkv", QueryValueBias(16))
+    for bias in (plain.qkv.q_bias, plain.qkv.v_bias):
+        nn.init.normal_(bias)
+    made, x = pack(copy.deepcopy(plain), torch.float32), torch.randn(2, 7, 16)
+    assert isinstance(made.qkv, PackedLinear)
+    with torch.inference_mode():
+        for queries in (None, 1):
+            for mine, theirs in zip(
+                made.project(x, queries), plain.project(x, queries), strict=True
+            ):
+                assert torch.allclose(mine, theirs, atol=1e-6)
 
 
 def test_what_is_not_plain_is_left_alone() -> None:

@@ -36,6 +36,8 @@ _ACTIVATIONS: dict[type[nn.Module], Activation] = {
     QuickGELU: Activation("swish", "", QUICK, F.silu),
     nn.GELU: Activation("gelu", "none", 1.0, F.gelu),
 }
+# What derives from these may compute something else.
+_LINEARS = (nn.Linear, QueryValueBias)
 _NOTHING = Activation("none", "", 1.0, torch.positive)
 
 
@@ -77,7 +79,7 @@ class PackedLinear(Foldable):
     @classmethod
     def of(
         cls,
-        linear: nn.Linear,
+        linear: nn.Linear | QueryValueBias,
         dtype: torch.dtype,
         *,
         stretch: float = 1.0,
