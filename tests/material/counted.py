@@ -29,10 +29,19 @@ def _recurrent(x: Shape, of_input: Shape, of_state: Shape, *_: Any, **__: Any) -
     return 2 * x[0] * x[1] * each
 
 
+def _packed(x: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """A linear layer whose weight (out, in) is laid out beforehand."""
+    rows = 1
+    for length in x[:-1]:
+        rows *= length
+    return 2 * rows * weight[0] * weight[1]
+
+
 # Kernels of a CPU that torch's counter passes over in silence.
 KERNELS: dict[Any, Callable[..., int]] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten.mkldnn_rnn_layer: _recurrent,
+    torch.ops.mkldnn._linear_pointwise: _packed,
 }
 
 
