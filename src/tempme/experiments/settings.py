@@ -184,7 +184,7 @@ class Experiment:
             raise BadSetting(f"{path} is not an experiment: {reason}") from reason
         for change in changes:
             set_key(table, change)
-        return cls.of(f"{path.parent.name}/{path.stem}", table, path)
+        return cls.of("/".join(filter(None, (path.parent.name, path.stem))), table, path)
 
     @classmethod
     def of(cls, name: str, table: Mapping[str, Any], origin: object) -> Experiment:
