@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NOTED = re.compile(r"(?P<name>[\w-]+)>=(?P<bound>[\d.]+)")
+NOTED = re.compile(r"(?P<name>[\w-]+)>=(?P<bound>[\d.]+)(?P<marker>;.*)?")
 
 # Below the version of constraints.txt the package registry holds builds for CUDA alone.
 AS_PINNED = ("torch",)
@@ -24,7 +24,7 @@ def lowest(project: str, constraints: str) -> list[str]:
         *(one for extra in asked["optional-dependencies"].values() for one in extra),
     ]
     pinned = dict(line.split("==") for line in constraints.splitlines() if "==" in line)
-    found = {}
+    found, markers = {}, {}
     for requirement in every:
         if requirement.startswith(asked["name"] + "["):
             continue
@@ -35,7 +35,8 @@ def lowest(project: str, constraints: str) -> list[str]:
             )
         name = noted["name"]
         found[name] = pinned[name] if name in AS_PINNED else noted["bound"]
-    return [f"{name}=={bound}" for name, bound in sorted(found.items())]
+        markers[name] = noted["marker"] or ""
+    return [f"{name}=={bound}{markers[name]}" for name, bound in sorted(found.items())]
 
 
 if __name__ == "__main__":

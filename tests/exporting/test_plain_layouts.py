@@ -24,10 +24,11 @@ from tempme.exporting.formats import FORMATS, export
 from tempme.exporting.transformers import to_transformers
 from tempme.retriever.retriever import Retriever
 from tempme.systems.system import System
-from tempme.systems.table import SYSTEMS, system
+from tempme.systems.table import SYSTEMS, UMT, system
 from tempme.video.transforms import square_of_image
 from tempme.weights.layouts import to_openai
 from tempme.weights.sizes import expected_shapes
+from tiny_umt import tiny_umt
 
 TEMPME = str(Path(sys.executable).with_name("tempme"))
 SLIM = ClipConfig(
@@ -149,7 +150,7 @@ def test_an_export_leaves_its_model_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.one_in(5)
-@pytest.mark.parametrize("name", sorted(SYSTEMS))
+@pytest.mark.parametrize("name", [name for name in sorted(SYSTEMS) if name not in UMT])
 def test_what_does_not_fold_is_refused_by_its_reason(tmp_path: Path, name: str) -> None:
     """Every row: its features come back, or it says what would be lost."""
     retriever = trained(name)
@@ -163,6 +164,13 @@ def test_what_does_not_fold_is_refused_by_its_reason(tmp_path: Path, name: str) 
     again = Retriever.build(plain, tmp_path / "out", seed=0)
     for ours, theirs in zip(both(retriever), both(again), strict=True):
         assert (ours - theirs).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize("form", ["openai", "transformers"])
+def test_a_umt_is_no_clip(tmp_path: Path, form: str) -> None:
+    with pytest.raises(BadSetting, match="is no plain CLIP: its backbone is a UMT"):
+        export(tiny_umt("umt4clip").parts, form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_layout_cannot_say(tmp_path: Path) -> None:

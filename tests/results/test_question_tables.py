@@ -6,9 +6,9 @@ from typing import Any
 
 import tempme
 from documents.counted import benchmark_now
-from documents.plots import accuracy_plot
 from results_material import run, scores
 from tempme.results.accuracy import every_metric, every_seed, full_table, summaries
+from tempme.results.plot import accuracy_plot
 
 
 def answered(right: float) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def test_answers_are_told_by_part_and_by_need() -> None:
     assert "R@1" not in table
     assert "| umt | temporal | first (order) | 27.5 ± 3.5 | 10 |" in every_metric(summaries(runs))
     assert len(every_seed(runs, ["umt"]).splitlines()) == 4
-    assert accuracy_plot(summaries(runs), "questions") is None
+    assert accuracy_plot({"questions": summaries(runs)}) is None
 
 
 def test_what_was_looked_at_again_stands_beside() -> None:

@@ -3,7 +3,8 @@
 A linear layer of PyTorch lays its weights out anew in every call, a sixth of its time. Here that is
 done once, and an activation is part of the product before it: x sigmoid(1.702 x), CLIP's, is the
 SiLU of 1.702 x over 1.702, so that the factor goes into the weights before it and the divisor into
-those after it. Features change by rounding alone.
+those after it. In fp32 features change by rounding alone; in bf16 activations stay by themselves,
+and features as they are.
 """
 
 from __future__ import annotations
@@ -54,10 +55,7 @@ def pack(module: nn.Module, dtype: torch.dtype) -> nn.Module:
                 if _is_plain(linear := getattr(part, name)):
                     part.add_module(name, PackedLinear.of(linear, dtype))
         if isinstance(part, Block) and _is_plain_mlp(part.mlp):
-            before, activation, after = cast("tuple[nn.Linear, nn.Module, nn.Linear]", part.mlp)
-            told = _ACTIVATIONS[type(activation)]
-            first = PackedLinear.of(before, dtype, stretch=told.stretch, activation=told)
-            part.mlp = nn.Sequential(first, PackedLinear.of(after, dtype, shrink=told.stretch))
+            part.mlp = _packed_mlp(part.mlp, dtype)
     return module
 
 
@@ -132,6 +130,16 @@ class PackedLinear(Foldable):
     def __getstate__(self) -> dict[str, Any]:
         self._unpack()
         return self.__dict__
+
+
+def _packed_mlp(mlp: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
+    before, activation, after = cast("tuple[nn.Linear, nn.Module, nn.Linear]", mlp)
+    if dtype != torch.float32:  # stretched weights would be rounded to others than before
+        whole = PackedLinear.of(before, dtype), activation, PackedLinear.of(after, dtype)
+        return nn.Sequential(*whole)
+    told = _ACTIVATIONS[type(activation)]
+    first = PackedLinear.of(before, dtype, stretch=told.stretch, activation=told)
+    return nn.Sequential(first, PackedLinear.of(after, dtype, shrink=told.stretch))
 
 
 def _is_plain(module: nn.Module) -> bool:

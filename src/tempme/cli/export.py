@@ -22,7 +22,9 @@ def export(
     form: Annotated[
         str, typer.Option("--format", help="openai, transformers or sentence-transformers.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write; it must be empty.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write; it must be empty.", readable=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Write MODEL as a folder for other programs, with the same features.
