@@ -14,7 +14,7 @@ import pytest
 import tempme
 from index_material import write_films
 from tempme.index import Index
-from tempme.index.words import NAME, read_words
+from tempme.index.words import NAME, read_words, write_words
 
 # Nothing of these can be imported: as on a machine where they are not installed.
 ABSENT = ("torch", "lancedb", "lance", "av", "pyarrow", "transformers")
@@ -77,3 +77,14 @@ def test_what_is_damaged_or_of_another_model_is_passed_over(made: Index, tmp_pat
     kept.unlink()
     kept.mkdir()
     assert read_words(index, made.header) is None
+
+
+def test_what_is_huge_is_neither_kept_nor_believed(
+    made: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = read_words(made.path, made.header)
+    assert kept is not None
+    monkeypatch.setattr("tempme.index.words.MOST_BYTES", 1000)
+    write_words(tmp_path, kept, fingerprint="f")
+    assert not (tmp_path / NAME).exists()
+    assert read_words(made.path, made.header) is None
