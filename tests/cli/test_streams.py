@@ -21,6 +21,9 @@ SMALL = ClipConfig(
 COMMAND = shlex.join([sys.executable, "-c", "import tempme.cli; tempme.cli.main()"])
 NAME = "\N{LATIN SMALL LETTER E WITH ACUTE} \N{CLAPPER BOARD}.mp4"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+in_ascii = pytest.mark.skipif(
+    not sys.prefix.isascii(), reason="Python itself does not start from such a path in this locale"
+)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,7 @@ def test_nothing_at_all_is_open(index: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
+@in_ascii
 def test_any_locale_knows_the_same_files(films: Path, index: Path) -> None:
     before = tempme.Index.open(index).videos()
     done = shell("", "index", films, "--index", index, "--json", **ASCII)
@@ -104,6 +108,7 @@ def test_any_locale_knows_the_same_files(films: Path, index: Path) -> None:
     assert tempme.Index.open(index).videos() == before
 
 
+@in_ascii
 def test_names_and_words_come_out_in_any_locale(films: Path, index: Path) -> None:
     words = ("search", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "--index", index, "--json")
     done = shell("", *words, **ASCII)
