@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def test_a_killed_service_loses_nothing_that_was_finished(tmp_path: Path) -> Non
         job = answer(address, "/v1/index", {})
         at = f"/v1/jobs/{job['id']}"
         wait_for(lambda: (answer(address, at)["progress"] or {}).get("new", 0) >= 3, seconds=240)
-        time.sleep(1.2)  # rows are written about once a second
+        wait_for(lambda: Index.open(index).videos(), seconds=60)
         process.send_signal(signal.SIGKILL)
         process.wait(30)
     left = Index.open(index)
