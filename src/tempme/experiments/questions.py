@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tempme.errors import BadSetting, TempmeError
 from tempme.evaluation import timing as benchmark
 from tempme.experiments.asking import QuestionWorld
 from tempme.experiments.identity import DATA, RESULT, note
-from tempme.experiments.run import TIMED_ROUNDS, TIMED_VIDEOS, peak_memory_mb
+from tempme.experiments.run import TIMED_ROUNDS, TIMED_VIDEOS, result_of
 from tempme.experiments.scene_questions import AskedScenes
 from tempme.experiments.scenes import vocabulary
 from tempme.experiments.settings import Experiment, SceneQuestions, VideoData
@@ -23,7 +23,6 @@ from tempme.experiments.video_questions import AskedVideos
 from tempme.results.runs import environment, write
 from tempme.retriever.answerer import Answerer
 from tempme.retriever.checkpoint import backbone_of
-from tempme.schedule import total_tokens
 from tempme.training import Devices, Fitted, fit
 
 ANSWERER = "answerer"  # of a run's folder
@@ -66,24 +65,18 @@ def run_questions(
     if not fitted.is_main:
         return fitted.retriever, None
     metrics, selection = _saved_and_judged(experiment, world, fitted)
-    facts = world.facts()
-    write(facts, folder / DATA)
-    result = {
-        "experiment": experiment.name,
-        "seed": seed,
-        "settings": asdict(experiment),
-        "metrics": metrics,
-        "selection": selection,
-        "data": facts,
-        **_of_the_model(model),
-        "steps": fitted.steps,
-        "training_seconds": round(seconds, 1),
-        "videos_per_second": round(videos_per_second(model), 2),
-        "peak_memory_mb": peak_memory_mb(),
-        "history": fitted.history.curve(),
-        "validations": fitted.history.validations,
-        "environment": begun_in | {"threads": torch.get_num_threads()},
-    }
+    result = result_of(
+        experiment,
+        fitted,
+        seed=seed,
+        system=model.system,
+        learning=sum(p.numel() for p in model.backbone.parameters() if p.requires_grad),
+        judged={"metrics": metrics, "selection": selection, "data": world.facts()},
+        seconds=seconds,
+        rate=videos_per_second(model),
+        begun_in=begun_in,
+    )
+    write(result["data"], folder / DATA)
     write(result, folder / RESULT)
     return model, result
 
@@ -170,13 +163,3 @@ def _saved_and_judged(
         return world.judge(fitted.retriever), selection
     except TempmeError as reason:
         raise type(reason)(f"{reason} (what was learnt is in {fitted.folder})") from reason
-
-
-def _of_the_model(model: Answerer) -> dict[str, Any]:
-    made = model.system
-    learning = sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
-    return {
-        "backbone": backbone_name(made.config) or asdict(made.config),
-        "cost": asdict(made.cost())
-        | {"tokens": total_tokens(made.plan()), "trainable_parameters": learning},
-    }

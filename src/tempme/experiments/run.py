@@ -22,6 +22,7 @@ from tempme.experiments.world import World
 from tempme.results.runs import environment, peak_memory_bytes, write
 from tempme.retriever.retriever import Retriever
 from tempme.schedule import total_tokens
+from tempme.systems.system import System
 from tempme.training import Devices, Fitted, Validation, fit
 
 TIMED_VIDEOS, TIMED_ROUNDS = 8, 5
@@ -71,26 +72,55 @@ def run(
     if not fitted.is_main:
         return fitted.retriever, None
     metrics, selection = _saved_and_judged(experiment, world, fitted)
-    facts = world.facts()
-    write(facts, folder / DATA)
-    result = {
+    result = result_of(
+        experiment,
+        fitted,
+        seed=seed,
+        system=retriever.system,
+        learning=retriever.system.trainable_parameters(),
+        judged={"metrics": metrics, "selection": selection, "data": world.facts()},
+        seconds=seconds,
+        rate=videos_per_second(retriever),
+        begun_in=begun_in,
+    )
+    write(result["data"], folder / DATA)
+    write(result, folder / RESULT)
+    return retriever, result
+
+
+def result_of(
+    experiment: Experiment,
+    fitted: Fitted[Any],
+    *,
+    seed: int,
+    system: System,
+    learning: int,
+    judged: Mapping[str, Any],
+    seconds: float,
+    rate: float,
+    begun_in: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The document of a run, of whatever was learnt.
+
+    system: what was built, whatever the settings call it, with `learning` numbers that learn.
+    judged: metrics, selection and data. rate: videos that it encodes in a second.
+    """
+    sizes = {"tokens": total_tokens(system.plan()), "trainable_parameters": learning}
+    return {
         "experiment": experiment.name,
         "seed": seed,
         "settings": asdict(experiment),
-        "metrics": metrics,
-        "selection": selection,
-        "data": facts,
-        **_of_the_model(retriever),
+        **judged,
+        "backbone": backbone_name(system.config) or asdict(system.config),
+        "cost": asdict(system.cost()) | sizes,
         "steps": fitted.steps,
         "training_seconds": round(seconds, 1),
-        "videos_per_second": round(videos_per_second(retriever), 2),
+        "videos_per_second": round(rate, 2),
         "peak_memory_mb": peak_memory_mb(),
         "history": fitted.history.curve(),
         "validations": fitted.history.validations,
-        "environment": begun_in | {"threads": torch.get_num_threads()},
+        "environment": {**begun_in, "threads": torch.get_num_threads()},
     }
-    write(result, folder / RESULT)
-    return retriever, result
 
 
 def open_world(experiment: Experiment) -> World:
@@ -170,16 +200,3 @@ def _saved_and_judged(
     if select == "test":
         selection["label"] = TEST_LABEL
     return metrics, selection
-
-
-def _of_the_model(retriever: Retriever) -> dict[str, Any]:
-    """What was built, whatever the settings call it."""
-    made = retriever.system
-    return {
-        "backbone": backbone_name(made.config) or asdict(made.config),
-        "cost": asdict(made.cost())
-        | {
-            "tokens": total_tokens(made.plan()),
-            "trainable_parameters": made.trainable_parameters(),
-        },
-    }
