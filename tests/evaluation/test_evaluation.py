@@ -16,7 +16,7 @@ from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting, WrongAnswer
 from tempme.evaluation import known_answers as questions
-from tempme.evaluation.evaluate import evaluate, score
+from tempme.evaluation.evaluate import examine, score
 from tempme.evaluation.known_answers import CHECKS, ask_known_answers
 from tempme.evaluation.metrics import both_directions
 from tempme.evaluation.report import EvaluationReport
@@ -40,7 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(retriever: Retriever, folder: Path) -> EvaluationReport:
-    return evaluate(retriever, Split("scenes/test", load_folder(folder)), batch=3, workers=2)
+    split = Split("scenes/test", load_folder(folder))
+    return examine(retriever, split, batch=3, workers=2)[0]
 
 
 def features_by_hand(retriever: Retriever, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,7 +94,7 @@ def test_what_is_not_there_is_left_out_and_counted(
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / names[2]).write_bytes(b"no video")
     split = Split("named/test", tuple(Pair(name, f"scene {name}") for name in names))
-    report = evaluate(retriever, split, videos=tmp_path, workers=1)
+    report, _ = examine(retriever, split, videos=tmp_path, workers=1)
     assert report.missing == (names[3],)
     assert list(report.failed) == [names[2]]
     assert (report.num_videos, report.num_listed) == (2, 4)
@@ -104,12 +105,12 @@ def test_what_is_not_there_is_left_out_and_counted(
 def test_nothing_to_evaluate_is_said(retriever: Retriever, tmp_path: Path) -> None:
     split = Split("named/test", (Pair("gone", "nothing"),))
     with pytest.raises(BadSetting, match="in which folder"):
-        evaluate(retriever, split)
+        examine(retriever, split)
     with pytest.raises(BadDataset, match="none of the 1 videos"):
-        evaluate(retriever, split, videos=tmp_path)
+        examine(retriever, split, videos=tmp_path)
     (tmp_path / "gone.mp4").write_bytes(b"no video")
     with pytest.raises(BadDataset, match="no video of named/test can be read"):
-        evaluate(retriever, split, videos=tmp_path, workers=1)
+        examine(retriever, split, videos=tmp_path, workers=1)
 
 
 # ---- scores of features

@@ -17,7 +17,7 @@ from tempme.datasets import load_folder
 from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Split
 from tempme.errors import BadSetting
-from tempme.evaluation.evaluate import evaluate, examine
+from tempme.evaluation.evaluate import examine
 from tempme.experiments import Experiment, run
 from tempme.experiments.settings import SystemSettings
 from tempme.experiments.start import of_checkpoint
@@ -109,7 +109,7 @@ def test_several_devices_find_the_same_features(films: Path) -> None:
     assert one.scores == several.scores
     assert np.abs(alone.videos - together.videos).max() < 2e-6
     with pytest.raises(BadSetting, match="devices is 0"):
-        evaluate(retriever, split, devices=0)
+        examine(retriever, split, devices=0)
 
 
 def test_more_devices_than_there_are(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_more_devices_than_there_are(films: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(BadSetting, match="devices is 3, but this machine has 2: ask for 2"):
-        evaluate(retriever, Split("films", load_folder(films)), devices=3)
+        examine(retriever, Split("films", load_folder(films)), devices=3)
 
 
 @pytest.mark.slow

@@ -39,36 +39,6 @@ if TYPE_CHECKING:
 MATRIX_SCORES = 100_000_000
 
 
-def evaluate(
-    retriever: Retriever,
-    split: Split,
-    *,
-    videos: Path | None = None,
-    batch: int = 16,
-    workers: int | None = None,
-    worker_memory_mb: float | None = WORKER_MEMORY_MB,
-    precision: str = "fp32",
-    ties: Ties = "expected",
-    frame_rate: float = 1.0,
-    devices: int | None = None,
-    on_video: Callable[[int, int], None] | None = None,
-) -> EvaluationReport:
-    """The report of `examine`."""
-    return examine(
-        retriever,
-        split,
-        videos=videos,
-        batch=batch,
-        workers=workers,
-        worker_memory_mb=worker_memory_mb,
-        precision=precision,
-        ties=ties,
-        frame_rate=frame_rate,
-        devices=devices,
-        on_video=on_video,
-    )[0]
-
-
 def examine(
     retriever: Retriever,
     split: Split,

@@ -12,7 +12,7 @@ from tempme.datasets.pairs import Split, Video, id_of
 from tempme.datasets.places import locate, probe_place
 from tempme.datasets.table import FOLDER, open_split
 from tempme.errors import BadDataset, BadSetting
-from tempme.evaluation.evaluate import evaluate, num_cut
+from tempme.evaluation.evaluate import examine, num_cut
 from tempme.experiments.settings import VideoData
 from tempme.experiments.world import hash_of
 from tempme.processes.pool import Crash, Limits, each_in_processes
@@ -159,7 +159,7 @@ class ExperimentVideos:
         raise BadDataset(f"no video of {split.name} can be read; the last: {why}")
 
     def _metrics(self, retriever: Retriever, split: str) -> dict[str, Any]:
-        report = evaluate(
+        report, _ = examine(
             retriever,
             self.split(split),
             videos=self.folder,
