@@ -8,9 +8,10 @@ import torch
 
 from tempme.atomic import replacing
 from tempme.backbones.config import OPENAI_MEAN, OPENAI_STD
-from tempme.exporting.files import save_tensors
+from tempme.exporting.files import OF_PYTORCH
 from tempme.exporting.merged import check_fixed, clip_of, merged
 from tempme.retriever.parts import Parts
+from tempme.weights.saving import save_tensors
 
 FILE = "model.safetensors"
 FORM = "openai"
@@ -42,5 +43,5 @@ def write_openai(parts: Parts, folder: Path) -> tuple[str, ...]:
     }
     state |= {name: torch.tensor(value) for name, value in scalars.items()}
     with replacing(folder / FILE) as draft:
-        save_tensors(state, draft)
+        save_tensors(state, draft, metadata=OF_PYTORCH)
     return (FILE,)

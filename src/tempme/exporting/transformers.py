@@ -12,10 +12,11 @@ from torch import Tensor
 from tempme.atomic import replacing
 from tempme.backbones.bytepair import END, START, VOCAB, merges, piece_ids
 from tempme.backbones.config import ClipConfig
-from tempme.exporting.files import save_json, save_tensors
+from tempme.exporting.files import OF_PYTORCH, save_json
 from tempme.exporting.merged import clip_of, merged
 from tempme.retriever.parts import Parts
 from tempme.weights.layouts import IN_LAYERS, TRANSFORMERS, TRANSPOSED
+from tempme.weights.saving import save_tensors
 
 WEIGHTS = "model.safetensors"
 FORM = "transformers"
@@ -33,7 +34,7 @@ def write_transformers(parts: Parts, folder: Path) -> tuple[str, ...]:
         "vocab.json": piece_ids(),
     }
     with replacing(folder / WEIGHTS) as draft:
-        save_tensors(state, draft)
+        save_tensors(state, draft, metadata=OF_PYTORCH)
     for name, document in documents.items():
         save_json(document, folder / name)
     with replacing(folder / "merges.txt") as draft:

@@ -16,7 +16,7 @@ import numpy as np
 import tomli_w
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tempme.atomic import replacing
@@ -38,6 +38,7 @@ from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 from tempme.untrusted import read_json, read_toml
 from tempme.weights.fit import misfit
+from tempme.weights.saving import save_tensors
 from tempme.weights.umt_release import read_umt_answerer
 
 ANSWERER, ANSWERS = "answerer.toml", "answers.json"
@@ -116,10 +117,7 @@ class Answerer(nn.Module):
         folder = Path(folder)
         state = {n: v.detach().cpu().contiguous() for n, v in self.backbone.state_dict().items()}
         with replacing(folder / WEIGHTS) as draft:
-            try:
-                save_file(state, draft)
-            except SafetensorError as reason:  # which is not an OSError, whatever it was
-                raise OSError(None, str(reason)) from reason
+            save_tensors(state, draft)
         self.tokenizer.save(folder / TOKENIZER)
         with replacing(folder / ANSWERS) as draft:
             draft.write_text(json.dumps(self.answers, ensure_ascii=False, indent=0) + "\n", "utf-8")

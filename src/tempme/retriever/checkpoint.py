@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tempme.atomic import replacing
@@ -45,6 +45,7 @@ from tempme.untrusted import check_regular, read_toml
 from tempme.weights.clip4clip import SEQUENCE_ROW
 from tempme.weights.fit import misfit, named
 from tempme.weights.read import read_published, read_weights
+from tempme.weights.saving import save_tensors
 from tempme.weights.umt_release import read_umt
 
 Weights = str | Path | Mapping[str, Tensor]
@@ -207,10 +208,7 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
     }
     # A reader may have the weights before mapped into its memory: they must not change under it.
     with replacing(folder / WEIGHTS) as draft:
-        try:
-            save_file(state, draft)
-        except SafetensorError as reason:  # which is not an OSError, whatever it was
-            raise OSError(None, str(reason)) from reason
+        save_tensors(state, draft)
     parts.tokenizer.save(folder / TOKENIZER)
     described: dict[str, Any] = {"format": FORMAT, "origin": parts.origin}
     if not whole:
