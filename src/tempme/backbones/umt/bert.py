@@ -134,7 +134,7 @@ class Bert(nn.Module):
         return words_of(self.dropped(self.ln_embed(x)), hidden)
 
     def drop(self, share: float) -> None:
-        """Let training drop numbers where words begin, of what is added, and weights of attention."""
+        """Let training drop numbers of words, of what every half adds, and of attention."""
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.p = share
