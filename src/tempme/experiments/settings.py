@@ -7,7 +7,8 @@
               activation, where the weights do not say it; tuning and compression: settings that
               override the row's; fit: what becomes of frames that are not square, "crop" (the
               default), "squash" or "pad"
-[data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
+[data]        name = "scenes" (the default): lively (share of lively videos; 0), static (share of
+              static ones among the others), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = "scenes-questions": questions about them; static (share of static videos)
@@ -107,10 +108,12 @@ class SceneData:
     twins: bool = True
     lookalikes: int = 0
     pool: int = 0
+    lively: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.static <= 1:
-            raise BadSetting(f"data.static is {self.static}; it is a share: 0 up to 1")
+        for name in ("static", "lively"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadSetting(f"data.{name} is {getattr(self, name)}; it is a share: 0 up to 1")
         for name in ("lookalikes", "pool"):
             if getattr(self, name) < 0:
                 raise BadSetting(f"data.{name} is {getattr(self, name)}; it must be 0 or more")
