@@ -137,10 +137,15 @@ class Scene:
         return TICKS - tick if self.is_reversed else tick
 
 
-def random_scene(rng: random.Random, part: Part, split: Split) -> Scene:
-    """Any scene of a split; many calls may repeat captions, as batches of training do."""
+def random_scene(
+    rng: random.Random, part: Part, split: Split, plots: tuple[str, ...] = ()
+) -> Scene:
+    """Any scene of a split; many calls may repeat captions, as batches of training do.
+
+    plots: only these rows of the part's table; without any, all.
+    """
     check(part, split)
-    name = rng.choice(tuple(PLOTS[part]))
+    name = rng.choice(plots or tuple(PLOTS[part]))
     plot = PLOTS[part][name]
     verbs = tuple(rng.choice(tuple(PULSES)) for _ in range(plot.num_verbs))
     background = rng.choice(tuple(BACKGROUNDS))
