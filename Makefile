@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model \
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model model-lively \
         wheel serve fuzz screenshot
 
 help:      ## print this
@@ -100,6 +100,15 @@ $(foreach seed,$(SEEDS),$(OF_UMT:%=$(RESULTS)/%/seed-$(seed).json)): | $(UMT_BAC
 $(UMT_BACKBONE)/retriever/system.toml: | .venv/ready
 	$(BIN)/tempme train experiments/scenes-umt/backbone.toml --out $(UMT_BACKBONE)
 
+# Systems on lively scenes begin with a backbone that goes on from scenes-tiny, trained first.
+LIVELY_STAGES := frames frames-where
+LIVELY_BACKBONE := runs/scenes-lively/$(lastword $(LIVELY_STAGES))
+OF_LIVELY := $(filter-out $(LIVELY_STAGES:%=scenes-lively/%),$(filter scenes-lively/%,$(EXPERIMENTS)))
+$(foreach seed,$(SEEDS),$(OF_LIVELY:%=$(RESULTS)/%/seed-$(seed).json)): | $(LIVELY_BACKBONE)/retriever/system.toml
+
+$(LIVELY_BACKBONE)/retriever/system.toml: | .venv/ready
+	$(MAKE) model-lively
+
 $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$(RESULTS)/%/seed-$(seed).json)
 	$(BIN)/python -m tempme.results.runs $@
 
@@ -115,3 +124,8 @@ model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet
 	    --result results/scenes-tiny/$$stage/seed-0.json || exit 1; \
 	done
 	$(BIN)/python -m tempme.models runs/videos/retriever "experiments/scenes-tiny/videos.toml, seed 0"
+
+model-lively: setup  ## train the backbone of lively scenes, on from scenes-tiny (half an hour on one core)
+	for stage in $(LIVELY_STAGES); do \
+	  $(BIN)/tempme train experiments/scenes-lively/$$stage.toml --out runs/scenes-lively/$$stage || exit 1; \
+	done

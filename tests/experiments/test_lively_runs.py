@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from results_material import put, run, scores
-from tempme.errors import BadSetting
+from tempme.errors import BadSetting, UnknownName
 from tempme.experiments import Experiment, judge
 from tempme.experiments import run as train
 from tempme.experiments.settings import SceneData
 from tempme.results.accuracy import every_metric, full_table, short_table, summaries
 from tempme.results.runs import read_experiments
 from tempme.retriever.retriever import Retriever
+from tempme.scenes.batches import Pool
 from tempme.systems.table import system
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("frames", "frames-where")
+ROWS = sorted(
+    path for path in (ROOT / "experiments/scenes-lively").glob("*.toml") if path.stem not in STAGES
+)
 
 SMALL = """
 [system]
@@ -95,3 +102,33 @@ def test_tables_show_lively_scenes_only_where_they_were_judged(tmp_path: Path) -
     assert row["lively: details told apart (%)"] == "72.5"
     assert row["twins told apart (%)"] == "51.0"
     assert "| lively | text to video | 37.00" in every_metric(found)
+
+
+def test_stages_of_the_backbone_begin_with_each_other() -> None:
+    folder = ROOT / "experiments/scenes-lively"
+    begun = [Experiment.read(folder / f"{stage}.toml").system.weights for stage in STAGES]
+    assert begun == ["scenes-tiny", "runs/scenes-lively/frames/retriever"]
+    assert f"LIVELY_STAGES := {' '.join(STAGES)}\n" in (ROOT / "Makefile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
+def test_rows_are_alike_but_for_the_system(path: Path) -> None:
+    one, other = Experiment.read(path), Experiment.read(ROWS[0])
+    assert one.system.name == path.stem
+    assert one.system.weights == f"runs/scenes-lively/{STAGES[-1]}/retriever"
+    assert (one.data, one.system.tuning, one.evaluation) == (
+        other.data,
+        other.system.tuning,
+        other.evaluation,
+    )
+    as_rows_of_scenes = Experiment.read(ROOT / f"experiments/scenes/{path.stem}.toml")
+    assert one.recipe == as_rows_of_scenes.recipe
+
+
+def test_only_plots_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL, "utf-8")
+    with pytest.raises(UnknownName, match="did you mean 'where'"):
+        Experiment.read(path, ['data.plots=["were"]'])
+    pool = Pool.of(20, static=0.5, lookalikes=0, seed=0, lively=1.0, plots=("where",))
+    assert {scene.plot for scene in pool.scenes} == {"where"}

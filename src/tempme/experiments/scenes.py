@@ -65,6 +65,7 @@ class Scenes:
                 lookalikes=data.lookalikes,
                 seed=seed,
                 lively=data.lively,
+                plots=data.plots,
             )
             return BegunBatches(retriever, pool, batch=batch, seed=seed)
         return FreshScenes(
@@ -77,6 +78,7 @@ class Scenes:
                 lookalikes=data.lookalikes,
                 seed=seed,
                 lively=data.lively,
+                plots=data.plots,
             )
         )
 
@@ -147,14 +149,16 @@ def judge_parts(
     return answer | {"both": _expected(_scores(texts, videos))}
 
 
-def judge(retriever: Retriever, part: Part, *, gallery: int) -> dict[str, Any]:
+def judge(
+    retriever: Retriever, part: Part, *, gallery: int, seed: int = TEST_SEED
+) -> dict[str, Any]:
     """Metrics of held-out scenes, one caption each: both directions, and twins told apart.
 
     `twins` is the share (%) of captions nearer to their video than to its twin, of scenes that
     have one, a tie counting half; mean pooling cannot do better than 50. `rivals` is the same of
     lively scenes that differ in one detail.
     """
-    found = scenes(gallery, part=part, split="test", seed=TEST_SEED)
+    found = scenes(gallery, part=part, split="test", seed=seed)
     return _judged(*_encode(retriever.for_inference("fp32"), found), found)
 
 

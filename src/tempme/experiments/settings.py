@@ -8,7 +8,8 @@
               override the row's; fit: what becomes of frames that are not square, "crop" (the
               default), "squash" or "pad"
 [data]        name = "scenes" (the default): lively (share of lively videos; 0), static (share of
-              static ones among the others), twins, lookalikes;
+              static ones among the others), twins, lookalikes; plots (of lively videos, only
+              these; all);
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = "scenes-questions": questions about them; static (share of static videos)
@@ -35,6 +36,7 @@ from tempme.datasets.moment_reader import augment_of
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.scenes.stories import PLOTS
 from tempme.settings import typed, values_of
 from tempme.systems.system import System
 from tempme.systems.table import SYSTEMS, UMT, system
@@ -109,8 +111,12 @@ class SceneData:
     lookalikes: int = 0
     pool: int = 0
     lively: float = 0.0
+    plots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for plot in self.plots:
+            if plot not in PLOTS["lively"]:
+                raise UnknownName.among("plot of lively scenes", plot, PLOTS["lively"])
         for name in ("static", "lively"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadSetting(f"data.{name} is {getattr(self, name)}; it is a share: 0 up to 1")

@@ -25,7 +25,14 @@ class Pool:
 
     @classmethod
     def of(
-        cls, count: int, *, static: float, lookalikes: int, seed: int, lively: float = 0.0
+        cls,
+        count: int,
+        *,
+        static: float,
+        lookalikes: int,
+        seed: int,
+        lively: float = 0.0,
+        plots: tuple[str, ...] = (),
     ) -> Pool:
         """About `count` scenes of the training split."""
         _check(static, lookalikes, lively)
@@ -34,7 +41,7 @@ class Pool:
         rng = random.Random(f"pool/{seed}")
         groups: list[tuple[Scene, ...]] = []
         while sum(map(len, groups)) < count:
-            groups.append(_group(rng, static, lookalikes, lively))
+            groups.append(_group(rng, static, lookalikes, lively, plots))
         return cls(tuple(groups))
 
     @property
@@ -66,7 +73,8 @@ class SceneBatches:
     With one frame a video, the frame is drawn at a random time. The twin of a temporal video has
     its frames in another order, so a batch holds the negatives that only order tells apart. A
     static video brings `lookalikes` more that differ from it in shapes, textures, sizes and sides;
-    a lively one of which time tells nothing its rival, which differs in one detail.
+    a lively one of which time tells nothing its rival, which differs in one detail. plots: of
+    lively videos, only these (without any, all).
     """
 
     batch: int
@@ -77,6 +85,7 @@ class SceneBatches:
     lookalikes: int = 0
     seed: int = 0
     lively: float = 0.0
+    plots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.static, self.lookalikes, self.lively)
@@ -97,7 +106,7 @@ class SceneBatches:
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
         while len(made) < self.batch:
-            group = _group(rng, self.static, self.lookalikes, self.lively)
+            group = _group(rng, self.static, self.lookalikes, self.lively, self.plots)
             made += group
             if self.twins and group[0].twin is not None:
                 made.append(group[0].twin)
@@ -117,10 +126,12 @@ def _check(static: float, lookalikes: int, lively: float) -> None:
         raise BadSetting(f"lookalikes is {lookalikes}; it is a number: 0 or more")
 
 
-def _group(rng: random.Random, static: float, lookalikes: int, lively: float) -> tuple[Scene, ...]:
+def _group(
+    rng: random.Random, static: float, lookalikes: int, lively: float, plots: tuple[str, ...]
+) -> tuple[Scene, ...]:
     """A static scene with its lookalikes, a lively one with its rival, or one that has a twin."""
     if lively and rng.random() < lively:  # no lot is drawn where none are: others stay the same
-        scene = random_scene(rng, "lively", "train")
+        scene = random_scene(rng, "lively", "train", plots)
         return (scene,) if scene.rival is None else (scene, scene.rival)
     part: Part = "static" if rng.random() < static else "temporal"
     scene = random_scene(rng, part, "train")

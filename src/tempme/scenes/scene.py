@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, combinations
 
 from tempme.errors import BadSetting, UnknownName
+from tempme.scenes.claims import Claims, Deeds
 from tempme.scenes.filming.shots import Shot, random_shots
 from tempme.scenes.lively import casting
-from tempme.scenes.lively.stages import corner_of
+from tempme.scenes.lively.stages import corner_of, relation
 from tempme.scenes.plot import Plot
 from tempme.scenes.stages import DEED_OF_PULSE, PULSES
 from tempme.scenes.stories import PLOTS
@@ -33,12 +33,9 @@ from tempme.scenes.world import (
     plural,
 )
 
-Deeds = frozenset[tuple[str, ...]]
 NO_SYMMETRY = tuple(shape for shape in SHAPES if shape not in ("circle", "ring"))
 """Shapes whose turning can be seen."""
 EXCHANGED = "-exchanged"
-MOST_CLAIMS = 3
-"""Deeds that one caption tells, at most."""
 PATIENCE = 2000
 """Scenes refused in a row before a split counts as exhausted."""
 
@@ -76,6 +73,8 @@ class Scene:
         for letter, actor in zip("ab", self.actors, strict=False):
             where = corner_of(actor.track)
             words |= {f"{letter}_where": where, f"{letter}_side": where.split()[1]}
+        if self.part == "lively":
+            words["relation"] = relation(words["a_where"], words["b_where"])
         words |= dict(zip("xyz", self.verbs, strict=False))
         plot = PLOTS[self.part][self.plot]
         templates = plot.reversed_words if self.is_reversed else plot.words
@@ -137,10 +136,15 @@ class Scene:
         return TICKS - tick if self.is_reversed else tick
 
 
-def random_scene(rng: random.Random, part: Part, split: Split) -> Scene:
-    """Any scene of a split; many calls may repeat captions, as batches of training do."""
+def random_scene(
+    rng: random.Random, part: Part, split: Split, plots: tuple[str, ...] = ()
+) -> Scene:
+    """Any scene of a split; many calls may repeat captions, as batches of training do.
+
+    plots: only these rows of the part's table; without any, all.
+    """
     check(part, split)
-    name = rng.choice(tuple(PLOTS[part]))
+    name = rng.choice(plots or tuple(PLOTS[part]))
     plot = PLOTS[part][name]
     verbs = tuple(rng.choice(tuple(PULSES)) for _ in range(plot.num_verbs))
     background = rng.choice(tuple(BACKGROUNDS))
@@ -235,17 +239,15 @@ def scenes(count: int, *, part: Part, split: Split, seed: int = 0) -> tuple[Scen
 def _distinct(
     rng: random.Random, count: int, part: Part, split: Split, seed: int
 ) -> Iterator[Scene]:
-    whole: set[tuple[str, Deeds]] = set()
-    lesser: set[tuple[str, Deeds]] = set()
+    claims = Claims()
     made = refused = 0
     while made < count:
         scene = replace(random_scene(rng, part, split), is_reversed=False)
         scene = replace(scene, id=f"{part}-{split}-{seed}-{made:06d}")
         other = scene.twin or scene.rival
         both = (scene,) if other is None else (scene, other)
-        claims = {(one.background, one.deeds) for one in both}
-        truths = {(one.background, less) for one in both for less in _subsets(one.shown)}
-        if not claims.isdisjoint(lesser) or not whole.isdisjoint(truths):
+        said = [(one.deeds, one.shown) for one in both]
+        if any(claims.clash(scene.background, told, shown) for told, shown in said):
             refused += 1
             if refused > PATIENCE:
                 raise BadSetting(
@@ -253,15 +255,9 @@ def _distinct(
                 )
             continue
         refused = 0
-        whole |= claims
-        lesser |= truths
+        claims.add(scene.background, said)
         yield from both
         made += len(both)
-
-
-def _subsets(deeds: Deeds) -> Iterator[Deeds]:
-    sizes = range(1, min(MOST_CLAIMS, len(deeds)) + 1)
-    return map(frozenset, chain.from_iterable(combinations(sorted(deeds), n) for n in sizes))
 
 
 def check(part: str, split: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import permutations
 
-from tempme.scenes.lively.stages import corner_of
+from tempme.scenes.claims import Deeds
+from tempme.scenes.lively.stages import corner_of, relation
 from tempme.scenes.world import TEXTURES, Actor, Split, Thing, home
 
-Deeds = frozenset[tuple[str, ...]]
 Draw = Callable[[], Thing]
 PATTERNS = tuple(texture for texture in TEXTURES if texture != "plain")
 """Textures that captions have a word for."""
@@ -47,10 +48,10 @@ def _is_right(things: Sequence[Thing], kind: str, background: str, split: Split)
 
 
 def told(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
-    """What every caption claims, whichever way time runs."""
+    """What every caption claims at least, whichever way time runs."""
     first, second = actors[:2]
     if plot == "where":
-        return frozenset((actor.thing.name, corner_of(actor.track)) for actor in (first, second))
+        return frozenset({_relation(first, second)})
     if plot == "which-place":
         return frozenset({(first.thing.name, corner_of(first.track), *verbs)})
     if plot == "which-texture":
@@ -62,12 +63,17 @@ def told(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
 
 def shown(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
     """All that a caption of any lively scene could truly claim of this one."""
-    lies = {(actor.thing.name, corner_of(actor.track)) for actor in actors}
     acts: set[tuple[str, ...]] = set()
     for actor, verb in zip(actors, verbs, strict=False):
         thing, corner = actor.thing, corner_of(actor.track)
         acts |= {(thing.name, verb), (thing.name, corner, verb), (thing.name, thing.texture, verb)}
+    lies = {_relation(one, other) for one, other in permutations(actors, 2)}
     return told(plot, actors, verbs) | lies | acts
+
+
+def _relation(one: Actor, other: Actor) -> tuple[str, ...]:
+    how = relation(corner_of(one.track), corner_of(other.track))
+    return one.thing.name, how, other.thing.name
 
 
 def exchanged(actors: Sequence[Actor], what: str) -> tuple[Actor, ...]:

@@ -24,6 +24,14 @@ def corner_of(track: Track) -> str:
     return f"{'top' if first.y < 0.5 else 'bottom'} {'left' if first.x < 0.5 else 'right'}"
 
 
+def relation(one: str, other: str) -> str:
+    """How a thing in one quarter lies to a thing in another: by side, if these differ."""
+    (height, side), (_, other_side) = one.split(), other.split()
+    if side != other_side:
+        return f"{side} of"
+    return "above" if height == "top" else "below"
+
+
 def stand(rng: random.Random, things: Things, verbs: Verbs) -> tuple[Actor, ...]:
     """All stay, each in a quarter of its own."""
     del verbs

@@ -1,7 +1,8 @@
 """What can happen in a lively scene, and its words: which of two alike, where, in what order.
 
-Beside the words of `stories`, `{a_where}` is a quarter of the picture ("top left") and
-`{a_side}` a side of it. What they claim is told by `casting.told`, so that `deeds` are empty.
+Beside the words of `stories`, `{a_where}` is a quarter of the picture ("top left"), `{a_side}` a
+side of it, and `{relation}` how the first thing lies to the second ("left of", "above"). What they
+claim is told by `casting.told`, so that `deeds` are empty.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LIVELY: dict[str, Plot] = {
         (
             "a {a} at the {a_where} and a {b} at the {b_where} {at}",
             "{at}, a {a} is at the {a_where} and a {b} at the {b_where}",
-            "there is a {b} at the {b_where} and a {a} at the {a_where} {at}",
+            "{at}, a {a} is {relation} a {b}",
             "at the {a_where} a {A} and at the {b_where} a {B} {at}",
         ),
         exchanges="places",
