@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")
-MORE_KEYS = ("merged", "pruned", "fused", "after", "backward", "merged_clips", "clips_out")
-MORE_KEYS += ("unseen", "apart", "opens")
+MORE_KEYS = (
+    *("merged", "pruned", "fused", "after", "backward", "merged_clips", "clips_out"),
+    *("unseen", "apart", "opens"),
+)
 COLUMNS = {
     "join": "join",
     "unseen": "unseen",

@@ -122,7 +122,7 @@ def judge_parts(
     ready = retriever.for_inference("fp32")
     found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in PARTS}
     encoded = {part: _encode(ready, some) for part, some in found.items()}
-    answer = {part: _judged(*encoded[part], found[part]) for part in PARTS}
+    answer = {part: judged(*encoded[part], found[part]) for part in PARTS}
     if isinstance(ready.backbone, Umt):  # whose match head looks at the best again
         for part in PARTS:
             answer[part][AGAIN] = scores_again(ready, found[part], _scores(*encoded[part]))
@@ -137,7 +137,7 @@ def judge(retriever: Retriever, part: Part, *, gallery: int) -> dict[str, Any]:
     counting half; mean pooling cannot do better than 50.
     """
     found = scenes(gallery, part=part, split="test", seed=TEST_SEED)
-    return _judged(*_encode(retriever.for_inference("fp32"), found), found)
+    return judged(*_encode(retriever.for_inference("fp32"), found), found)
 
 
 @torch.inference_mode()
@@ -158,7 +158,8 @@ def _encode(ready: Retriever, found: Sequence[Scene]) -> tuple[Matrix, Matrix]:
     return texts.cpu().numpy(), torch.cat(videos).cpu().numpy()
 
 
-def _judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, Any]:
+def judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, Any]:
+    """Metrics of features of scenes, (T, D) of their first captions and (V, D) of their videos."""
     matrix = _scores(texts, videos)
     answer: dict[str, Any] = _expected(matrix)
     place = {scene.id: number for number, scene in enumerate(found)}
