@@ -82,8 +82,12 @@ def cost(
 
 def with_tokens(plan: Sequence[Step], more: int, *, first: int = 0) -> tuple[Step, ...]:
     """The plan of clips that hold `more` tokens in every block from `first` on."""
-    longer = (replace(step, attended=step.attended + more) for step in plan[first:])
-    return (*plan[:first], *longer)
+    return (*plan[:first], *(_longer(step, more) for step in plan[first:]))
+
+
+def _longer(step: Step, more: int) -> Step:
+    view = step.view and step.view._replace(places=step.view.places + more)
+    return replace(step, attended=step.attended + more, view=view)
 
 
 def seeing(step: Step, config: Sizes, prompts: int, *, parts: int = 1) -> int:
@@ -91,7 +95,7 @@ def seeing(step: Step, config: Sizes, prompts: int, *, parts: int = 1) -> int:
 
     Keys and values are made of them `parts` times a video; every token that asks looks at all.
     """
-    looks = 2 * step.clips * step.asking * prompts * config.width
+    looks = 2 * step.clips * step.meeting * prompts * config.width
     return 2 * parts * prompts * config.width**2 + looks
 
 
@@ -102,15 +106,20 @@ def _patches(config: Sizes) -> int:
 def _run(step: Step, config: Sizes) -> int:
     """A block as it runs: keys and values of all tokens, all else of those it serves."""
     d, attended, asking = config.width, step.attended, step.asking
-    products = 2 * attended * d * d + 2 * asking * d * d + 2 * asking * attended * d
+    products = 2 * attended * d * d + 2 * asking * d * d + 2 * step.looks * d
     return step.clips * products + step.clips_out * step.through_mlp * 8 * d * d
 
 
 def _block(step: Step, config: Sizes) -> int:
     """A whole block, whatever is read after it."""
     d, attended = config.width, step.attended
-    attention = step.clips * (4 * attended * d * d + 2 * attended * attended * d)
+    attention = step.clips * (4 * attended * d * d + 2 * _pairs_of_all(step) * d)
     return attention + step.clips_out * step.fed * 8 * d * d
+
+
+def _pairs_of_all(step: Step) -> int:
+    """Queries that meet a key where all tokens are served."""
+    return replace(step, serves=None).looks
 
 
 def _projection(plan: Sequence[Step], config: Sizes, frames: int, *, whole: bool) -> int:
@@ -136,7 +145,8 @@ def _matching(step: Step, config: Sizes) -> int:
     key, is_whole = config.width // config.heads, step.serves is None
     if step.dots is not None:
         dots = step.dots
-        return is_whole * (dots.tokens * config.width + dots.keys * key + dots.scalars)
+        after = dots.tokens * config.width + dots.keys * key + dots.scalars
+        return dots.before * config.width + is_whole * after
     before = _pairs(step.attended + step.cross - step.protected) if step.cross else 0
     after = _pairs(step.attended - step.protected) if step.intra and is_whole else 0
     return step.clips * (before * config.width + after * key)
@@ -154,7 +164,7 @@ def _elementwise(plan: Sequence[Step], config: Sizes, frames: int) -> int:
     for step in plan:
         fed = step.clips_out * step.fed
         norms += (step.clips * step.attended + fed) * d
-        other += step.clips * config.heads * step.attended**2 + 4 * d * fed
+        other += step.clips * config.heads * _pairs_of_all(step) + 4 * d * fed
     return 5 * norms + 2 * other
 
 
@@ -169,7 +179,7 @@ def _elementwise_of_umt(plan: Sequence[Step], config: Sizes, frames: int) -> int
     sums, products, weights, fed = frames * config.tokens, 0, 0, 0
     for step in plan:
         attended, through = step.clips * step.attended, step.clips_out * step.fed
-        attention = step.clips * config.heads * step.attended**2
+        attention = step.clips * config.heads * _pairs_of_all(step)
         joined = step.clips * (step.attended + step.cross) if step.cross else 0
         merged = merged or step.cross > 0
         norms, fed = norms + attended + through, fed + through

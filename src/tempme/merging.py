@@ -16,6 +16,9 @@ from tempme.tokens import Tokens
 # The free tokens alternate between set A, whose tokens may move, and set B, which receives them.
 
 
+FAR = 4.0  # more than any two cosines differ
+
+
 @dataclass(frozen=True)
 class Matching:
     """Which tokens of A stay, which move, and to which tokens of B."""
@@ -103,10 +106,13 @@ class Join:
 
 
 @torch.no_grad()
-def match(similar_by_CND: Tensor, r: int, num_protected: int) -> Matching:
+def match(
+    similar_by_CND: Tensor, r: int, num_protected: int, *, group_CN: Tensor | None = None
+) -> Matching:
     """Bipartite soft matching: the r tokens of A that are closest to a token of B.
 
-    Always in fp32; among equals the first token wins, on every device.
+    Always in fp32; among equals the first token wins, on every device. group_CN: numbers of all
+    tokens; those of one number find each other before any others do.
     """
     free = F.normalize(similar_by_CND[:, num_protected:].float(), dim=-1)
     a_starts_at = num_protected % 2  # A holds the even positions of the whole sequence
@@ -115,7 +121,12 @@ def match(similar_by_CND: Tensor, r: int, num_protected: int) -> Matching:
         most = a.shape[1] if b.shape[1] else 0
         raise BadSetting(f"{free.shape[1]} free tokens cannot lose {r}: at most {most}")
     with torch.autocast(free.device.type, enabled=False):  # which would round to bf16
-        best, partner = (a @ b.mT).max(dim=-1)
+        alike = a @ b.mT
+    if group_CN is not None:
+        group = group_CN[:, num_protected:]
+        apart = group[:, a_starts_at::2, None] != group[:, None, 1 - a_starts_at :: 2]
+        alike = alike - FAR * apart
+    best, partner = alike.max(dim=-1)
     moved = best.sort(dim=-1, descending=True, stable=True).indices[:, :r]
     kept = others(moved, a.shape[1])
     return Matching(
@@ -153,6 +164,7 @@ def fuse(tokens: Tokens, pairs: Matching | Selection) -> Tokens:
         tokens,
         x_CND=x.view(clips, left, width),
         size_CN1=new.view(clips, left, 1),
+        place_CN=_gathered(tokens.place_CN, pairs.sources),
         moves=(*tokens.moves, pairs),
     )
 
@@ -168,6 +180,7 @@ def keep(tokens: Tokens, index: Tensor) -> Tokens:
         tokens,
         x_CND=tokens.x_CND.reshape(-1, width).index_select(0, rows).view(clips, out, width),
         size_CN1=None if size is None else size.flatten()[rows].view(clips, out, 1),
+        place_CN=_gathered(tokens.place_CN, sources),
         moves=(*tokens.moves, Selection(sources, none, none, n, out)),
     )
 
@@ -221,11 +234,13 @@ def join_clips(tokens: Tokens, k: int) -> Tokens:
     if tokens.clips_per_video % k:
         raise BadSetting(f"{tokens.clips_per_video} clips cannot be joined by {k}")
     size, (clips, n, _) = tokens.size_CN1, tokens.x_CND.shape
+    place = tokens.place_CN
     joined = Join(k, (clips, n), tokens.num_protected, tokens.x_CND.device)
     return replace(
         tokens,
         x_CND=concatenate(tokens.x_CND, k, tokens.num_protected),
         size_CN1=None if size is None else concatenate(size, k, tokens.num_protected),
+        place_CN=None if place is None else concatenate(place, k, tokens.num_protected),
         clips_per_video=tokens.clips_per_video // k,
         num_protected=tokens.num_protected * k,
         moves=(*tokens.moves, joined),
@@ -233,7 +248,7 @@ def join_clips(tokens: Tokens, k: int) -> Tokens:
 
 
 def concatenate(x_CND: Tensor, k: int, num_protected: int) -> Tensor:
-    """(k C, N, D) -> (C, k N, D): the protected tokens of all k clips, then the free ones."""
+    """(k C, N, ...) -> (C, k N, ...): the protected tokens of all k clips, then the free ones."""
     by_clip = x_CND.unflatten(0, (-1, k))
     head, free = by_clip[:, :, :num_protected], by_clip[:, :, num_protected:]
     return torch.cat([head.flatten(1, 2), free.flatten(1, 2)], dim=1)
@@ -248,6 +263,10 @@ def others(index: Tensor, n: int) -> Tensor:
     numbers = torch.arange(n, device=index.device).expand(clips, n)
     out = torch.empty(clips, n - r + 1, dtype=torch.int64, device=index.device)
     return out.scatter(1, place, numbers)[:, : n - r]
+
+
+def _gathered(place_CN: Tensor | None, sources: Tensor) -> Tensor | None:
+    return None if place_CN is None else place_CN.gather(1, sources)
 
 
 def _flat(index: Tensor, n: int) -> Tensor:

@@ -18,6 +18,14 @@ class Dots(NamedTuple):
     tokens: int = 0  # as wide as the model
     keys: int = 0  # as wide as one head
     scalars: int = 0  # of one number
+    before: int = 0  # as wide as the model, before attention: spent even where few are served
+
+
+class View(NamedTuple):
+    """Frames that keep apart although their tokens are one clip: each looks at its places."""
+
+    frames: int  # of a clip
+    places: int  # of a frame, each of which shows a token, or nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,9 @@ class Step:
     backward: bool = False  # whether that walks through the frames from the last to the first
     merged_clips: int = 0  # clips that merge into others between attention and the MLP
     joined_inside: bool = False  # whether a tuning's layer joins, so that nothing around it does
+    unseen: int = 0  # tokens of a clip dropped before attention
+    view: View | None = None  # how its frames look at a clip; None: every token looks at all
+    opens: int = 0  # frames of a clip that see each other from this block on
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
     serves: int | None = (
         None  # tokens of a clip that the last block serves; None: all, as others do
@@ -49,6 +60,31 @@ class Step:
     def asking(self) -> int:
         """Tokens of a clip whose queries are made; keys and values are made of all `attended`."""
         return self.attended if self.serves is None else self.serves
+
+    @property
+    def looks(self) -> int:
+        """Queries of a clip that meet a key, as they are computed."""
+        if self.view is None:
+            return self.asking * self.attended
+        return self._queries * self.view.places
+
+    @property
+    def meeting(self) -> int:
+        """Queries of a clip that would meet a prompt beside its tokens."""
+        return self.asking if self.view is None else self._queries
+
+    @property
+    def apart(self) -> int:
+        """Frames of a clip that each look at their own places alone; 0 where all tokens meet."""
+        return 0 if self.view is None else self.view.frames
+
+    @property
+    def _queries(self) -> int:
+        """Where frames look by themselves every place of theirs asks, whether it is read or not."""
+        assert self.view is not None
+        if self.serves is not None and self.serves <= self.protected:
+            return self.serves
+        return self.view.frames * self.view.places
 
     @property
     def through_mlp(self) -> int:
@@ -139,18 +175,23 @@ def check_joins(joins: Mapping[int, int], *, frames: int, depth: int) -> None:
         )
 
 
-def default_joins(frames: int, *, depth: int = 12) -> dict[int, int]:
+def default_joins(frames: int, *, depth: int = 12, halves: bool = False) -> dict[int, int]:
     """A plan that ends in one clip, for any number of frames: 12 is 2-2-3, 64 is 4-4-4.
 
     The frames are split into at most three factors, as equal as they go, the largest last, on
     the last blocks but one (8, 9, 10 of 12). A prime number of frames is joined at once. Blocks
-    that would join one clip are left out.
+    that would join one clip are left out. With `halves` the last join is of two clips, where the
+    frames are even and there is more than one block for them: 12 is 2-3-2.
     """
     if frames < 1:
         raise BadSetting(f"frames is {frames}; a video has at least 1")
     last = max(depth - 2, 0)
     blocks = [block for block in (last - 2, last - 1, last) if block >= 0]
-    factors = [k for k in _factors(frames, len(blocks)) if k > 1]
+    if halves and frames % 2 == 0 and frames > 2 and len(blocks) > 1:
+        wanted = (*_factors(frames // 2, len(blocks) - 1), 2)
+    else:
+        wanted = _factors(frames, len(blocks))
+    factors = [k for k in wanted if k > 1]
     return dict(zip(blocks[len(blocks) - len(factors) :], factors, strict=True))
 
 

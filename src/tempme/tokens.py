@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-# Shape letters: V videos, F frames, C clips in the batch, N tokens per clip, D width,
-# B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a video,
-# W tokens that words watch.
+# Shape letters: V videos, F frames, P patches of a frame, C clips in the batch, N tokens per clip,
+# D width, B prompted parts (1: all clips alike; V: by video; C: by clip), M prompts, G tokens of a
+# video, W tokens that words watch.
 
 
 class Move(Protocol):
@@ -30,11 +30,13 @@ class Beside(NamedTuple):
         need not go through this one.
     video_VGD: tokens of whole videos that see all clips, and live through the blocks (DGL).
     mask_VF: 1 for frames that count, for layers in which frames meet; None: all of them.
+    change_VFP: how much each patch differs from that of the frame before; None: nobody asked.
     """
 
     prompts_BMD: Tensor | None = None
     video_VGD: Tensor | None = None
     mask_VF: Tensor | None = None
+    change_VFP: Tensor | None = None
 
 
 class Watched(NamedTuple):
@@ -49,6 +51,19 @@ class Watched(NamedTuple):
     hidden_CN: Tensor | None = None
     x_BWD: Tensor | None = None
     bias_BW: Tensor | None = None
+
+
+class Shown(NamedTuple):
+    """How frames look at a clip that holds the tokens of several, each at its own places.
+
+    rows_CFP: the token that each place of a frame shows; places of several frames may show one.
+    asks_CN: the place, counted through the frames of the clip, at which a token asks.
+    hidden_CFP: True for places that show nothing; None: all show a token.
+    """
+
+    rows_CFP: Tensor
+    asks_CN: Tensor
+    hidden_CFP: Tensor | None = None
 
 
 NOTHING_BESIDE, NOTHING_WATCHED = Beside(), Watched()
@@ -70,6 +85,8 @@ class Tokens:
     clips_per_video: int
     num_protected: int = 1  # leading tokens no merge may touch: class tokens, prompts
     moves: tuple[Move, ...] = ()
+    place_CN: Tensor | None = None  # where in its frame each token started, where that is asked for
+    shown: Shown | None = None  # how frames look at a clip; None: all of its tokens see each other
     frame_slots_VF: Tensor | None = None  # the clip that holds each frame, once whole frames merged
     causal: bool = False  # each token sees itself and those before it: words
     beside: Beside = NOTHING_BESIDE  # what tunings add
@@ -128,7 +145,7 @@ class Tokens:
             return self
         n = self.num_protected
         size = None if self.size_CN1 is None else self.size_CN1[:, :n]
-        return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size)
+        return replace(self, x_CND=self.x_CND[:, :n], size_CN1=size, shown=None)
 
     def frame_weights(self, mask_VF: Tensor | None = None) -> Tensor | None:
         """(V, P): how many frames each part of the feature stands for, of those the mask counts.
@@ -164,13 +181,14 @@ class Tokens:
         What their words look at is left behind.
         """
         size = None if self.size_CN1 is None else self.size_CN1[index]
-        hidden = self.watched.hidden_CN
+        hidden, place = self.watched.hidden_CN, self.place_CN
         return replace(
             self,
             x_CND=self.x_CND[index],
             size_CN1=size,
             clips_per_video=clips_per_video,
             moves=(),
+            place_CN=None if place is None else place[index],
             frame_slots_VF=None,
             watched=Watched(None if hidden is None else hidden[index]),
         )

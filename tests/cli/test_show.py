@@ -69,7 +69,7 @@ def assert_adds_up(plan: tuple[Step, ...]) -> None:
         join = int(cells["join"].removeprefix("x")) if cells["join"] != "." else 1
         if before is not None:
             assert (clips * join, tokens) == (before[0], before[1] * join)
-        assert count["attended"] == tokens - count["cross"]
+        assert count["attended"] == tokens - count["cross"] - count["unseen"]
         assert count["tokens out"] == count["attended"] - count["intra"] - count["after"]
         if "pruned" in head:
             assert count["intra"] == count["merged"] + count["pruned"] - count["fused"]

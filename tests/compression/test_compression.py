@@ -169,6 +169,10 @@ def test_every_method_says_whether_it_drops() -> None:
         "sta": True,
         "testa": False,
         "tempme": False,
+        "aligned": False,
+        "average": False,
+        "evs": True,
+        "rlt": False,
     }
     assert EViT(fuse=False).drops_patches
 

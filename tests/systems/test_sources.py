@@ -15,8 +15,11 @@ from tempme.training import Recipe
 
 
 def test_every_row_has_a_source() -> None:
-    assert SOURCES.keys() == (zoo.PAPER | zoo.ORIGINALS | zoo.UMT).keys()
-    assert {source.standing for source in SOURCES.values()} == {"reproduced", "reconstructed"}
+    assert SOURCES.keys() == (zoo.PAPER | zoo.ORIGINALS | zoo.UMT | zoo.RULES).keys()
+    standings = {source.standing for source in SOURCES.values()}
+    assert standings == {"reproduced", "reconstructed", "adapted", "ours"}
+    of_rules = {SOURCES[name].standing for name in zoo.RULES}
+    assert of_rules == {"adapted", "ours"}  # no paper has these rows
     assert SOURCES["rap"].standing == "reconstructed"
 
 

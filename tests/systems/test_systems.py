@@ -19,7 +19,8 @@ from tiny_systems import TINY, texts, tiny, videos
 
 # torch.compile itself makes the object that torch warns of.
 compiling = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-every_system = pytest.mark.parametrize("name", zoo.PAPER)
+EVERY = zoo.PAPER | zoo.RULES
+every_system = pytest.mark.parametrize("name", EVERY)
 
 
 @every_system
@@ -151,7 +152,7 @@ def test_half_precision_stays_near(name: str) -> None:
 
 @compiling
 @pytest.mark.parametrize(
-    "name", [n if n == "tempme" else pytest.param(n, marks=pytest.mark.slow) for n in zoo.PAPER]
+    "name", [n if n == "tempme" else pytest.param(n, marks=pytest.mark.slow) for n in EVERY]
 )
 @torch.no_grad()
 @pytest.mark.slow

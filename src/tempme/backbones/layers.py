@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.attention import attention, hiding, size_bias
-from tempme.tokens import Tokens, spread
+from tempme.backbones.shown import attend_by_frame
+from tempme.tokens import Shown, Tokens, spread
 
 L = TypeVar("L", bound="Layer")
 
@@ -130,11 +131,15 @@ class Attention(nn.Module):
         causal: bool = False,
         prompts_BMD: Tensor | None = None,
         hidden_CN: Tensor | None = None,
+        shown: Shown | None = None,
     ) -> tuple[Tensor, Cues]:
         """(C, N, D) -> (C, num_queries or N, D): only the first tokens ask, all answer.
 
-        Prompts beside them answer, too; hidden tokens do not.
+        Prompts beside them answer, too; hidden tokens do not. Where frames look by themselves, a
+        token counts in each as often as it shows it, whatever its size.
         """
+        if shown is not None:
+            return self._by_frame(x_CND, shown, num_queries, prompts_BMD)
         q, k, v = self.project(x_CND, num_queries)
         cues = Cues(q, k, None if size_CN1 is None else size_bias(size_CN1, q.dtype))
         bias = cues.bias if hidden_CN is None else hiding(hidden_CN, cues.bias, q.dtype)
@@ -144,6 +149,14 @@ class Attention(nn.Module):
             bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
         dropout = self.dropout if self.training else 0.0
         return self.gather(attention(q, k, v, bias, causal=causal, dropout=dropout)), cues
+
+    def _by_frame(
+        self, x_CND: Tensor, shown: Shown, num_queries: int | None, prompts_BMD: Tensor | None
+    ) -> tuple[Tensor, Cues]:
+        """`forward` of clips whose frames look by themselves; the cues are of their tokens."""
+        q, k, v = self.project(x_CND, num_queries)
+        beside = None if prompts_BMD is None else self.project(prompts_BMD, 0)[1:]
+        return self.out(attend_by_frame(q, k, v, shown, beside=beside)), Cues(q, k, None)
 
     def project(
         self, x_CND: Tensor, num_queries: int | None = None
@@ -176,6 +189,8 @@ class Layer(Part):
     """
 
     sees_one_frame: bool = True  # False where tokens of several frames meet
+    joins: int = 1  # neighbouring clips that become one before its attention
+    joins_alike: bool = True  # False where a clip depends on more than the frames that it holds
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Tokens after attention, and what attention saw."""
@@ -218,6 +233,8 @@ class Around(Layer, Generic[L]):
         super().__init__()
         self.layer = layer
         self.sees_one_frame = layer.sees_one_frame and sees_one_frame
+        self.joins_alike = layer.joins_alike and self.sees_one_frame
+        self.joins = layer.joins
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Attention of the layer inside."""
@@ -269,4 +286,5 @@ class Block(Layer):
             num_queries=num_queries,
             causal=tokens.causal,
             prompts_BMD=None if prompts is None else self.ln_1(prompts),
+            shown=tokens.shown,
         )

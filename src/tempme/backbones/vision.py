@@ -24,12 +24,21 @@ class Unrelated(nn.Module):
         return projected
 
 
+class Unwatched(nn.Module):
+    """Nobody asks how much a patch differs from that of the frame before."""
+
+    def forward(self, frames: Tensor, patches: Tensor) -> None:  # noqa: ARG002
+        """(V, F, 3, H, W) frames and (V, F, P, D) patches -> nothing."""
+        return
+
+
 class VisionTower(nn.Module):
     """Patches, a stack of layers, and a projection of the protected tokens.
 
     Tunings wrap `layers`, and may take the place of two modules that do nothing by themselves:
     `entrance` (Tokens -> Tokens before the first norm) and `temporal` (the projected tokens of a
     video, having seen each other; applied by `relate`, before pooling), which a pooling may take.
+    A compression may take that of `witness` (frames and patches -> change between frames).
     """
 
     def __init__(self, config: ClipConfig) -> None:
@@ -44,6 +53,7 @@ class VisionTower(nn.Module):
         )
         self.entrance: nn.Module = nn.Identity()
         self.temporal: nn.Module = Unrelated()
+        self.witness: nn.Module = Unwatched()
         self.projection = nn.Parameter(width**-0.5 * torch.randn(width, config.embed))
 
     def entering(self) -> Iterator[nn.Parameter]:
@@ -54,8 +64,11 @@ class VisionTower(nn.Module):
 
     @property
     def shares_frames(self) -> bool:
-        """Whether a frame is the same before the first block, wherever in a video it stands."""
-        return True
+        """Whether a frame is the same before the first block, wherever in a video it stands.
+
+        It is not where it is compared with the one before.
+        """
+        return isinstance(self.witness, Unwatched)
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own.
@@ -66,7 +79,9 @@ class VisionTower(nn.Module):
         patches = self._patches(frames.flatten(0, 1))
         head = self.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
         x = torch.cat([head, patches], dim=1) + self.position_embedding
-        start = Tokens(x, None, clips_per_video=num_frames, beside=Beside(mask_VF=mask))
+        change = self.witness(frames, patches.unflatten(0, (-1, num_frames)))
+        beside = Beside(mask_VF=mask, change_VFP=change)
+        start = Tokens(x, None, clips_per_video=num_frames, beside=beside)
         tokens = self.entrance(start)
         prompts = tokens.beside.prompts_BMD
         normed = replace(tokens, x_CND=self.ln_pre(tokens.x_CND))

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 STEP_KEYS = ("clips", "join", "cross", "intra", "attended", "tokens_out")
-MORE_KEYS = ("merged", "pruned", "fused", "after", "backward", "merged_clips", "clips_out")
+MORE_KEYS = (
+    *("merged", "pruned", "fused", "after", "backward", "merged_clips", "clips_out"),
+    *("unseen", "apart", "opens"),
+)
 COLUMNS = {
     "join": "join",
+    "unseen": "unseen",
     "cross": "cross",
     "intra": "intra",
     "merged": "merged",
@@ -31,6 +35,8 @@ COLUMNS = {
     "backward": "backward",
     "tokens_out": "tokens out",
     "merged_clips": "merged clips",
+    "apart": "apart",
+    "opens": "opens",
 }
 # Columns that a table has only where a block uses them; what they count is said below it.
 EXPLAINED = {
@@ -40,6 +46,9 @@ EXPLAINED = {
     "after": "tokens that leave after the MLP; tokens out = attended - intra - after",
     "backward": "where that walks from the last frame to the first",
     "merged clips": "clips that merge into others before the MLP",
+    "unseen": "tokens of a clip dropped before attention",
+    "apart": "frames of a clip that each look at their own places alone",
+    "opens": "frames of a clip that see each other from this block on",
 }
 
 
@@ -155,7 +164,7 @@ def _is_used(key: str, plan: tuple[Step, ...]) -> bool:
 
 def _row(block: int, step: Step, columns: Sequence[str]) -> tuple[str, ...]:
     cells = (_cell(key, getattr(step, key)) for key in columns)
-    return (str(block), f"{step.clips} x {step.attended + step.cross}", *cells)
+    return (str(block), f"{step.clips} x {step.attended + step.cross + step.unseen}", *cells)
 
 
 def _cell(key: str, value: int | bool) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from tempme.compression.aligned import Aligned
+from tempme.compression.average import Average
 from tempme.compression.diffrate import DiffRate
 from tempme.compression.evit import EViT
+from tempme.compression.evs import EVS
 from tempme.compression.keep import Keep
 from tempme.compression.method import Compression
+from tempme.compression.rlt import RLT
 from tempme.compression.sta import STA
 from tempme.compression.tempme import TempMe
 from tempme.compression.testa import TESTA
@@ -19,12 +23,20 @@ COMPRESSIONS: dict[str, type[Compression]] = {
     "sta": STA,
     "testa": TESTA,
     "tempme": TempMe,
+    "aligned": Aligned,
+    "average": Average,
+    "evs": EVS,
+    "rlt": RLT,
 }
 
 __all__ = [
     "COMPRESSIONS",
+    "EVS",
+    "RLT",
     "STA",
     "TESTA",
+    "Aligned",
+    "Average",
     "Compression",
     "DiffRate",
     "EViT",

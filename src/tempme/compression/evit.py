@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
-from tempme.compression.method import Compression
+from tempme.compression.method import Compression, share_kept
 from tempme.errors import BadSetting
 from tempme.merging import Selection, keep
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -111,6 +111,10 @@ class EViT(Compression):
             )
             n = out
         return tuple(steps)
+
+    def scaled(self, strength: float, *, counts: float | None = None) -> EViT:  # noqa: ARG002
+        """A smaller share each time."""
+        return replace(self, keep=share_kept(self.keep, strength))
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Prune after the attention of `layer`."""

@@ -21,6 +21,10 @@ class Keep(Compression):
         """A Step per block."""
         return schedule(tokens=tokens, frames=frames, depth=depth, protected=protected)
 
+    def scaled(self, strength: float, *, counts: float | None = None) -> Keep:  # noqa: ARG002
+        """Nothing merges, however strongly."""
+        return self
+
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """The layer itself."""
         return layer

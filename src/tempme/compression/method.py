@@ -5,9 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import nn
+
 from tempme.backbones.layers import Layer
 from tempme.errors import BadSetting
 from tempme.schedule import Step
+
+LEAST_KEPT = 0.02  # of any share: however strong a rule is, something stays
+
+
+def scaled_count(count: int, strength: float) -> int:
+    """The whole number of `strength` times as much, never more."""
+    return int(strength * count + 1e-9)
+
+
+def share_kept(kept: float, strength: float) -> float:
+    """The share that stays where `strength` times as much leaves as of `kept`."""
+    return round(min(1.0, max(LEAST_KEPT, 1 - strength * (1 - kept))), 6)
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,23 @@ class Compression:
     def drops_patches(self) -> bool:
         """Whether patches are lost, rather than merged or fused."""
         return False
+
+    def scaled(self, strength: float, *, counts: float | None = None) -> Compression:  # noqa: ARG002
+        """The same rule with `strength` times as much that merges or leaves; 0: nothing does.
+
+        What it never does at strength 1, it never does. counts: the strength of whole numbers,
+        which cannot follow every share; None is the same. BadSetting where a rule has no such dial.
+        """
+        raise BadSetting(
+            f"{type(self).__name__} has no budget: its settings do not grow or shrink together"
+        )
+
+    def witness(self) -> nn.Module | None:
+        """What the backbone is to keep of neighbouring frames for it, if anything.
+
+        (V, F, 3, H, W) frames, (V, F, P, D) patches before their positions -> (V, F, P) change.
+        """
+        return None
 
     def plan(self, *, tokens: int, frames: int, depth: int, protected: int = 1) -> tuple[Step, ...]:
         """What every block does to the token count, before any tensor exists.

@@ -15,7 +15,7 @@ its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import Compressed
-from tempme.compression.method import Compression
+from tempme.compression.method import Compression, scaled_count
 from tempme.errors import BadSetting
 from tempme.merging import keep
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -40,6 +40,7 @@ class Traversed(Compressed):
         super().__init__(layer, step, proportional=False)
         self.backward = backward
         self.sees_one_frame = layer.sees_one_frame and step.after == 0
+        self.joins_alike = layer.joins_alike and step.after == 0
 
     def reduce(self, tokens: Tokens, cues: Cues) -> Tokens:  # noqa: ARG002
         """Nothing before the MLP."""
@@ -140,6 +141,12 @@ class STA(Compression):
             )
             n -= after
         return tuple(steps)
+
+    def scaled(self, strength: float, *, counts: float | None = None) -> STA:
+        """More patches at every stage."""
+        return replace(
+            self, r=tuple(scaled_count(r, strength if counts is None else counts) for r in self.r)
+        )
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Prune after the whole of `layer`."""

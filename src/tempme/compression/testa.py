@@ -25,7 +25,7 @@ from torch.nn.functional import normalize, one_hot
 
 from tempme.backbones.layers import Cues, Layer
 from tempme.compression.layers import ImgMe
-from tempme.compression.method import Compression
+from tempme.compression.method import Compression, scaled_count
 from tempme.errors import BadSetting
 from tempme.merging import Matching, Selection, fuse, merge, others
 from tempme.schedule import Dots, Step, check_blocks, stages
@@ -40,6 +40,7 @@ class FrameMe(ImgMe):
     def __init__(self, layer: Layer, step: Step, *, proportional: bool) -> None:
         super().__init__(layer, step, proportional=proportional)
         self.sees_one_frame = layer.sees_one_frame and step.merged_clips == 0
+        self.joins_alike = layer.joins_alike and step.merged_clips == 0
 
     def reduce(self, tokens: Tokens, cues: Cues) -> Tokens:
         """Frames first; the keys of merged frames are averaged like their tokens."""
@@ -160,6 +161,14 @@ class TESTA(Compression):
             steps.append(replace(step, dots=_dots(step)))
             n, clips = n - r, clips - merged
         return tuple(steps)
+
+    def scaled(self, strength: float, *, counts: float | None = None) -> TESTA:
+        """More patches of every frame, and more frames."""
+        r, frames = (
+            scaled_count(n, strength if counts is None else counts)
+            for n in (self.r, self.merge_frames)
+        )
+        return replace(self, r=r, merge_frames=frames)
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Merge after the attention of `layer`."""

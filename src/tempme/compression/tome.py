@@ -11,11 +11,11 @@ something are written. Code: LunarShen/TempMe e624930, whose blocks before the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tempme.backbones.layers import Layer
 from tempme.compression.layers import ImgMe
-from tempme.compression.method import Compression
+from tempme.compression.method import Compression, scaled_count
 from tempme.errors import BadSetting
 from tempme.schedule import Step, schedule
 
@@ -38,6 +38,10 @@ class ToMe(Compression):
     def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
         return schedule(tokens=tokens, frames=frames, depth=depth, protected=protected, r=self.r)
+
+    def scaled(self, strength: float, *, counts: float | None = None) -> ToMe:
+        """More tokens of every frame."""
+        return replace(self, r=scaled_count(self.r, strength if counts is None else counts))
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Merge after the attention of `layer`."""

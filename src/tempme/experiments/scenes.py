@@ -141,7 +141,7 @@ def judge_parts(
     ready = retriever.for_inference("fp32")
     found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in parts}
     encoded = {part: _encode(ready, some) for part, some in found.items()}
-    answer = {part: _judged(*encoded[part], found[part]) for part in parts}
+    answer = {part: judged(*encoded[part], found[part]) for part in parts}
     if isinstance(ready.backbone, Umt):  # whose match head looks at the best again
         for part in parts:
             answer[part][AGAIN] = scores_again(ready, found[part], _scores(*encoded[part]))
@@ -159,7 +159,7 @@ def judge(
     lively scenes that differ in one detail.
     """
     found = scenes(gallery, part=part, split="test", seed=seed)
-    return _judged(*_encode(retriever.for_inference("fp32"), found), found)
+    return judged(*_encode(retriever.for_inference("fp32"), found), found)
 
 
 @torch.inference_mode()
@@ -180,7 +180,8 @@ def _encode(ready: Retriever, found: Sequence[Scene]) -> tuple[Matrix, Matrix]:
     return texts.cpu().numpy(), torch.cat(videos).cpu().numpy()
 
 
-def _judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, Any]:
+def judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, Any]:
+    """Metrics of features of scenes, (T, D) of their first captions and (V, D) of their videos."""
     matrix = _scores(texts, videos)
     answer: dict[str, Any] = _expected(matrix)
     place = {scene.id: number for number, scene in enumerate(found)}

@@ -25,6 +25,7 @@ from tempme.retriever.inputs import Videos, check_transformed, frames_of, normal
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
 from tempme.retriever.unread import unread
+from tempme.retriever.windows import before_they_differ
 from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 
@@ -158,24 +159,21 @@ class Retriever(nn.Module):
     def encode_windows(self, frames: Tensor, windows: Tensor) -> Tensor:
         """(N, 3, H, W) distinct frames and (W, F) indices into them -> (W, D) unit features.
 
-        Equal to encoding every window alone, but blocks before the first join, which see one
-        frame at a time, run once per distinct frame where it is the same in every window.
+        Equal to encoding every window alone, but what windows share is computed once
+        (`retriever.windows`).
         """
         check_transformed(frames, ("N",), size=self.image_size)
         check_frames(self.system, windows.shape[1])
         vision, index = self.backbone.vision, windows.to(self.device)
         if not vision.shares_frames:
             return self.encode_tokens(self.embed(frames.to(self.device)[index]))
-        alone = vision.frame_layers
         tokens = self.embed(frames[:, None])
         with numbers.context(self.precision, self.device):
-            if alone == len(vision.layers):
+            if vision.frame_layers == len(vision.layers):
                 projected = vision.project(vision.encode(tokens))
                 return self._pool(projected.squeeze(1)[index], None)
-            for layer in vision.layers[:alone]:
-                tokens = layer(tokens)
-        tokens = tokens.rows(index.flatten(), clips_per_video=self.num_frames)
-        return self.encode_tokens(tokens, first=alone)
+            tokens, first = before_they_differ(tokens, index, list(vision.layers))
+        return self.encode_tokens(tokens, first=first)
 
     def encode_texts(self, texts: Sequence[str] | Tensor) -> Tensor:
         """Texts, or ids (T, W) with the end of text as the largest -> (T, D) unit features.

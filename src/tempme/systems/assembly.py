@@ -43,6 +43,7 @@ def assemble(
         compression.wrap(layer, step, backbone.config.width)
         for layer, step in zip(layers, plan, strict=True)
     )
+    backbone.vision.witness = compression.witness() or backbone.vision.witness
     if isinstance(backbone, Umt) and isinstance(pooling, TokenPooling):
         backbone.vision.mean = pooling.tokens
     if isinstance(backbone, Clip) and isinstance(pooling, SequencePooling):

@@ -13,13 +13,14 @@ class Provenance:
 
     standing: "reproduced" rows compute what their official code computes, to the last digits, on
         the same weights (tests/golden); "reconstructed" ones are built from a paper's words and
-        numbers. code: the official code, and what of the row is not in it.
+        numbers; "adapted" ones follow a rule of others at a place of ours; "ours" is what no paper
+        has. code: the official code, and what of the row is not in it.
     differs: what this program does otherwise, or what had to be guessed.
     recipe: fields of `training.Recipe` as the authors have them, where they differ from ours.
     beyond: what of their training those fields cannot say.
     """
 
-    standing: Literal["reproduced", "reconstructed"]
+    standing: Literal["reproduced", "reconstructed", "adapted", "ours"]
     code: str
     differs: str
     recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -200,4 +201,31 @@ SOURCES["clip4clip-seqtransf"] = Provenance(
 # Second settings: the same code, trained and read as its authors do.
 SOURCES |= {
     f"{name}-original": SOURCES[name] for name in ("plevu", "vop", "dgl-transformer", "mv-adapter")
+}
+# Rules that follow the content, at places of ours.
+_BEFORE = "before block 0 rather than behind an encoder; CLIP's frames keep apart"
+_RLT = "rccchoudhury/rlt 69ec8b4: the comparison"
+SOURCES |= {
+    "evs": Provenance("adapted", "vLLM, multimodal/evs: the rule", _BEFORE),
+    "tempme-evs": Provenance(
+        "adapted", f"vLLM, multimodal/evs; {_TEMPME}", f"{_BEFORE}; a budget for every first clip"
+    ),
+    "rlt-share": Provenance(
+        "adapted", _RLT, "a fixed number rather than a threshold; frames read runs begun before"
+    ),
+    "rlt-size": Provenance(
+        "adapted", _RLT, "as rlt-share; where clips join, a run counts by its length"
+    ),
+    "tempme-rlt": Provenance(
+        "adapted", f"{_RLT}; {_TEMPME}", "as rlt-size, and TempMe merges what is left"
+    ),
+    "tempme-aligned": Provenance(
+        "ours", f"{_TEMPME} for all else", "equal places that stand still merge first"
+    ),
+    "tempme-average": Provenance(
+        "ours", f"{_TEMPME} for the joins", "means of equal places; nothing else merges"
+    ),
+    "tempme-halves": Provenance(
+        "ours", f"{_TEMPME} for all else", "joins 2-3-2; places counted inside the clip that joins"
+    ),
 }

@@ -7,10 +7,24 @@ from typing import Any
 
 from tempme.backbones.sizes import Sizes, backbone_name, family_of, sizes_of
 from tempme.backbones.umt.config import UmtConfig
-from tempme.compression import STA, TESTA, Compression, DiffRate, EViT, Keep, TempMe, ToMe
+from tempme.compression import (
+    EVS,
+    RLT,
+    STA,
+    TESTA,
+    Aligned,
+    Average,
+    Compression,
+    DiffRate,
+    EViT,
+    Keep,
+    TempMe,
+    ToMe,
+)
 from tempme.compression.diffrate import RELEASED_B16
 from tempme.errors import BadSetting, UnknownName
 from tempme.pooling import FirstPooling, MeanPooling, Pooling, SequencePooling, TokenPooling
+from tempme.systems.budget import within
 from tempme.systems.system import System
 from tempme.tuning import (
     DGL,
@@ -100,15 +114,29 @@ UMT: dict[str, System] = {
 OURS: dict[str, System] = {
     "scratch": System("scratch", Full(embeddings=True), Keep(), frames=1),
 }
-SYSTEMS = PAPER | ORIGINALS | UMT | OURS
+# Rules that follow the content, alone and where TempMe joins; none of them is in the paper.
+RULES: dict[str, System] = {
+    "evs": System("evs", LoRA(), EVS(r=0, joins={})),
+    "rlt-share": System("rlt-share", LoRA(), RLT(r=0, joins={})),
+    "rlt-size": System("rlt-size", LoRA(), RLT(r=0, at_once=True, keep_cross=1, keep_intra=1)),
+    "tempme-evs": System("tempme-evs", LoRA(), EVS()),
+    "tempme-rlt": System("tempme-rlt", LoRA(), RLT()),
+    "tempme-aligned": System("tempme-aligned", LoRA(), Aligned()),
+    "tempme-average": System("tempme-average", LoRA(), Average()),
+    "tempme-halves": System("tempme-halves", LoRA(), TempMe(halves=True)),
+}
+SYSTEMS = PAPER | ORIGINALS | UMT | RULES | OURS
 
 # Settings that the paper changes where a frame has 197 tokens, as in ViT-B/16, rather than 50.
+MERGING_NOTHING = ("temporal-modelling", "evs", "rlt-share", "rlt-size")
+_TEMPME_B16 = {"r": 10, "keep_cross": 0.6, "keep_intra": 0.8}
 _AT_PATCH_16: dict[type, dict[str, Any]] = {
     ToMe: {"r": 10},
     DiffRate: RELEASED_B16._asdict(),
     STA: {"r": (40, 36, 36)},
     TESTA: {"r": 10},
-    TempMe: {"r": 10, "keep_cross": 0.6, "keep_intra": 0.8},
+    **dict.fromkeys((TempMe, Aligned), _TEMPME_B16),
+    **dict.fromkeys((EVS, RLT), _TEMPME_B16),
 }
 LONG_VIDEO_FRAMES = 64  # from here on the paper reads 64 words rather than 32
 
@@ -124,12 +152,14 @@ def system(
     backbone: str | Sizes | None = None,
     frames: int = 12,
     max_words: int | None = None,
+    budget: float | None = None,
 ) -> System:
     """A row of the table, with the paper's settings for the backbone's sizes and number of frames.
 
     backbone: None is ViT-B/32, or UMT-B/16 for rows of UMT, which take no other kind, and see all
     frames at once or one by one as the row does. max_words: at most so many words of a text are
-    read; None is what the paper reads. Never more than the backbone has places for.
+    read; None is what the paper reads. Never more than the backbone has places for. budget: its
+    compression at most at this share of the multiply-adds without any; None is its own settings.
     """
     if name not in SYSTEMS:
         raise UnknownName.among("system", name, SYSTEMS)
@@ -138,7 +168,7 @@ def system(
     words = max_words or (64 if frames >= LONG_VIDEO_FRAMES else row.max_words)
     tuning = row.tuning.fitted(sizes)
     named = isinstance(backbone, str) or backbone is None
-    return replace(
+    made = replace(
         row,
         backbone=(backbone_name(sizes) or sizes) if named else sizes,
         tuning=tuning,
@@ -147,6 +177,7 @@ def system(
         frames=frames,
         max_words=min(words, sizes.context - tuning.text_rows),
     )
+    return made if budget is None else within(made, budget)
 
 
 def _fitting(row: System, backbone: str | Sizes | None) -> Sizes:
@@ -168,7 +199,7 @@ def _compression(row: System, sizes: Sizes) -> Compression:
     """The settings for as many patches as the frames of these sizes have."""
     if row.name in UMT:  # made for patches of 16; of fewer patches fewer merge
         return row.compression if _is_as_b16(sizes) else type(row.compression)()
-    if not _is_as_b16(sizes) or row.name == "temporal-modelling":
+    if not _is_as_b16(sizes) or row.name in MERGING_NOTHING:
         return row.compression
     return replace(row.compression, **_AT_PATCH_16.get(type(row.compression), {}))
 

@@ -61,6 +61,11 @@ class DGL(DeepTuning):
                 raise BadSetting(f"dgl.{name} is {getattr(self, name)}; it must be 1 or more")
 
     @property
+    def of_own_sequence(self) -> str:
+        """Its blocks look at the tokens of a frame, at prompts and at the video at once."""
+        return "an attention of its own over the tokens of a frame"
+
+    @property
     def makes_prompts(self) -> Literal["once"]:
         """They are made of what learns alone, so that they fold."""
         return "once"

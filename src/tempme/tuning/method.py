@@ -41,6 +41,11 @@ class Tuning:
         return ""
 
     @property
+    def of_own_sequence(self) -> str:
+        """What it has that only a frame with a sequence of its own can see, if anything."""
+        return ""
+
+    @property
     def text_rows(self) -> int:
         """Rows of the text encoder's context that are not left for words."""
         return 0
@@ -77,6 +82,12 @@ class Tuning:
                 f"{name} has {self.of_every_frame} for every frame of a video, but this "
                 f"compression merges whole frames, for which there is none: choose one that keeps "
                 f"frames (tome, tempme), or another tuning (lora)"
+            )
+        if self.of_own_sequence and any(step.view for step in plan):
+            raise BadSetting(
+                f"{name} has {self.of_own_sequence}, but this compression puts the tokens of "
+                f"several frames into one sequence from the first block on: choose one that leaves "
+                f"each its own (tempme, tome), or another tuning (lora)"
             )
         return plan
 

@@ -86,6 +86,11 @@ class VoP(DeepTuning):
         return "class tokens, of which contextual prompts are made" if self.contextual else ""
 
     @property
+    def of_own_sequence(self) -> str:
+        """Other frames do not see positional and contextual prompts."""
+        return "prompts that one frame sees" if self.positional or self.contextual else ""
+
+    @property
     def text_rows(self) -> int:
         """Words move up behind the prompts."""
         return self.textual

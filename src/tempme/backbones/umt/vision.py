@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tempme.backbones.layers import Block, Cues, Layer, Projecting
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.positions import position_table
+from tempme.backbones.vision import Unwatched
 from tempme.errors import BadSetting
 from tempme.pooling import TokenMean
 from tempme.tokens import Beside, Tokens
@@ -89,6 +90,7 @@ class VideoEncoder(nn.Module):
             VideoBlock(width, config.heads, joint=config.joint) for _ in range(config.layers)
         )
         self.ln_post = nn.LayerNorm(width, eps=EPSILON)
+        self.witness: nn.Module = Unwatched()  # as in `VisionTower`
 
     def entering(self) -> Iterator[nn.Parameter]:
         """All that stands before the first layer."""
@@ -98,9 +100,10 @@ class VideoEncoder(nn.Module):
     def shares_frames(self) -> bool:
         """Whether a frame is the same before the first block, wherever in a video it stands.
 
-        It is not where patches are placed in the whole video.
+        It is not where patches are placed in the whole video, or compared with the frame before.
         """
-        return self.config.frame_positions and not self.config.joint
+        alone = self.config.frame_positions and not self.config.joint
+        return alone and isinstance(self.witness, Unwatched)
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> patches with their places.
@@ -116,8 +119,9 @@ class VideoEncoder(nn.Module):
             )
         patches = self.patches(frames.flatten(0, 1))
         places = self.places(num_frames).to(patches)
-        x = patches.unflatten(0, (videos, num_frames)) + places
-        beside = Beside(mask_VF=mask)
+        by_frame = patches.unflatten(0, (videos, num_frames))
+        x = by_frame + places
+        beside = Beside(mask_VF=mask, change_VFP=self.witness(frames, by_frame))
         if self.config.joint:
             return Tokens(x.flatten(1, 2), None, 1, num_protected=0, beside=beside)
         return Tokens(x.flatten(0, 1), None, num_frames, num_protected=0, beside=beside)
