@@ -41,6 +41,14 @@ def _seed() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_kept_engines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What a person keeps of engines changes no test; what a test makes serves all of its run."""
+    monkeypatch.setenv("TEMPME_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections leave this machine in no test; servers of tests listen on the loopback."""
 

@@ -13,7 +13,8 @@ import torch
 import tempme
 from split_video import make_video
 from tempme.errors import BadSetting, BadVideo
-from tempme.retriever.retriever import Retriever, _say_untrained
+from tempme.retriever.checkpoint import say_untrained
+from tempme.retriever.retriever import Retriever
 from tiny_systems import TINY, tiny, videos
 
 
@@ -119,7 +120,7 @@ def test_similarity_is_the_cosine_and_logits_are_scaled(retriever: Retriever) ->
 
 
 def test_untrained_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    _say_untrained.cache_clear()
+    say_untrained.cache_clear()
     row = tempme.system("tempme", backbone="scenes-tiny")
     with caplog.at_level(logging.WARNING, "tempme"):
         for _ in range(2):

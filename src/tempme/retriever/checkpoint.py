@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,13 @@ def backbone_inside(saved: Parts, origin: str) -> Untuned:
 
 def _learning(backbone: Backbone) -> set[str]:
     return {name for name, p in backbone.named_parameters() if p.requires_grad}
+
+
+@cache
+def say_untrained(system: str, origin: str) -> None:
+    """Said once: its features may be worse than those of the backbone alone."""
+    logging.getLogger("tempme").warning(
+        "%s on the weights of %s is untrained: train it (`tempme train`), or load one that is",
+        system,
+        origin,
+    )

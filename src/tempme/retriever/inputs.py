@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from tempme.backbones.sizes import Sizes
-from tempme.errors import BadSetting
+from tempme.backbones.vocabularies import AnyTokenizer
+from tempme.errors import BadSetting, BadWeights
 from tempme.video import Fit, read_video
 
 Videos: TypeAlias = "Tensor | np.ndarray | Sequence[str | Path | np.ndarray]"
@@ -55,6 +56,35 @@ def normalised(pixels: np.ndarray | Tensor, config: Sizes, device: torch.device)
     x = torch.as_tensor(check_pixels(pixels), device=device).movedim(-1, -3).float() / 255
     mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std))
     return (x - mean) / std
+
+
+def ids_of(
+    texts: Sequence[str] | Tensor, tokenizer: AnyTokenizer, config: Sizes, *, words: int
+) -> Tensor:
+    """Ids (T, W) as they are; texts as those of the tokenizer, W that of the longest.
+
+    BadSetting for what is neither, BadWeights where the tokenizer is not of the text encoder.
+    """
+    if isinstance(texts, Tensor):
+        return texts
+    given = _checked_texts(texts)
+    if len(given) and tokenizer.vocab > config.vocab:  # the end of a text is the last id
+        raise BadWeights(
+            f"the tokenizer knows {tokenizer.vocab} ids, the text encoder {config.vocab}: they are "
+            f"not of one model"
+        )
+    ids, mask = tokenizer(given, max_words=words)
+    return ids[:, : int(mask.sum(dim=1).max()) if len(given) else 0]  # words only see back
+
+
+def _checked_texts(texts: object) -> Sequence[str]:
+    if isinstance(texts, str):
+        raise BadSetting("encode_texts takes a list of texts; put the one text into a list")
+    if not isinstance(texts, Sequence):
+        raise BadSetting(
+            f"encode_texts takes a list of texts, or ids (T, W), not {type(texts).__name__}"
+        )
+    return texts
 
 
 def check_transformed(frames: Tensor, leading: tuple[str, ...], *, size: int) -> None:

@@ -13,9 +13,10 @@ from torch import nn
 
 from tempme.backbones.layers import fold
 from tempme.backbones.packed import can_pack, pack
+from tempme.engines.choice import ENGINES, TORCH
 from tempme.errors import UnknownName
 
-PRECISIONS = ("auto", "fp32", "bf16", "bf16-mixed")
+PRECISIONS = ("auto", *ENGINES[TORCH])
 
 
 def resolve(precision: str, device: torch.device) -> str:

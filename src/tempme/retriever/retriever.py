@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,17 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.vocabularies import AnyTokenizer
-from tempme.errors import BadSetting, BadWeights
+from tempme.engines.choice import TORCH, EngineChoice
+from tempme.engines.engine import Engine
+from tempme.errors import BadSetting
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
+from tempme.retriever.by_engine import texts_of, videos_of, windows_of
 from tempme.retriever.fingerprint import fingerprints
-from tempme.retriever.inputs import Videos, check_transformed, frames_of, normalised
+from tempme.retriever.inputs import Videos, check_transformed, frames_of, ids_of, normalised
 from tempme.retriever.parts import Parts
 from tempme.retriever.publish import push
+from tempme.retriever.running import chosen, running
 from tempme.retriever.unread import unread
 from tempme.retriever.windows import before_they_differ
 from tempme.systems.system import System, check_frames
@@ -39,12 +41,18 @@ class Retriever(nn.Module):
     whatever a person has.
     """
 
-    def __init__(self, parts: Parts, *, fingerprints: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        fingerprints: tuple[str, str] | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         super().__init__()
         self.system, self.backbone, self.tokenizer = parts.system, parts.backbone, parts.tokenizer
         self.origin, self.base = parts.origin, parts.base
-        self.precision, self.is_folded = "fp32", False
-        self._fingerprints = fingerprints
+        self.precision, self.is_folded = engine.precision if engine else "fp32", False
+        self._fingerprints, self.engine = fingerprints, engine
 
     @classmethod
     def build(
@@ -66,7 +74,7 @@ class Retriever(nn.Module):
             system, weights, activation=activation, tokenizer=tokenizer, seed=seed
         )
         if weights is not None:
-            _say_untrained(system.name, parts.origin)
+            checkpoint.say_untrained(system.name, parts.origin)
         return cls(parts).eval()
 
     @classmethod
@@ -138,6 +146,8 @@ class Retriever(nn.Module):
         is_transformed = isinstance(given, Tensor) and given.is_floating_point()
         frames = torch.as_tensor(given) if is_transformed else self.transform(given)
         self.check_videos(frames, mask)
+        if self.engine is not None:
+            return videos_of(self.engine, frames, mask)
         return self.encode_tokens(self.embed(frames, mask), mask=mask)
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
@@ -164,6 +174,8 @@ class Retriever(nn.Module):
         """
         check_transformed(frames, ("N",), size=self.image_size)
         check_frames(self.system, windows.shape[1])
+        if self.engine is not None:
+            return windows_of(self.engine, frames, windows)
         vision, index = self.backbone.vision, windows.to(self.device)
         if not vision.shares_frames:
             return self.encode_tokens(self.embed(frames.to(self.device)[index]))
@@ -180,15 +192,11 @@ class Retriever(nn.Module):
 
         Texts longer than `system.max_words` are cut, as in training.
         """
-        if isinstance(texts, str):
-            raise BadSetting("encode_texts takes a list of texts; put the one text into a list")
-        if not isinstance(texts, Tensor | Sequence):
-            raise BadSetting(
-                f"encode_texts takes a list of texts, or ids (T, W), not {type(texts).__name__}"
-            )
-        ids = texts if isinstance(texts, Tensor) else self._ids(texts)
+        ids = ids_of(texts, self.tokenizer, self.backbone.config, words=self.system.max_words)
         if not len(ids):
             return torch.empty(0, self.feature_size, device=self.device)
+        if self.engine is not None:
+            return texts_of(self.engine, ids)
         ids = ids.to(self.device)
         with numbers.context(self.precision, self.device):
             return normalize(self.backbone.text(ids).float(), dim=-1)
@@ -206,14 +214,26 @@ class Retriever(nn.Module):
         """Unit features (T, D) and (V, D) -> (T, V): `similarity` times the learnt temperature."""
         return self.backbone.logit_scale.float().exp() * self.similarity(texts, videos)
 
-    def for_inference(self, precision: str = "auto") -> Retriever:
-        """A copy that computes the same with LoRA folded, in the given precision, no gradients."""
-        chosen = numbers.resolve(precision, self.device)
+    def for_inference(self, precision: str = "auto", engine: str = "auto") -> Retriever:
+        """The same for encoding alone: LoRA folded, in the given precision, no gradients.
+
+        engine: torch (fp32, bf16, bf16-mixed), onnx (fp32, int8) or openvino (fp32, bf16); auto is
+        the one that has the precision. Both auto: PyTorch, or a faster engine that was made for
+        this model before and agrees with fp32. Other engines are made at their first use, kept, and
+        encode on the CPU. `fingerprint` names one whose features are too far away. MissingExtra.
+        """
+        if (wanted := chosen(self, EngineChoice(engine, precision))) is None:
+            return self
+        if wanted.engine != TORCH:
+            made = running(self.parts, self.fingerprint, wanted.fastest)
+            names = made.fingerprints(self.fingerprints)
+            return Retriever(self.parts, fingerprints=names, engine=made.engine).eval()
+        resolved = numbers.resolve(wanted.precision, self.device)
         parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
-        made = Retriever(parts, fingerprints=self.fingerprints)
-        numbers.freeze(made.backbone, chosen, self.device)
-        made.precision, made.is_folded = chosen, True
-        return made
+        folded = Retriever(parts, fingerprints=self.fingerprints)
+        numbers.freeze(folded.backbone, resolved, self.device)
+        folded.precision, folded.is_folded = resolved, True
+        return folded
 
     @property
     def parts(self) -> Parts:
@@ -262,16 +282,6 @@ class Retriever(nn.Module):
         related = self.backbone.vision.relate(projected, mask)
         return normalize(self.system.pooling(related.float(), mask), dim=-1)
 
-    def _ids(self, texts: Sequence[str]) -> Tensor:
-        known, rows = self.tokenizer.vocab, self.backbone.config.vocab
-        if len(texts) and known > rows:  # the end of a text is the last id
-            raise BadWeights(
-                f"the tokenizer knows {known} ids, the text encoder {rows}: they are not of one "
-                f"model"
-            )
-        ids, mask = self.tokenizer(texts, max_words=self.system.max_words)
-        return ids[:, : int(mask.sum(dim=1).max()) if len(ids) else 0]  # words only see back
-
 
 def load(
     source: str | Path = DEFAULT_MODEL,
@@ -281,13 +291,3 @@ def load(
 ) -> Retriever:
     """`Retriever.load`: a retriever from whatever a person has."""
     return Retriever.load(source, system_name=system_name, activation=activation)
-
-
-@cache
-def _say_untrained(system: str, origin: str) -> None:
-    """Said once: its features may be worse than those of the backbone alone."""
-    logging.getLogger("tempme").warning(
-        "%s on the weights of %s is untrained: train it (`tempme train`), or load one that is",
-        system,
-        origin,
-    )

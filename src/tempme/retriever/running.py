@@ -1,0 +1,129 @@
+"""A model on another engine than PyTorch: made once, kept, and held against fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from tempme.engines import kept
+from tempme.engines.agreement import EXACT, LIMIT, Agreement, named
+from tempme.engines.choice import AUTO, TORCH, EngineChoice, faster_ones
+from tempme.engines.engine import Engine
+from tempme.engines.extras import need
+from tempme.engines.folder import NAME, Facts, read_engine, read_facts, write_engine, write_facts
+from tempme.engines.graphs import Graphs, graphs_of
+from tempme.engines.probing import Probe, measured
+from tempme.errors import BadSetting, BadWeights
+from tempme.retriever.parts import Parts
+from tempme.settings import typed
+
+EXACT_PRECISION = "fp32"
+AGREES = "agreement"
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """An engine of a model, and how near it is to PyTorch in fp32."""
+
+    engine: Engine
+    agreement: Agreement
+
+    def fingerprints(self, plain: tuple[str, str]) -> tuple[str, str]:
+        """Those of the model, as they are of features of this engine."""
+        own = named(plain[0], self.engine.name, self.engine.precision, self.agreement)
+        return own, plain[1] if own == plain[0] else ""
+
+
+class Runs(Protocol):
+    """What of a retriever tells what it may run on."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A name of system and weights."""
+        ...
+
+    engine: Engine | None
+
+
+def chosen(model: Runs, choice: EngineChoice) -> EngineChoice | None:
+    """The choice with an engine named: a faster one that is kept and agrees, else PyTorch.
+
+    None is made for a choice that was left open: that takes as long as encoding many videos. None
+    is also the answer for a model that runs on the engine already; BadSetting where it runs on
+    another one.
+    """
+    own = model.engine
+    if own is not None:
+        if choice.engine in (AUTO, own.name) and choice.precision in (AUTO, own.precision):
+            return None
+        raise BadSetting(
+            f"this model runs on the engine {own.name} in {own.precision}: ask the one that it was "
+            f"made of for another engine or precision"
+        )
+    if not choice.is_open:
+        return choice.settled
+    for faster in faster_ones():
+        facts = kept.kept_facts(model.fingerprint, faster)
+        if facts is not None and agreed(facts).within(LIMIT):
+            return faster
+    return EngineChoice(TORCH)
+
+
+def running(parts: Parts, fingerprint: str, choice: EngineChoice) -> Running:
+    """The engine of a model, made where none is kept. MissingExtra; BadSetting."""
+    need(choice.engine)
+    folder = kept.kept_folder(fingerprint, choice)
+    try:
+        return _opened(folder)
+    except BadWeights:  # there is none, or it is damaged
+        pass
+    made = kept.keep(fingerprint, choice, lambda draft: write_running(parts, draft, choice))
+    if made is not None:
+        return _opened(made)
+    with kept.for_one_run() as name:
+        write_running(parts, Path(name), choice)
+        return _opened(Path(name))
+
+
+def write_running(
+    parts: Parts, folder: Path, choice: EngineChoice, *, about: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
+    """Write the folder of an engine, with how near it is to fp32; the names of its files.
+
+    BadSetting where the model cannot be computed by an engine.
+    """
+    system = parts.system
+    words = min(system.max_words, parts.tokenizer.context)
+    graphs = graphs_of(system, parts.backbone, words=words)
+    facts = Facts(
+        engine=choice.engine,
+        precision=choice.precision,
+        num_frames=system.frames,
+        num_words=words,
+        feature_size=system.config.embed,
+        about=dict(about or {}),
+    )
+    files = write_engine(folder, graphs, facts)
+    near = _near(graphs, folder, parts, choice)
+    told = replace(facts, about={**facts.about, AGREES: asdict(near)})
+    write_facts(folder, told, [name for name in files if name != NAME])
+    return files
+
+
+def agreed(facts: Facts) -> Agreement:
+    """How near the engine of a folder is; BadWeights where it does not say."""
+    return typed(Agreement, facts.about.get(AGREES), f"{AGREES} of an engine")
+
+
+def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> Agreement:
+    """Exact in fp32, which tests hold it to; else measured."""
+    if choice.precision == EXACT_PRECISION:
+        return EXACT
+    return measured(graphs, read_engine(folder), Probe.of(parts.system, parts.tokenizer))
+
+
+def _opened(folder: Path) -> Running:
+    engine = read_engine(folder)
+    return Running(engine, agreed(read_facts(folder)[0]))
