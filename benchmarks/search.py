@@ -24,7 +24,7 @@ from tempme.index.moments import Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
 
-WIDTH, MOMENTS_PER_VIDEO, TOPICS = 512, 20, 1000
+WIDTH, MOMENTS_PER_VIDEO, VIDEOS_PER_TOPIC = 512, 20, 50
 QUERIES = 20
 
 
@@ -35,18 +35,19 @@ def unit(rows: NDArray[np.float64]) -> NDArray[np.float16]:
 def fill(store: LanceStore, num_moments: int) -> NDArray[np.float32]:
     """Write the moments; the queries: topics with something of their own."""
     random = np.random.default_rng(0)
-    topics = random.standard_normal((TOPICS, WIDTH))
+    num_topics = max(1, num_moments // MOMENTS_PER_VIDEO // VIDEOS_PER_TOPIC)
+    topics = random.standard_normal((num_topics, WIDTH))
     starts = np.arange(MOMENTS_PER_VIDEO) * 6.0
     spans = np.stack([starts, starts + 12.0], axis=1)
     for start in range(0, num_moments // MOMENTS_PER_VIDEO, 2000):
         rows, contents = [], []
         for i in range(start, min(start + 2000, num_moments // MOMENTS_PER_VIDEO)):
-            video = topics[i % TOPICS] + 0.7 * random.standard_normal(WIDTH)
+            video = topics[i % num_topics] + 0.7 * random.standard_normal(WIDTH)
             own = video + 0.5 * random.standard_normal((MOMENTS_PER_VIDEO, WIDTH))
             rows.append(Video(Path(f"/films/{i}.mp4"), f"{i:032d}", 1, 1, num_moments=20))
             contents.append(Moments(rows[-1].digest, spans, unit(own)))
         store.put(rows, contents)
-    queries = topics[random.integers(0, TOPICS, QUERIES)]
+    queries = topics[random.integers(0, num_topics, QUERIES)]
     return unit(queries + 0.8 * random.standard_normal(queries.shape)).astype(np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +121,7 @@ class Gallery:
     """
 
     contents: tuple[str, ...]
-    paths: tuple[tuple[Path, ...], ...]
+    paths: Sequence[tuple[Path, ...]]
     owner: NDArray[np.int64]
     spans: NDArray[np.float64]
     features: NDArray[np.float16]

@@ -1,4 +1,4 @@
-"""From a query's feature to hits: an exact scan, behind an approximate index only where it pays."""
+"""From a query's feature to hits: an exact scan, or one of what the store's own index finds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from tempme.errors import BadSetting
 from tempme.index.building.encode import why_unusable
 from tempme.index.confidence import Judge, Kind, spread_over
+from tempme.index.lists.half import widened
 from tempme.index.moments import Confidence, Gallery, Hit, Video
 from tempme.index.peaks import Peaks
 from tempme.index.stores.store import Store
 
-# Moments up to which everything is scanned (some 330 hours of video). There a cold scan costs as
-# much as a cold approximate search, which reads no features but needs LanceDB (1.3 s to import);
-# a warm scan is still twice as fast. `benchmarks/search.py` has the figures.
-EXACT_MOMENTS = 200_000
+# Moments up to which everything is scanned (some 80 hours of video): 10 ms, and nothing is missed.
+# Beyond, an index has lists (`tempme.index.lists`). `benchmarks/search.py` has the figures.
+EXACT_MOMENTS = 50_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
 MORE_CANDIDATES = 8
@@ -76,11 +76,14 @@ class Asked:
 
 
 class Scan:
-    """A gallery ready to be compared with queries: float32, as products are fastest there."""
+    """A gallery ready to be compared with queries: float32, as products are fastest there.
 
-    def __init__(self, gallery: Gallery) -> None:
-        self.gallery = gallery
-        features = gallery.features.astype(np.float32)
+    is_admitted: all its contents are known to be admitted by what is asked.
+    """
+
+    def __init__(self, gallery: Gallery, *, is_admitted: bool = False) -> None:
+        self.gallery, self._is_admitted = gallery, is_admitted
+        features = widened(gallery.features)
         self._columns = features.T  # (D, N)
         self._bounds = np.append(gallery.first, len(gallery))
         # Half precision leaves rows a thousandth away from unit length: scores make up for it.
@@ -132,7 +135,7 @@ class Scan:
         self, worth: NDArray[np.float32], request: Request, contents: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Without the places whose content, `contents[place]`, no admitted file has."""
-        if not request.is_filtered:
+        if self._is_admitted or not request.is_filtered:
             return worth
         paths = self.gallery.paths
         admitted = np.array([any(map(request.admits, those)) for those in paths], dtype=bool)

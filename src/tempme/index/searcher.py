@@ -9,6 +9,9 @@ from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
 from tempme.index.header import Header, identity
 from tempme.index.judging import Judging
+from tempme.index.lists.answers import answer, sample_of
+from tempme.index.lists.array_file import Unusable
+from tempme.index.lists.lists import Lists
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Asked, Scan, check_queries, sample, search_approximately
 from tempme.index.stores.store import Store
@@ -22,6 +25,7 @@ class Searcher:
     ) -> None:
         self._folder, self._store = folder, store
         self._scan: tuple[str, Scan] | None = None
+        self._lists = Lists(folder, store, width=header.features)
         self._judging = Judging(
             folder,
             header.fingerprint,
@@ -33,15 +37,24 @@ class Searcher:
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
+        if (view := self._lists.view()) is not None:
+            return view.num_moments
         large = self._store.is_large()
         return self._store.num_moments() if large else len(self._whole_scan().gallery)
 
     def left_out(self) -> tuple[Path, ...]:
         """The files whose moments are damaged or lost, so that no search finds them."""
+        if (view := self._lists.view()) is not None:
+            return view.left_out
         return () if self._store.is_large() else self._whole_scan().gallery.left_out
 
     def moments_of(self, video_id: str) -> Gallery:
         """The moments of one content in order of time; none if the index does not have it."""
+        try:
+            if (view := self._lists.view()) is not None:
+                return view.of(video_id)
+        except Unusable as error:
+            self._lists.drop(error)
         if self._store.is_large():
             return self._store.gallery([video_id])
         return self._whole_scan().gallery.of(video_id)
@@ -53,6 +66,11 @@ class Searcher:
         if not self.num_moments():
             return [[] for _ in asked]
         judged = [one.judged(self.judge(one.kind)) for one in asked]
+        try:
+            if (view := self._lists.view()) is not None:
+                return [answer(view, one.queries, one.request) for one in judged]
+        except Unusable as error:
+            self._lists.drop(error)
         if self._store.is_large():
             return [search_approximately(self._store, one.queries, one.request) for one in judged]
         return self._whole_scan().hits_of_all(judged)
@@ -74,5 +92,10 @@ class Searcher:
         return self._scan[1]
 
     def _sample(self, most: int) -> Gallery:
+        try:
+            if (view := self._lists.view()) is not None:
+                return sample_of(view, most=most)
+        except Unusable as error:
+            self._lists.drop(error)
         whole = None if self._store.is_large() else self._whole_scan().gallery
         return sample(self._store, whole, most=most)

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.index.lists.opened import has_lists, remove_lists
+from tempme.index.lists.upkeep import Source, update_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
-from tempme.index.stores.failures import reading, writing
-from tempme.index.stores.panics import panics_unsaid
+from tempme.index.stores.failures import reading
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
 from tempme.index.stores.rows import ROW_CHECKSUM, moment_rows, video_rows
-from tempme.index.stores.snapshot import read_snapshot, write_snapshot
+from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
+from tempme.index.stores.streaming import gallery_pieces
 from tempme.index.stores.tables import Tables
 
 # A writer between the reads of the two tables can make them look as if something was lost.
 ATTEMPTS = 5
 FIRST_ROWS_SECONDS = 0.5
+# Moments up to which earlier versions wrote a snapshot.
+ONCE_SCANNED = 200_000
 
 
 class LanceStore:
     """The tables `videos` and `moments` in `folder`; `features` is the width D.
 
-    `index_from` is the number of moments from which `tidy` builds an approximate index.
+    `index_from` is the number of moments from which `tidy` makes lists of them to search by.
     """
 
     def __init__(self, folder: Path, *, features: int, index_from: int) -> None:
@@ -72,14 +77,16 @@ class LanceStore:
         return len(orphans)
 
     def tidy(self) -> None:
-        """Compact what many small writes left, index the features of a large store, snapshot."""
+        """Compact what many small writes left; a copy for searches, as lists where it is large."""
+        self._tables.drop_indices()
         self._tables.compact()
         if self.num_moments() >= self.index_from:
-            with writing(self.folder):
-                self._build_index()
+            update_lists(self.folder, Source(self, self._pieces), width=self.features)
+            remove_snapshot(self.folder)
             return
         gallery, _ = stored_gallery(self._tables)
         write_snapshot(self.folder, gallery, versions=self.version())
+        remove_lists(self.folder)
 
     def upgrade(self) -> None:
         """Give the rows that an older version wrote what those of this one have: checksums."""
@@ -92,9 +99,6 @@ class LanceStore:
         rows = {row.path: row for row in stored_videos(self._tables) if row.status != "damaged"}
         signed = [replace(row, checksum=sums.get(row.digest, "")) for row in rows.values()]
         self._tables.replace("videos", video_rows(signed))
-        if self.is_large():
-            with writing(self.folder):
-                self._index_videos()
 
     def check(self) -> Damage:
         """What is damaged, after a look at every row and every moment."""
@@ -108,8 +112,7 @@ class LanceStore:
         """How many moments are stored, orphans included."""
         if not self._tables.exists("moments"):
             return 0
-        with reading(self.folder, "moments.lance"), panics_unsaid():
-            return int(self._tables.open("moments").count_rows())
+        return self._tables.read("moments", lambda table: int(table.count_rows()))
 
     def version(self) -> str:
         """A word that changes with every write."""
@@ -130,26 +133,25 @@ class LanceStore:
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
-        with reading(self.folder, "moments.lance"):
-            table = self._tables.open("moments")
-            query = table.search(feature, vector_column_name="feature")
-            rows = (
-                query.distance_type("dot")
-                .nprobes(64)
-                .select(["video", "_distance"])
-                .limit(k)
-                .to_arrow()
-            )
+
+        def read(table: Any) -> list[str]:
+            query = table.search(feature, vector_column_name="feature").distance_type("dot")
+            rows = query.nprobes(64).select(["video", "_distance"]).limit(k).to_arrow()
             return list(dict.fromkeys(rows["video"].to_pylist()))
 
+        return self._tables.read("moments", read)
+
     def is_large(self) -> bool:
-        """Whether `tidy` has built an index of the features."""
+        """Whether `tidy` has made lists of the features, or an earlier version an index."""
         indices = self.folder / "moments.lance" / "_indices"
-        return indices.is_dir() and any(indices.iterdir())
+        return has_lists(self.folder) or (indices.is_dir() and any(indices.iterdir()))
 
     def _snapshot(self, versions: str | None) -> Gallery | None:
         return read_snapshot(
-            self.folder, versions=versions, width=self.features, most_moments=self.index_from
+            self.folder,
+            versions=versions,
+            width=self.features,
+            most_moments=max(self.index_from, ONCE_SCANNED),
         )
 
     def _check_not_lost(self) -> None:
@@ -168,17 +170,5 @@ class LanceStore:
         old = self._snapshot(None)
         return None if old is None else Copy(old, is_fresh=False)
 
-    def _build_index(self) -> None:
-        if self.is_large():  # `optimize` takes new rows into the index that there is
-            return
-        from lancedb.index import BTree, IvfFlat
-
-        table = self._tables.open("moments")
-        table.create_index("feature", config=IvfFlat(distance_type="dot"))
-        table.create_index("video", config=BTree())
-        self._index_videos()
-
-    def _index_videos(self) -> None:
-        from lancedb.index import BTree
-
-        self._tables.open("videos").create_index("digest", config=BTree())
+    def _pieces(self) -> Iterator[Gallery]:
+        return gallery_pieces(self._tables)

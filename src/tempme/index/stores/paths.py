@@ -18,6 +18,16 @@ def path_to_text(path: Path) -> str:
     )
 
 
+def path_to_bytes(path: Path) -> bytes:
+    """The same text as UTF-8: the bytes of the path, where those are UTF-8."""
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return path_to_text(path).encode()
+    return name
+
+
 def text_to_path(text: str) -> Path:
     """The path that `path_to_text` wrote; ValueError for a text that it cannot have written."""
     head, *rest = text.split("\0")

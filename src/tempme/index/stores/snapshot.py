@@ -48,6 +48,12 @@ def write_snapshot(folder: Path, gallery: Gallery, *, versions: str) -> None:
         )
 
 
+def remove_snapshot(folder: Path) -> None:
+    """Remove the snapshot of an index that has grown beyond it."""
+    with suppress(OSError):
+        (folder / NAME).unlink(missing_ok=True)
+
+
 def read_snapshot(
     folder: Path, *, versions: str | None, width: int, most_moments: int
 ) -> Gallery | None:

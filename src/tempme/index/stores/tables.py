@@ -10,21 +10,24 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tempme.errors import BadIndex
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.intact import whole_or_undone
 from tempme.index.stores.panics import load_lancedb, panics_unsaid
 from tempme.index.stores.rows import schema
 
+T = TypeVar("T")
 TABLES = ("videos", "moments")
 # What Lance makes in the folder of a table.
 FOLDERS = ("_deletions", "_indices", "_transactions", "_versions", "data")
-# Readers take seconds at most; versions older than this are nobody's any more.
-KEEP_VERSIONS = timedelta(minutes=10)
+# A reader of a version that is gone begins again with the newest, see `Tables.read`.
+KEEP_VERSIONS = timedelta(milliseconds=1)
+ATTEMPTS = 5
 FOREVER = timedelta(days=36500)
 NAMES_PER_STATEMENT = 500
 
@@ -54,8 +57,8 @@ class Tables:
 
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
-            table = self.open(name)
+
+        def read(table: Any) -> Any:
             if only is None:
                 return table.to_arrow()
             parts = [
@@ -64,19 +67,57 @@ class Tables:
             ]
             return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
+        return self.read(name, read)
+
+    def read(self, name: str, work: Callable[[Any], T]) -> T:
+        """What `work` makes of a table; BadIndex where it cannot be read.
+
+        A writer removes what is old as soon as it has put something newer in its place: then the
+        work is done again with that.
+        """
+        for _ in range(ATTEMPTS):
+            version = self._manifests(name)
+            try:
+                with reading(self.folder, f"{name}.lance"), panics_unsaid():
+                    return work(self.open(name))
+            except BadIndex:
+                if self._manifests(name) == version:
+                    raise
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+            return work(self.open(name))
+
+    def stream(self, name: str, *, rows: int) -> Iterator[Any]:
+        """All rows of a table in pieces of about so many, as Arrow."""
+        import pyarrow as pa
+
+        if not self.exists(name):
+            return
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+            batches = self.open(name).search().to_batches()
+        pending: list[Any] = []
+        while (batch := self._next(name, batches)) is not None:
+            pending.append(batch)
+            if sum(len(one) for one in pending) >= rows:
+                yield pa.Table.from_batches(pending)
+                pending = []
+        if pending:
+            yield pa.Table.from_batches(pending)
+
+    def _next(self, name: str, batches: Any) -> Any:
+        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+            return next(batches, None)
+
     def column(self, name: str, column: str) -> Any:
         """One column of a table."""
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()[column]
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
-            return self.open(name).search().select([column]).to_arrow()[column]
+        return self.read(name, lambda table: table.search().select([column]).to_arrow()[column])
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The names of a table's columns; none where there is no table."""
         if not self.exists(name):
             return ()
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
-            return tuple(self.open(name).schema.names)
+        return self.read(name, lambda table: tuple(table.schema.names))
 
     def open(self, name: str) -> Any:
         """The table of LanceDB, made if there is none."""
@@ -110,6 +151,14 @@ class Tables:
         with self.committing(name) as table:
             for names in _statements(sorted(values)):
                 table.delete(f"{column} IN ({names})")
+
+    def drop_indices(self) -> None:
+        """Remove the indices that earlier versions had LanceDB make."""
+        for name in filter(self.exists, TABLES):
+            if (self._path(name) / "_indices").is_dir():
+                with self.committing(name) as table:
+                    for index in table.list_indices():
+                        table.drop_index(index.name)
 
     def compact(self) -> None:
         """Put together what many small writes left, and remove versions that nobody reads."""

@@ -1,0 +1,62 @@
+"""The lists of an index for whoever searches: opened once, and again when something has changed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tempme.index.lists.array_file import Unusable
+from tempme.index.lists.opened import Opened, open_lists, remove_lists, stamp_of
+from tempme.index.lists.view import View, fresh, view_as_written, view_of
+from tempme.index.stores.store import Store
+
+
+class Lists:
+    """The lists in an index folder, brought up to what `store` holds; `width` is that of rows."""
+
+    def __init__(self, folder: Path, store: Store, *, width: int) -> None:
+        self._folder, self._store, self._width = folder, store, width
+        self._opened: Opened | None = None
+        self._known: tuple[str, View] | None = None
+        self._passed_over = ""
+
+    def view(self) -> View | None:
+        """The index as it is now; None where it has no lists that can be used."""
+        stamp = stamp_of(self._folder)
+        if not stamp or stamp == self._passed_over:
+            return None
+        state = f"{self._store.version()} {stamp}"
+        known = self._known
+        if known is None or known[0] != state:
+            try:
+                known = (state, self._look(stamp))
+            except Unusable as error:
+                self.drop(error, stamp)
+                return None
+            self._known = known
+        return known[1]
+
+    def drop(self, why: Unusable, stamp: str | None = None) -> None:
+        """Remove lists that are damaged, so that the next run that writes makes them anew."""
+        stamp = stamp or (self._opened.stamp if self._opened else "")
+        is_gone = remove_lists(self._folder, stamp=stamp)
+        self._opened = self._known = None
+        self._passed_over = stamp
+        logging.getLogger("tempme").warning(
+            "the index %s has damaged search lists (%s); they are %s, and searches are slower "
+            "until the next `tempme index` makes them anew",
+            self._folder,
+            why,
+            "removed" if is_gone else "passed over",
+        )
+
+    def _look(self, stamp: str) -> View:
+        opened = self._opened
+        if opened is None or opened.stamp != stamp:
+            opened = open_lists(self._folder, width=self._width)
+            if opened is None:
+                raise Unusable("they were removed")
+            self._opened = opened
+        if opened.facts.version == self._store.version():
+            return view_as_written(opened, width=self._width)
+        return view_of(opened, fresh(self._store, opened))

@@ -1,0 +1,99 @@
+"""Indexes for the tests of the search lists: clustered features, ties, files of equal content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempme.index.lists.lists import Lists
+from tempme.index.lists.opened import CATALOG, FOLDER
+from tempme.index.lists.view import View
+from tempme.index.moments import Moments, Video
+from tempme.index.stores.lance import LanceStore
+
+WIDTH = 32
+PER_TOPIC = 30
+FOLDERS = ("a", "a/deep", "b", "c \N{CLAPPER BOARD}")
+
+
+def unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def topic(number: int) -> NDArray[np.float64]:
+    return np.random.default_rng(number).standard_normal(WIDTH)
+
+
+def moments_of(number: int) -> Moments:
+    """Content `number`: 1 to 12 windows about its topic; each seventh is a copy of another."""
+    random = np.random.default_rng(10**6 + number - (number % 7 == 6))
+    about = topic(number // PER_TOPIC) + 0.5 * random.standard_normal(WIDTH)
+    count = int(random.integers(1, 13))
+    features = unit(about + 0.4 * random.standard_normal((count, WIDTH)))
+    starts = 3.0 * np.arange(count)
+    spans = np.stack([starts, starts + 6.0], axis=1)
+    return Moments(f"{number:032x}", spans, features.astype(np.float16))
+
+
+def video_of(number: int, moments: Moments, *, copy: int = 0) -> Video:
+    folder = Path("/films") / FOLDERS[number % len(FOLDERS)]
+    return Video(
+        folder / f"{number}-{copy}.mp4",
+        moments.digest,
+        1,
+        1,
+        num_moments=len(moments.spans),
+        checksum=moments.checksum,
+    )
+
+
+def put(store: LanceStore, numbers: Iterable[int]) -> None:
+    """Write these contents; each fifth is in two files."""
+    rows, contents = [], []
+    for number in numbers:
+        contents.append(moments_of(number))
+        rows += [video_of(number, contents[-1], copy=copy) for copy in range(1 + (number % 5 == 0))]
+    store.put(rows, contents)
+
+
+def store_in(folder: Path, *, index_from: int = 1000) -> LanceStore:
+    folder.mkdir(exist_ok=True)
+    return LanceStore(folder, features=WIDTH, index_from=index_from)
+
+
+def filled(folder: Path, count: int = 1200) -> LanceStore:
+    """A store with lists of so many contents (some 7,500 moments of 1,200)."""
+    store = store_in(folder)
+    put(store, range(count))
+    store.tidy()
+    assert (folder / FOLDER / CATALOG).is_file()
+    return store
+
+
+def view_of_store(store: LanceStore) -> View:
+    view = Lists(store.folder, store, width=WIDTH).view()
+    assert view is not None
+    return view
+
+
+def queries_about(numbers: Iterable[int], *, seed: int = 0) -> NDArray[np.float32]:
+    """Unit rows (Q, D): about the topics of these contents."""
+    random = np.random.default_rng(seed)
+    return unit(
+        np.stack([topic(n // PER_TOPIC) + 0.5 * random.standard_normal(WIDTH) for n in numbers])
+    )
+
+
+__all__ = [
+    "WIDTH",
+    "filled",
+    "moments_of",
+    "put",
+    "queries_about",
+    "store_in",
+    "video_of",
+    "view_of_store",
+]
