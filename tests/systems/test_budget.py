@@ -9,7 +9,7 @@ import pytest
 import tempme
 from tempme.compression import EVS, RLT, TempMe
 from tempme.errors import BadSetting
-from tempme.systems.budget import within
+from tempme.systems.budget import dense_gmacs, share_of_dense, within, within_budget
 from tempme.systems.system import System
 from tempme.systems.table import RULES
 
@@ -81,3 +81,36 @@ def test_budgets_that_cannot_be() -> None:
     with pytest.raises(BadSetting, match="DiffRate has no budget"):
         tempme.system("diffrate", budget=0.5)
     assert within(tempme.system("lora"), 1.0) == tempme.system("lora")
+
+
+@pytest.mark.parametrize("backbone", ["ViT-B/32", "ViT-B/16"])
+@pytest.mark.parametrize("budget", [0.65, 0.5, 0.35, 0.25])
+def test_tempme_is_near_any_budget_and_joins_all_frames(backbone: str, budget: float) -> None:
+    made = within_budget(tempme.system("tempme", backbone=backbone), budget)
+    assert budget - 0.015 <= share_of_dense(made) <= budget
+    assert made.plan()[-1].clips == 1
+
+
+def test_dense_is_the_cost_of_keeping_all() -> None:
+    assert dense_gmacs(tempme.system("tempme")) == tempme.system("lora").cost().gmacs
+    assert share_of_dense(tempme.system("lora")) == 1
+    assert share_of_dense(tempme.system("tempme")) == pytest.approx(0.6923, abs=1e-3)
+
+
+def test_other_numbers_of_frames_have_settings_too() -> None:
+    for frames in (1, 5, 8, 64):
+        made = within_budget(tempme.system("tempme", frames=frames), 0.6)
+        assert share_of_dense(made) <= 0.6
+        assert made.frames == frames
+
+
+@pytest.mark.parametrize("name", ["clip4clip", "lora", "temporal-modelling", "dgl"])
+def test_a_row_that_saves_nothing_is_refused(name: str) -> None:
+    with pytest.raises(BadSetting, match=f"{name} keeps every token.*take a system that merges"):
+        within_budget(tempme.system(name), 0.5)
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.0, -0.5, 50.0, float("nan")])
+def test_a_budget_is_a_share(budget: float) -> None:
+    with pytest.raises(BadSetting, match="it is a share of the dense multiply-adds"):
+        within_budget(tempme.system("tempme"), budget)

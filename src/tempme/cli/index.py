@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +58,12 @@ def index(
     ],
     index: IndexFolder = DEFAULT_INDEX,
     model: Model = None,
+    system: Annotated[
+        str | None, typer.Option(help="Of plain CLIP weights (what agrees with the dense model).")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Its share of the dense multiply-adds, as in adapt.")
+    ] = None,
     exclude: Exclude = None,
     pictures: Pictures = False,
     prune: Annotated[
@@ -85,6 +92,9 @@ def index(
     Hidden files, recycle bins, thumbnails and proxies of cameras are skipped, as is what a
     .tempmeignore file in a folder lists. It can be stopped at any moment: what is finished is
     kept, and the next run goes on.
+
+    A new index of plain CLIP weights looks at a few windows first: it gets a system that merges
+    (tempme) where that agrees with the dense model, and the dense one where not.
     """
     from tempme.cli.progress import ProgressBar
 
@@ -94,7 +104,10 @@ def index(
         "sampling": sampling,
         "fit": fit,
     }
-    opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
+    chosen = {k: v for k, v in cutting.items() if v is not None}
+    asked = {"model": model, "system": system, "budget": budget, "cutting": chosen}
+    read = (tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
+    opened = _open(index, paths, asked, read)
 
     def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
@@ -144,10 +157,17 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
                 time.sleep(BUSY_SECONDS)
 
 
-def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
-    from tempme.index import Index
+def _open(
+    folder: Path, paths: list[Path], asked: Mapping[str, Any], read: tuple[Any, ...]
+) -> Index:
+    from tempme.adapting.choosing import Wanted, open_index
+    from tempme.adapting.windows import Decoding
 
-    return Index.open(folder, retriever=model, create=True, **cutting)
+    there = [path.expanduser() for path in paths if os.path.lexists(path.expanduser())]
+    opened = open_index(folder.expanduser(), there, Wanted(**asked), decoding=Decoding(*read))
+    if opened.why:
+        say(opened.why)
+    return opened.index
 
 
 def _summary(opened: Index, report: Report) -> None:

@@ -33,6 +33,7 @@ VERBS = (
     "data",
     "train",
     "train diffrate-rates",
+    "adapt",
     "eval",
     "compare",
     "push",

@@ -124,7 +124,7 @@ class DiffRate(Compression):
 
     def steps(self, *, tokens: int, frames: int, depth: int, protected: int) -> tuple[Step, ...]:
         """A Step per block."""
-        rates = self._rates(tokens, depth)
+        rates = self.rates(tokens, depth)
         n, steps = tokens, []
         for prune, merge in zip(*rates, strict=True):
             left = min(n, prune)
@@ -147,7 +147,8 @@ class DiffRate(Compression):
         """Prune and merge after the attention of `layer`."""
         return Ranked(layer, step)
 
-    def _rates(self, tokens: int, depth: int) -> Rates:
+    def rates(self, tokens: int, depth: int) -> Rates:
+        """The rates of a backbone with so many tokens a frame and blocks."""
         if self.prune is None or self.merge is None:
             return Rates(*(_scaled(counts, tokens, depth) for counts in FALLBACK_B32))
         if len(self.prune) != depth:

@@ -99,7 +99,7 @@ class Judging:
             judge = judge_visuals(sample, num_moments=num_moments)
             return _Judged(judge, num_moments, version)
         if self._texts is None:
-            self._texts = _background(self._encoder())
+            self._texts = background_of(self._encoder())
         judge = judge_texts(self._texts, sample, num_moments=num_moments)
         made = _Judged(judge, num_moments, version)
         self._write(made, self._texts)
@@ -161,7 +161,7 @@ def _judge(facts: dict[str, Any], archive: zipfile.ZipFile, width: int) -> Judge
     return judge
 
 
-def _background(model: Encoder) -> Floats:
+def background_of(model: Encoder) -> Floats:
     """Features (B, D) of the phrases that come with the package, of the list that it reads best."""
 
     def share_read(phrases: Sequence[str]) -> float:

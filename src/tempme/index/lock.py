@@ -15,20 +15,23 @@ from tempme.errors import BadIndex, IndexBusy
 from tempme.untrusted import open_regular, read_json
 
 NAME = "lock"
-_BUSY = "another run is writing to the index {folder} ({who}); wait for it or stop it, then retry"
+_BUSY = "another run is writing to {what} {folder} ({who}); wait for it or stop it, then retry"
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold the write lock of the index at `folder`; IndexBusy if anyone has it."""
+def writing(folder: Path, *, what: str = "the index") -> Iterator[None]:
+    """Hold the write lock of the index at `folder`; IndexBusy if anyone has it.
+
+    what: the folder's kind, for messages, where it is none of an index.
+    """
     path = folder / NAME
     try:
         file = open_regular(path, flags=os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise BadIndex(f"cannot write to the index {folder}: {_reason(error)}") from error
+        raise BadIndex(f"cannot write to {what} {folder}: {_reason(error)}") from error
     with file:
         if not _acquire(file, folder) or not _is_at(path, file):
-            raise IndexBusy(_BUSY.format(folder=folder, who=_owner(path)))
+            raise IndexBusy(_BUSY.format(what=what, folder=folder, who=_owner(path)))
         _sign(file)
         yield
 

@@ -95,7 +95,7 @@ def backbone_of(weights: Weights) -> str | Sizes:
     """
     found = None if isinstance(weights, Mapping) else look_up(weights)
     if isinstance(found, Saved):
-        sizes: Sizes = _described(found.folder).system().config
+        sizes: Sizes = system_of(found.folder).config
     elif found is not None and is_tag(weights):
         raise BadSetting(
             f"the weights {weights!r} are of several backbones: say which, by system.backbone, of "
@@ -238,6 +238,11 @@ def load_folder(folder: Path) -> Parts:
     backbone.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
     tokenizer = load_words(folder / TOKENIZER, made.config)
     return Parts(made, backbone, tokenizer, described.origin or str(folder), base)
+
+
+def system_of(folder: Path) -> System:
+    """The system of a folder that `save` wrote; no weight is read."""
+    return _described(folder).system()
 
 
 def _described(folder: Path) -> Described:

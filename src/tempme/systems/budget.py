@@ -25,7 +25,7 @@ def within(row: System, budget: float) -> System:
     """
     if not budget > 0:
         raise BadSetting(f"budget is {budget}; it is a share of the multiply-adds: above 0")
-    whole = replace(row, compression=Keep()).cost().gmacs
+    whole = dense_gmacs(row)
     least = _scaled(row, STEPS).cost().gmacs
     if least > budget * whole:
         raise BadSetting(
@@ -35,6 +35,36 @@ def within(row: System, budget: float) -> System:
     strength = _gentlest(lambda step: _scaled(row, step), STEPS, budget * whole)
     shares = _gentlest(lambda step: _scaled(row, step, strength), strength, budget * whole)
     return _scaled(row, shares, strength)
+
+
+def within_budget(row: System, budget: float) -> System:
+    """`within`, of a row that saves: BadSetting for one that does not, and for all or nothing."""
+    if not 0 < budget < 1:
+        raise BadSetting(
+            f"budget is {budget}; it is a share of the dense multiply-adds: between 0 and 1, such "
+            f"as 0.5"
+        )
+    check_saves(row)
+    return within(row, budget)
+
+
+def check_saves(row: System) -> None:
+    """BadSetting where a row is no cheaper than the dense model, so that nothing can be gained."""
+    if isinstance(row.compression, Keep) or share_of_dense(row) >= 1:
+        raise BadSetting(
+            f"{row.name} keeps every token, so that it costs as much as the dense model: take a "
+            f"system that merges or prunes (tempme, tome, evit, sta or testa, for one)"
+        )
+
+
+def dense_gmacs(system: System) -> float:
+    """Giga multiply-adds of a video if all tokens stayed: the 100 % of every budget."""
+    return replace(system, compression=Keep()).cost().gmacs
+
+
+def share_of_dense(system: System) -> float:
+    """What a video costs, as a share of what it costs without compression."""
+    return system.cost().gmacs / dense_gmacs(system)
 
 
 def _gentlest(made: Callable[[int], System], strongest: int, most: float) -> int:

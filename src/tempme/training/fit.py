@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,11 @@ from tempme.training.kinds import task_kind
 from tempme.training.memory import keep_freed_memory
 from tempme.training.progress import Steps
 from tempme.training.recipe import Recipe
+from tempme.training.task import LearningTask
 from tempme.training.watchers import SCORE, History, LastWeights, Validation
+
+# A model, its recipe, validation and history -> the task that Lightning runs.
+MakeTask = Callable[[Any, Recipe, Validation | None, History], LearningTask[Any]]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -102,12 +106,14 @@ def fit(
     devices: Devices | None = None,
     validate: Validation | None = None,
     show_progress: bool = True,
+    learn_by: MakeTask | None = None,
 ) -> Fitted[M]:
     """Train `retriever`, a Retriever or an Answerer, in place.
 
     Logs and checkpoints go to `folder`, the last of them after the last step; where one lies there,
     the run goes on from it, also one that had ended where `recipe.steps` are more by now.
     `validate` is asked every `recipe.validate_every` steps, else at the end; the best weights stay.
+    learn_by: what makes the task, where it is not the one that this kind of model is trained by.
     """
     devices = devices or Devices()
     if recipe.batch % devices.processes:
@@ -119,7 +125,7 @@ def fit(
         keep_freed_memory()
     lightning.seed_everything(seed, verbose=False)
     history = History(recipe, EVERY.get(devices.accelerator, EVERY_ON_DEVICE))
-    task = task_kind(retriever, recipe)(retriever, recipe, validate, history)
+    task = (learn_by or task_kind(retriever, recipe))(retriever, recipe, validate, history)
     last = folder / CHECKPOINT
     if last.exists():
         check_steps(last, recipe.steps)

@@ -134,14 +134,19 @@ def _one_window(job: WindowsJob) -> Frames:
 
 @_failing_softly
 def load_windows(
-    path: Path, reading: Reading = AS_USUAL, *, max_windows: int | None = None
+    path: Path,
+    reading: Reading = AS_USUAL,
+    *,
+    max_windows: int | None = None,
+    progressed: Callable[[], None] = lambda: None,
 ) -> VideoWindows:
     """All windows of a video at once, each distinct frame decoded and stored once.
 
     `max_windows` keeps at most so many, evenly spread. Memory grows with the video, about 150 KB
     a second at size 224: `iter_windows` and `decode_many` hand out long videos in pieces.
+    `progressed` is called with every frame.
     """
-    job = _all_windows(path, reading, _deadline(reading))
+    job = _all_windows(path, reading, _deadline(reading, progressed))
     cut = job.windows
     if max_windows is not None and len(cut) > max_windows:
         cut = tuple(cut[int(i)] for i in np.linspace(0, len(cut) - 1, max(1, max_windows)))

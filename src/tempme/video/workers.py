@@ -9,14 +9,14 @@ at most `piece_windows` windows (64 of them at 12 frames, half overlapping, size
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Beat, Crash, Limits, pieces_in_processes
-from tempme.video.loading import iter_windows
+from tempme.video.loading import iter_windows, load_windows
 from tempme.video.values import AS_USUAL, Failure, Reading, VideoWindows
 
 Answer: TypeAlias = tuple[Path, VideoWindows | Failure]
@@ -48,6 +48,36 @@ def decode_many(
     )
     task = partial(read_pieces, reading=reading)
     return _told(pieces_in_processes(task, map(Path, paths), workers=workers, limits=limits))
+
+
+def decode_spread(
+    wanted: Mapping[Path, int],
+    reading: Reading = AS_USUAL,
+    *,
+    workers: int | None = None,
+    worker_memory_mb: float | None = WORKER_MEMORY_MB,
+) -> Generator[Answer]:
+    """So many windows of each file, evenly spread over it; as `decode_many`, a piece a file.
+
+    Only what these windows show is decoded, and what leads to it: of a film, some seconds.
+    """
+    limits = Limits(
+        timeout_seconds=reading.timeout_seconds,
+        grace_seconds=GRACE_SECONDS,
+        worker_memory_mb=worker_memory_mb,
+    )
+    task = partial(read_spread, wanted=dict(wanted), reading=reading)
+    return _told(pieces_in_processes(task, wanted, workers=workers, limits=limits))
+
+
+def read_spread(
+    path: Path, beat: Beat, *, wanted: Mapping[Path, int], reading: Reading
+) -> Iterator[VideoWindows | Failure]:
+    """What a worker does with a file of which some windows are wanted."""
+    try:
+        yield load_windows(path, reading, max_windows=wanted[path], progressed=beat)
+    except Exception as error:
+        yield Failure(path, f"cannot be decoded: {type(error).__name__}: {error}")
 
 
 def read_pieces(path: Path, beat: Beat, *, reading: Reading) -> Iterator[VideoWindows | Failure]:

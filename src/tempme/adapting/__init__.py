@@ -1,0 +1,1 @@
+"""A model that merges, fitted to a person's own videos: nothing of them is labelled."""
