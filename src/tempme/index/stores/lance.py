@@ -32,11 +32,13 @@ class LanceStore:
     `index_from` is the number of moments from which `tidy` builds an approximate index.
     """
 
-    def __init__(self, folder: Path, *, features: int, index_from: int) -> None:
+    def __init__(
+        self, folder: Path, *, features: int, index_from: int, tables: Tables | None = None
+    ) -> None:
         self.folder = folder
         self.features = features
         self.index_from = index_from
-        self._tables = Tables(folder, features=features)
+        self._tables = tables or Tables(folder, features=features)
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
@@ -75,7 +77,7 @@ class LanceStore:
         """Compact what many small writes left, index the features of a large store, snapshot."""
         self._tables.compact()
         if self.num_moments() >= self.index_from:
-            with writing(self.folder):
+            with writing(self._tables.shown):
                 self._build_index()
             return
         gallery, _ = stored_gallery(self._tables)
@@ -93,7 +95,7 @@ class LanceStore:
         signed = [replace(row, checksum=sums.get(row.digest, "")) for row in rows.values()]
         self._tables.replace("videos", video_rows(signed))
         if self.is_large():
-            with writing(self.folder):
+            with writing(self._tables.shown):
                 self._index_videos()
 
     def check(self) -> Damage:
@@ -108,7 +110,7 @@ class LanceStore:
         """How many moments are stored, orphans included."""
         if not self._tables.exists("moments"):
             return 0
-        with reading(self.folder, "moments.lance"), panics_unsaid():
+        with reading(self._tables.shown, "moments.lance"), panics_unsaid():
             return int(self._tables.open("moments").count_rows())
 
     def version(self) -> str:
@@ -130,7 +132,7 @@ class LanceStore:
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
-        with reading(self.folder, "moments.lance"):
+        with reading(self._tables.shown, "moments.lance"):
             table = self._tables.open("moments")
             query = table.search(feature, vector_column_name="feature")
             rows = (
@@ -158,7 +160,7 @@ class LanceStore:
             return
         time.sleep(FIRST_ROWS_SECONDS)  # a first run may be between its first moments and rows
         if not self._tables.exists("videos"):
-            with reading(self.folder, "videos.lance"):
+            with reading(self._tables.shown, "videos.lance"):
                 raise FileNotFoundError("is missing")
 
     def _copy(self) -> Copy | None:

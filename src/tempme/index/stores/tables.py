@@ -34,6 +34,7 @@ class Tables:
 
     def __init__(self, folder: Path, *, features: int) -> None:
         self.folder = folder
+        self.shown: Path | str = folder  # what messages call it
         self.features = features
 
     def exists(self, name: str) -> bool:
@@ -54,7 +55,7 @@ class Tables:
 
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             table = self.open(name)
             if only is None:
                 return table.to_arrow()
@@ -68,14 +69,14 @@ class Tables:
         """One column of a table."""
         if not self.exists(name):
             return schema(name, width=self.features).empty_table()[column]
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             return self.open(name).search().select([column]).to_arrow()[column]
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The names of a table's columns; none where there is no table."""
         if not self.exists(name):
             return ()
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             return tuple(self.open(name).schema.names)
 
     def open(self, name: str) -> Any:
