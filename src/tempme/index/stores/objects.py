@@ -35,7 +35,7 @@ class ObjectTables(Tables):
         if name in self._open:
             return True
         with reading(self.shown, f"{name}.lance"), panics_unsaid():
-            return name in self._connected().table_names(limit=1000)
+            return name in self._connected().list_tables(limit=1000).tables
 
     def version(self) -> str:
         """The version of each table, as the store has it now."""
