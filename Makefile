@@ -10,12 +10,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:      ## print this
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: .venv/ready  ## make .venv: the package, editable, and all that developing it needs
+setup: .venv/ready .venv-s3/ready  ## make .venv: the package, editable, and all that developing it needs
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[dev,sentence-transformers,mteb]'
+		--editable '.[dev,sentence-transformers,mteb,ray,milvus-lite]'
+	@touch $@
+
+# The S3 server of the tests (moto) needs an older python-dateutil than the package, so it lives apart.
+.venv-s3/ready: constraints-s3.txt
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --quiet --requirement constraints-s3.txt
 	@touch $@
 
 check: setup  ## format, lint, types

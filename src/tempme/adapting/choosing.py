@@ -19,10 +19,12 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.evaluation.agreement import Agreement, agreement
 from tempme.index import Index, model
 from tempme.index.building.encode import Encoder
+from tempme.index.far import is_begun
 from tempme.index.folder import check_new
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.judging import background_of
 from tempme.index.model import MODEL_FOLDER
+from tempme.index.stores.places import is_remote, uri_of
 from tempme.retriever.checkpoint import system_of
 from tempme.retriever.names import is_saved
 from tempme.retriever.retriever import Retriever
@@ -70,19 +72,30 @@ def open_index(
     has its own.
     """
     cutting = wanted.cutting or {}
-    if (folder / NAME).exists():
+    if _is_there(folder):
         return Opened(Index.open(folder, retriever=_of_index(folder, wanted), **cutting))
     if (wanted.system, wanted.budget) != (None, None) and wanted.model and is_saved(wanted.model):
         raise BadSetting(OF_SAVED.format(wanted.model))
-    check_new(folder)  # before a model is loaded, or even fetched
+    if not is_remote(folder):
+        check_new(folder)  # before a model is loaded, or even fetched
     source = wanted.model or DEFAULT_MODEL
     loaded = model.load_model(source) if wanted.model else model.load_default_model()
     kept = None if Path(source).expanduser().exists() else source
     if not isinstance(loaded, Retriever) or is_saved(source):
-        return Opened(Index.create(folder, loaded, source=kept, **cutting))
+        return Opened(_made(folder, loaded, kept, cutting))
     chosen, why = _chosen(loaded, paths, wanted, decoding)
     kept = kept if chosen is loaded else None
-    return Opened(Index.create(folder, chosen, source=kept, **cutting), why)
+    return Opened(_made(folder, chosen, kept, cutting), why)
+
+
+def _is_there(folder: Path) -> bool:
+    return is_begun(uri_of(folder)) if is_remote(folder) else (folder / NAME).exists()
+
+
+def _made(folder: Path, retriever: Encoder, source: str | None, cutting: dict[str, Any]) -> Index:
+    if is_remote(folder):
+        return Index.open(folder, create=source or retriever, **cutting)
+    return Index.create(folder, retriever, source=source, **cutting)
 
 
 def _chosen(

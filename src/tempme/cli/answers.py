@@ -34,7 +34,7 @@ def answer(
         print_json(
             {
                 **asked,
-                "index": str(index.path),
+                "index": str(index.name),
                 "notes": list(notes),
                 "hits": found,
                 "left_out": left_out,
@@ -53,12 +53,12 @@ def answer(
             "try other words, or say more of what is seen"
         )
     if left_out := len(index.left_out()):
-        say(damage_line(index.path, left_out))
+        say(damage_line(index.name, left_out))
     elif len(hits) < k:
         say(_shortfall(index, len(hits)))
 
 
-def damage_line(folder: Path, number: int) -> str:
+def damage_line(folder: Path | str, number: int) -> str:
     """How many videos an index has lost, and what mends it."""
     return (
         f"warning: {counted(number, 'video')} left out, damaged or lost in the index; "
@@ -100,8 +100,8 @@ def _rows(hit: Hit, *, again: bool) -> list[tuple[str, ...]]:
 
 def _shortfall(index: Index, found: int) -> str:
     if not index.num_moments():
-        fill = f"tempme index PATH --index {index.path}"
-        return f"the index {index.path} holds no videos yet; fill it with `{fill}`"
+        fill = f"tempme index PATH --index {index.name}"
+        return f"the index {index.name} holds no videos yet; fill it with `{fill}`"
     if not found:
         return "no hit: try other words, or a lower --min-score"
     return f"{counted(found, 'hit')}: the index holds no more that fit"

@@ -38,20 +38,20 @@ def check(
     done = opened.repair(workers=workers) if repair else Repair(opened.check())
     is_whole = not done.damage or repair
     if as_json:
-        print_json({"index": str(opened.path), "is_whole": is_whole, **done.as_dict()})
+        print_json({"index": str(opened.name), "is_whole": is_whole, **done.as_dict()})
     else:
         _tell(done.damage)
-        print_line(f"{opened.path}: {_told(done, repair=repair)}")
+        print_line(f"{opened.name}: {_told(done, repair=repair)}")
         _tell_of_gone(done.gone)
         if repair and "videos" in done.damage.unreadable:
             say(
                 "which files there were stood in that table: run "
-                f"`tempme index PATH --index {opened.path}` on your folders again"
+                f"`tempme index PATH --index {opened.name}` on your folders again"
             )
     if done.damage.model:
         say(f"damaged: {done.damage.model}")
     elif not is_whole:
-        say(f"`tempme check --index {opened.path} --repair` embeds again what is damaged")
+        say(f"`tempme check --index {opened.name} --repair` embeds again what is damaged")
     if not is_whole:
         raise typer.Exit(1)
 

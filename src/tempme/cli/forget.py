@@ -31,6 +31,6 @@ def forget(
     opened = Index.open(index)
     gone = opened.forget(paths)
     if as_json:
-        print_json({"index": str(opened.path), "forgotten": [str(path) for path in gone]})
+        print_json({"index": str(opened.name), "forgotten": [str(path) for path in gone]})
     else:
-        print_line(f"{opened.path}: {counted(len(gone), 'video')} forgotten; no file was touched")
+        print_line(f"{opened.name}: {counted(len(gone), 'video')} forgotten; no file was touched")

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tempme.cli.answers import model_line, say_missing
+from tempme.cli.given_files import given_files
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
     EverySeconds,
     Exclude,
+    FilesFrom,
     Fit,
     IndexFolder,
     Model,
+    On,
     Overlap,
     Pictures,
     SamplingName,
+    Shards,
     Threads,
     TimeoutSeconds,
     TotalSeconds,
@@ -30,6 +34,7 @@ from tempme.cli.options import (
     Workers,
 )
 from tempme.cli.output import counted, print_json, print_line, say, say_some, shown_path
+from tempme.cli.shards import LOCAL, check_engine, make_shards
 from tempme.errors import IndexBusy, Stopped
 
 if TYPE_CHECKING:
@@ -54,8 +59,9 @@ SKIPPED = {
 @app.command()
 def index(
     paths: Annotated[
-        list[Path], typer.Argument(help="Videos, pictures, and folders of videos.", readable=False)
-    ],
+        list[Path] | None,
+        typer.Argument(help="Videos, pictures, and folders of videos.", readable=False),
+    ] = None,
     index: IndexFolder = DEFAULT_INDEX,
     model: Model = None,
     system: Annotated[
@@ -85,6 +91,9 @@ def index(
     worker_memory_mb: WorkerMemory = 1024.0,
     timeout_seconds: TimeoutSeconds = 120.0,
     total_seconds: TotalSeconds = 3600.0,
+    files_from: FilesFrom = None,
+    shards: Shards = None,
+    on: On = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Index all videos at and below PATHS; run it again to follow what has changed.
@@ -97,14 +106,33 @@ def index(
     (tempme) where that agrees with the dense model, and the dense one where not.
     """
     from tempme.cli.progress import ProgressBar
+    from tempme.index.building.order import RunOrder
 
+    check_engine(on, shards, watch=watch)
+    paths = given_files(paths, files_from)
     cutting = {
         "every_seconds": every_seconds,
         "overlap": overlap,
         "sampling": sampling,
         "fit": fit,
     }
-    chosen = {k: v for k, v in cutting.items() if v is not None}
+    chosen = {name: value for name, value in cutting.items() if value is not None}
+    if shards is not None:
+        order = RunOrder(
+            tuple(path.expanduser() for path in paths),
+            prune=prune,
+            force=force,
+            retry_failed=retry_failed,
+            pictures=pictures,
+            exclude=tuple(exclude or ()),
+            workers=workers,
+            threads=threads,
+            timeout_seconds=timeout_seconds,
+            total_seconds=total_seconds,
+            worker_memory_mb=worker_memory_mb,
+        )
+        make_shards(order, uri=shards, on=on, model=model, cutting=chosen, as_json=as_json)
+        return
     asked = {"model": model, "system": system, "budget": budget, "cutting": chosen}
     read = (tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
     opened = _open(index, paths, asked, read)
@@ -126,7 +154,7 @@ def index(
                 on_progress=bar.show,
             )
         if as_json:
-            print_json({"index": str(opened.path), **report.as_dict()})
+            print_json({"index": str(opened.name), **report.as_dict()})
         else:
             _summary(opened, report)
 
@@ -172,7 +200,7 @@ def _open(
 
 def _summary(opened: Index, report: Report) -> None:
     say(model_line(opened))
-    where = f"--index {opened.path}"
+    where = f"--index {opened.name}"
     say_some(
         "failed",
         [v for v in report.failures if not v.may_pass],
@@ -194,7 +222,7 @@ def _summary(opened: Index, report: Report) -> None:
     counts |= {kind: number for kind, number in more.items() if number}
     told = ", ".join(f"{number} {kind}" for kind, number in counts.items())
     print_line(
-        f"{opened.path}: {told or 'no videos found'}; {counted(report.moments, 'moment')}, "
+        f"{opened.name}: {told or 'no videos found'}; {counted(report.moments, 'moment')}, "
         f"{report.seconds:.1f} s, {report.videos_per_second:.2f} videos/s"
     )
 

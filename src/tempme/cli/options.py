@@ -12,7 +12,11 @@ DEFAULT_INDEX = Path("videos.tempme")
 IndexFolder = Annotated[
     Path,
     typer.Option(
-        "--index", "-i", envvar="TEMPME_INDEX", help="The index, a folder.", readable=False
+        "--index",
+        "-i",
+        envvar="TEMPME_INDEX",
+        help="The index: a folder, s3://BUCKET/PREFIX or milvus://HOST:PORT/COLLECTION.",
+        readable=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
@@ -59,4 +63,20 @@ TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame."
 TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
 Fit = Annotated[
     str | None, typer.Option(help="Frames that are not square: squash, crop, pad (squash).")
+]
+Shards = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="Write shards, one file a video, to this folder or s3://BUCKET/PREFIX, and no index; "
+        "see `tempme store load`.",
+    ),
+]
+On = Annotated[
+    str,
+    typer.Option(help="Where shards are made: local, ray, ray://HOST:PORT.", metavar="ENGINE"),
+]
+FilesFrom = Annotated[
+    Path | None,
+    typer.Option(help="A text file with a path on each line; - is stdin.", readable=False),
 ]

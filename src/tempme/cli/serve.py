@@ -64,7 +64,7 @@ def serve(
     )
     opened = Index.open(index)
     searched = sum(video.status == "ok" for video in opened.videos())
-    say(f"{counted(searched, 'video')} in {opened.path}; stop with Ctrl-C")
+    say(f"{counted(searched, 'video')} in {opened.name}; stop with Ctrl-C")
     server_of(opened, settings, on_start=lambda address: print_line(f"open {address}")).run()
 
 

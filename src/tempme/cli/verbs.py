@@ -27,6 +27,7 @@ VERBS = (
     "forget",
     "features",
     "check",
+    "store",
     "serve",
     "show",
     "systems",

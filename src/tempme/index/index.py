@@ -5,36 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.backbones.config import DEFAULT_MODEL
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
+from tempme.index.creating import begin
+from tempme.index.far import Far, begin_far, is_begun, keep_beside, local_store, open_far
 from tempme.index.file_query import file_features
-from tempme.index.folder import check_new, check_plain, check_present, make_folder, remove_leftovers
+from tempme.index.folder import check_new, check_plain, check_present
 from tempme.index.header import NAME, Cutting, Header, identity, read_header
 from tempme.index.lock import writing
-from tempme.index.model import (
-    IndexModel,
-    checked,
-    keep_words,
-    load_default_model,
-    load_model,
-    save_model,
-)
+from tempme.index.model import IndexModel, given_model, model_to_begin
 from tempme.index.moments import Gallery, Hit, Video
 from tempme.index.reranking import Again
-from tempme.index.search import EXACT_MOMENTS, Asked, Request, request_of
+from tempme.index.search import Asked, Request, request_of
 from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
-from tempme.index.stores.lance import LanceStore
+from tempme.index.stores.places import Place, is_remote, uri_of
 from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
@@ -46,12 +41,20 @@ class Index:
     Made by `Index.create`, come back to by `Index.open`; the model loads itself when it is needed.
     """
 
-    def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        *,
+        retriever: Encoder | None = None,
+        far: Far | None = None,
+    ) -> None:
         self.path = path
+        self.name = far.name if far else str(path)  # what a person calls it
         self.header = header
         self.model = IndexModel(path, header, given=retriever)
-        self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
-        self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
+        self.store = far.store if far else local_store(path, header)
+        self._searcher = Searcher(path, header, self.store, encoder=lambda: self.retriever)
 
     @classmethod
     def open(
@@ -68,28 +71,34 @@ class Index:
         without it the index brings its own. create: the same, and where there is no index, make one
         with it (True: with `retriever`, or published CLIP), cut as `cutting` says: see `create`.
         """
-        folder = Path(path).expanduser()
         retriever = retriever if isinstance(create, bool) else create
+        if is_remote(path):
+            return cls._far(uri_of(path), retriever, create, cutting)
+        folder = Path(path).expanduser()
         if create and not (folder / NAME).exists():
             return cls._created(folder, retriever, cutting)
         header = read_header(folder)
         check_plain(folder)
         header.cutting.check_same(cutting, folder)
-        if retriever is None:
-            return cls(folder, header)
-        given = load_model(retriever) if isinstance(retriever, str) else retriever
-        return cls(folder, header, retriever=checked(given, header, folder))
+        return cls(folder, header, retriever=given_model(retriever, header, folder))
 
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
         check_new(folder)  # before a model is loaded, or even fetched
-        if retriever is None:
-            return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
-        source = None
-        if isinstance(retriever, str):  # of what lies on this disk the index keeps a copy
-            source = None if Path(retriever).expanduser().exists() else retriever
-            retriever = load_model(retriever)
-        return cls.create(folder, retriever, source=source, **cutting)
+        model, source = model_to_begin(retriever)
+        return cls.create(folder, model, source=source, **cutting)
+
+    @classmethod
+    def _far(cls, uri: str, retriever: Encoder | str | None, create: Any, cutting: Any) -> Index:
+        if create and not is_begun(uri):
+            with TemporaryDirectory(prefix="tempme-") as scratch:
+                folder = Path(scratch) / "new.tempme"
+                cls.open(folder, retriever=retriever, create=create, **cutting)
+                begin_far(uri, Place(str(folder)), stays=False)
+        far = open_far(uri)
+        far.header.cutting.check_same(cutting, Path(far.name))
+        given = given_model(retriever, far.header, far.folder)
+        return cls(far.folder, far.header, retriever=given, far=far)
 
     @classmethod
     def create(
@@ -110,23 +119,10 @@ class Index:
         no squares are squashed, which finds what is at their edges, too, cropped, or padded.
         """
         folder = Path(path).expanduser()
-        if (folder / NAME).exists():
-            return cls.open(folder, retriever=retriever)
-        make_folder(folder)
-        with writing(folder):
-            if (folder / NAME).exists():  # another run was quicker
-                return cls.open(folder, retriever=retriever)
-            remove_leftovers(folder)
-            header = Header(
-                source=source or save_model(retriever, folder),
-                fingerprint=retriever.fingerprint,
-                frames=retriever.num_frames,
-                features=retriever.feature_size,
-                cutting=Cutting(every_seconds, overlap, sampling, fit),
-            )
-            header.write(folder)
-            keep_words(retriever, folder)
-        return cls(folder, header, retriever=retriever)
+        if not (folder / NAME).exists():
+            cutting = Cutting(every_seconds, overlap, sampling, fit)
+            begin(folder, retriever, cutting, source=source)
+        return cls.open(folder, retriever=retriever)
 
     @property
     def retriever(self) -> Encoder:
@@ -178,9 +174,9 @@ class Index:
             worker_memory_mb=worker_memory_mb,
             within=tuple(within),
         )
-        with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
+        with in_order(self.path, self.store, lambda: self.retriever.fingerprint):
             build = Build(
-                self._store,
+                self.store,
                 self.retriever,
                 cutting=self.header.cutting,
                 order=order,
@@ -188,18 +184,23 @@ class Index:
                 on_progress=on_progress,
             )
             report = build.run()
-            self._searcher.settle()
+            self.settle()
         return report
+
+    def settle(self) -> None:
+        """After a run: what searches need besides the moments is made, and kept with the index."""
+        self._searcher.settle()
+        keep_beside(self.name, self.path)
 
     def check(self) -> Damage:
         """What is damaged, after a look at every row, every moment, and a model kept inside."""
-        return inspected(self._store, self.header, lambda: self.retriever)
+        return inspected(self.store, self.header, lambda: self.retriever)
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
         return repaired(
-            self.path, self._store, self.check(), lambda: self.retriever.fingerprint, again
+            self.path, self.store, self.check(), lambda: self.retriever.fingerprint, again
         )
 
     def search(
@@ -250,11 +251,11 @@ class Index:
 
     def videos(self) -> tuple[Video, ...]:
         """Every file the index knows, failed ones too, ordered by path."""
-        return self._store.videos()
+        return self.store.videos()
 
     def status(self) -> Status:
         """Counts, the model, and what failed."""
-        return Status.of(self.path, self.header, self._store)
+        return Status.of(self.path, self.header, self.store, name=self.name)
 
     def notes_on(self, query: str) -> tuple[str, ...]:
         """What the model does not take in of a query, in words for a person; mostly nothing."""
@@ -269,11 +270,11 @@ class Index:
         from tempme.index.forgetting import forget
 
         with writing(self.path):
-            return forget(self._store, given_paths(paths))
+            return forget(self.store, given_paths(paths))
 
     def version(self) -> str:
         """A word that changes with everything that is written into the index."""
-        return f"{self._store.version()} {identity(self.path)}"
+        return f"{self.store.version()} {identity(self.path)}"
 
     def moments_of(self, video_id: str) -> Gallery:
         """The moments of one content in order of time; none if the index does not have it."""

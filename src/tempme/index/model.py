@@ -72,6 +72,25 @@ def load_model(source: str) -> Encoder:
     return Retriever.load(source)
 
 
+def model_to_begin(given: Encoder | str | None) -> tuple[Encoder, str | None]:
+    """The model of a new index, and what loads it again; None for one that the index keeps.
+
+    Without one it is the published CLIP. Of what lies on this disk an index keeps a copy.
+    """
+    if given is None:
+        return load_default_model(), DEFAULT_MODEL
+    if isinstance(given, str):
+        return load_model(given), None if Path(given).expanduser().exists() else given
+    return given, None
+
+
+def given_model(given: Encoder | str | None, header: Header, folder: Path) -> Encoder | None:
+    """What a person gives to open an index; WrongModel if it did not make the index."""
+    if given is None:
+        return None
+    return checked(load_model(given) if isinstance(given, str) else given, header, folder)
+
+
 def load_source(source: str, folder: Path) -> Encoder:
     """The model that the index in `folder` names; BadIndex where its own copy is damaged."""
     own = folder / MODEL_FOLDER

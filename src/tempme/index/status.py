@@ -24,7 +24,7 @@ class Status:
     `damaged` ones: rows that the index has lost, or whose moments it has lost.
     """
 
-    path: Path
+    path: Path | str
     model: str
     fingerprint: str
     frames: int
@@ -44,10 +44,11 @@ class Status:
     missing: tuple[Path, ...]
 
     @classmethod
-    def of(cls, path: Path, header: Header, store: Store) -> Status:
-        """Counted from the index in the folder `path`; the moments of equal files count once.
+    def of(cls, path: Path, header: Header, store: Store, *, name: str) -> Status:
+        """Counted from the index in the folder `path`, which a person calls `name`.
 
-        BadIndex where there are moments and the rows that say of what are lost.
+        The moments of equal files count once. BadIndex where there are moments and the rows that
+        say of what are lost.
         """
         videos = store.videos()
         if not videos:
@@ -57,7 +58,7 @@ class Status:
         missing = tuple(video.path for video in videos if has_vanished(video.path))
         moments = {video.digest: video.num_moments for video in good}
         return cls(
-            path=path,
+            path=path if name == str(path) else name,
             model=header.source,
             fingerprint=header.fingerprint,
             frames=header.frames,

@@ -15,13 +15,13 @@ from tempme.index.stores.tables import Tables
 
 def stored_videos(tables: Tables, only: Collection[str] | None = None) -> list[Video]:
     """The rows of videos, or of `only` these contents; one that has changed is "damaged"."""
-    with reading(tables.folder, "videos.lance"):
+    with reading(tables.shown, "videos.lance"):
         return videos_from(tables.rows("videos", "digest", only))
 
 
 def stored_counts(tables: Tables) -> dict[str, int]:
     """How many moments each content has."""
-    with reading(tables.folder, "moments.lance"):
+    with reading(tables.shown, "moments.lance"):
         return counts_from(tables.column("moments", "video"))
 
 
@@ -37,7 +37,7 @@ def stored_gallery(
         paths.setdefault(row.digest, []).append(row.path)
     gallery = empty_gallery(tables.features)
     if paths:
-        with reading(tables.folder, "moments.lance"):
+        with reading(tables.shown, "moments.lance"):
             moments = tables.rows("moments", "video", None if only is None else paths)
             gallery, lost = divide(gallery_from(moments, paths, width=tables.features), good)
         damaged += lost

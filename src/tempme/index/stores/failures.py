@@ -17,7 +17,7 @@ WRAPPING = re.compile(
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path | str) -> Iterator[None]:
     """BadIndex for whatever a write within raises."""
     try:
         yield
@@ -27,7 +27,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(folder: Path, part: str) -> Iterator[None]:
+def reading(folder: Path | str, part: str) -> Iterator[None]:
     """BadIndex for whatever a read within raises; `part` is what is read of the index."""
     try:
         yield

@@ -37,11 +37,13 @@ class LanceStore:
     `index_from` is the number of moments from which `tidy` makes lists of them to search by.
     """
 
-    def __init__(self, folder: Path, *, features: int, index_from: int) -> None:
+    def __init__(
+        self, folder: Path, *, features: int, index_from: int, tables: Tables | None = None
+    ) -> None:
         self.folder = folder
         self.features = features
         self.index_from = index_from
-        self._tables = Tables(folder, features=features)
+        self._tables = tables or Tables(folder, features=features)
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
@@ -81,7 +83,7 @@ class LanceStore:
         self._tables.drop_indices()
         self._tables.compact()
         if self.num_moments() >= self.index_from:
-            update_lists(self.folder, Source(self, self._pieces), width=self.features)
+            self._index()
             remove_snapshot(self.folder)
             return
         gallery, _ = stored_gallery(self._tables)
@@ -146,6 +148,10 @@ class LanceStore:
         indices = self.folder / "moments.lance" / "_indices"
         return has_lists(self.folder) or (indices.is_dir() and any(indices.iterdir()))
 
+    def _index(self) -> None:
+        """Lists beside the tables, for searches among many moments."""
+        update_lists(self.folder, Source(self, self._pieces), width=self.features)
+
     def _snapshot(self, versions: str | None) -> Gallery | None:
         return read_snapshot(
             self.folder,
@@ -160,7 +166,7 @@ class LanceStore:
             return
         time.sleep(FIRST_ROWS_SECONDS)  # a first run may be between its first moments and rows
         if not self._tables.exists("videos"):
-            with reading(self.folder, "videos.lance"):
+            with reading(self._tables.shown, "videos.lance"):
                 raise FileNotFoundError("is missing")
 
     def _copy(self) -> Copy | None:

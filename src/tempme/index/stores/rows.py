@@ -13,6 +13,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.paths import path_to_text, text_to_path
@@ -107,12 +108,19 @@ def _text(column: Any) -> Any:
 
 def moment_rows(moments: Sequence[Moments], *, width: int) -> Any:
     """The rows of the table of moments, one for every window."""
-    import pyarrow as pa
-
     spans = np.concatenate([np.zeros((0, 2)), *(each.spans for each in moments)])
     none = np.zeros((0, width), dtype=np.float16)
     features = np.concatenate([none, *(each.features.astype(np.float16) for each in moments)])
-    owners = [each.digest for each in moments for _ in each.spans]
+    return moment_table([each.digest for each in moments for _ in each.spans], spans, features)
+
+
+def moment_table(
+    owners: Sequence[str], spans: NDArray[np.float64], features: NDArray[np.float16]
+) -> Any:
+    """The table of moments: contents (N,), seconds (N, 2), features (N, D)."""
+    import pyarrow as pa
+
+    width = features.shape[1]
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), width)
     columns = [pa.array(owners, pa.utf8()), pa.array(spans[:, 0]), pa.array(spans[:, 1]), vectors]
     return pa.Table.from_arrays(columns, schema=_moment_schema(width))

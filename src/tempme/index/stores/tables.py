@@ -37,6 +37,7 @@ class Tables:
 
     def __init__(self, folder: Path, *, features: int) -> None:
         self.folder = folder
+        self.shown: Path | str = folder  # what messages call it
         self.features = features
 
     def exists(self, name: str) -> bool:
@@ -78,12 +79,12 @@ class Tables:
         for _ in range(ATTEMPTS):
             version = self._manifests(name)
             try:
-                with reading(self.folder, f"{name}.lance"), panics_unsaid():
+                with reading(self.shown, f"{name}.lance"), panics_unsaid():
                     return work(self.open(name))
             except BadIndex:
                 if self._manifests(name) == version:
                     raise
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             return work(self.open(name))
 
     def stream(self, name: str, *, rows: int) -> Iterator[Any]:
@@ -92,7 +93,7 @@ class Tables:
 
         if not self.exists(name):
             return
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             batches = self.open(name).search().to_batches()
         pending: list[Any] = []
         while (batch := self._next(name, batches)) is not None:
@@ -104,7 +105,7 @@ class Tables:
             yield pa.Table.from_batches(pending)
 
     def _next(self, name: str, batches: Any) -> Any:
-        with reading(self.folder, f"{name}.lance"), panics_unsaid():
+        with reading(self.shown, f"{name}.lance"), panics_unsaid():
             return next(batches, None)
 
     def column(self, name: str, column: str) -> Any:

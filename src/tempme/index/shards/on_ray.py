@@ -1,0 +1,255 @@
+"""The work of a run on Ray: files are read in some actors and encoded in others.
+
+    files -> read: digest, decode (CPU actors) -> encode, write shard (CPU or GPU actors) -> driver
+
+Between the two go pieces of videos at the size that the model sees, a few megabytes each, and Ray
+holds readers back when encoders do not keep up. Shards are written where they are made; to the
+driver come only counts. Ray starts anew what dies and gives it its files again, of which those with
+a whole shard are passed over. Ray's own checkpoints are not used: what is done is what has a shard.
+
+`address` None starts a cluster on this machine, which ends with the run; `ray://host:port` uses one
+that is there: its machines need tempme, the files under the same paths, and the keys of the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tempme.errors import BadSetting, MissingExtra, Stopped, TempmeError
+from tempme.index.building.order import RunOrder
+from tempme.index.header import Header
+from tempme.index.shards.making import Made, Maker
+from tempme.index.shards.reading import read_files, reading_of
+from tempme.index.shards.run import Todo
+from tempme.index.shards.shards import Shards
+from tempme.index.stores.places import Place
+from tempme.video import Failure, VideoWindows, decode_many
+
+FILES_PER_BATCH, PIECES_PER_BATCH = 4, 1
+# Of a film so many windows travel together: 15 MB at 224 pixels.
+PIECE_WINDOWS = 16
+MEBIBYTE = 2**20
+OBJECT_STORE_BYTES = 512 * MEBIBYTE
+MOST_BLOCKS = 10_000
+LONGEST_FOLDER = 40
+BLOCK_BYTES = 32 * MEBIBYTE
+# Nothing leaves the cluster, and nothing listens that nobody asked for.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many actors read and encode, and what of a machine each takes."""
+
+    readers: int
+    encoders: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, resources: Mapping[str, float], workers: int | None) -> Sizes:
+        """For a cluster with these resources: a GPU each for encoders, or a share of the cores."""
+        cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+        encoders = max(1, gpus or cpus // 4)
+        readers = workers or max(1, cpus - (0 if gpus else encoders))
+        share = min(1.0, max(1, cpus) / (readers + encoders))
+        return cls(readers, encoders, round(share, 3), 1.0 if gpus else 0.0)
+
+
+class Reader:
+    """An actor that reads files; it never loads PyTorch."""
+
+    def __init__(self, uri: str, header: Header, order: RunOrder, size: int) -> None:
+        self._shards, self._order, self._size = Shards(Place(uri), header), order, size
+        reading = reading_of(header, order, size=size)
+        self._reading = replace(reading, piece_windows=min(PIECE_WINDOWS, reading.piece_windows))
+
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Files in, what was read of them out, a piece at a time, with the seconds it took."""
+        files = list(_unpacked(batch))
+        videos = [file for file, is_picture in files if not is_picture]
+        pictures = [file for file, is_picture in files if is_picture]
+        begin = time.monotonic()
+        for read in read_files(videos, pictures, self._shards, self._decode, size=self._size):
+            yield _packed([(read, time.monotonic() - begin)])
+            begin = time.monotonic()
+
+    def _decode(self, paths: Iterator[Path]) -> Generator[tuple[Path, VideoWindows | Failure]]:
+        memory = self._order.worker_memory_mb
+        return decode_many(paths, self._reading, workers=1, worker_memory_mb=memory)
+
+
+class Writer:
+    """An actor that encodes pieces and writes shards."""
+
+    def __init__(self, uri: str, header: Header, threads: int) -> None:
+        import torch
+
+        from tempme.index.shards.opening import index_of
+
+        torch.set_num_threads(threads)
+        shards = Shards(Place(uri), header)
+        self._maker = Maker(shards, index_of(shards).retriever)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What was read in, what became of it out."""
+        return _packed(
+            [
+                replace(self._maker.take(read), decode_seconds=seconds)
+                for read, seconds in _unpacked(batch)
+            ]
+        )
+
+
+def on_ray(
+    shards: Shards, order: RunOrder, *, size: int, address: str | None = None
+) -> Callable[[Todo], Generator[Made]]:
+    """The work on a cluster, with frames of so many pixels a side."""
+    return lambda todo: _work(todo, shards, order, size, address)
+
+
+def _work(
+    todo: Todo, shards: Shards, order: RunOrder, size: int, address: str | None
+) -> Generator[Made]:
+    with _cluster(address) as ray:
+        sizes = Sizes.of(ray.cluster_resources(), order.workers)
+        made = _stages(ray.data, todo, shards, order, size, sizes)
+        for each in _told(made):
+            yield replace(
+                each,
+                decode_seconds=each.decode_seconds / sizes.readers,
+                encode_seconds=each.encode_seconds / sizes.encoders,
+            )
+
+
+def _stages(
+    data: Any, todo: Todo, shards: Shards, order: RunOrder, size: int, sizes: Sizes
+) -> Iterator[Made]:
+    """What comes out of the two stages, as it comes."""
+    uri, header = shards.place.uri, shards.header
+    files = [*((one, False) for one in todo.videos), *((one, True) for one in todo.pictures)]
+    batches = [pickle.dumps(one) for one in files]
+    blocks = max(1, -(-len(files) // FILES_PER_BATCH))
+    read = data.from_items(batches, override_num_blocks=min(blocks, MOST_BLOCKS)).map_batches(
+        Reader,
+        batch_size=FILES_PER_BATCH,
+        batch_format="numpy",
+        compute=data.ActorPoolStrategy(size=sizes.readers),
+        num_cpus=sizes.cpus,
+        fn_constructor_kwargs={"uri": uri, "header": header, "order": order, "size": size},
+    )
+    threads = order.threads or max(1, int(sizes.cpus))
+    made = read.map_batches(
+        Writer,
+        batch_size=PIECES_PER_BATCH,
+        batch_format="numpy",
+        compute=data.ActorPoolStrategy(size=sizes.encoders),
+        num_cpus=sizes.cpus,
+        num_gpus=sizes.gpus,
+        fn_constructor_kwargs={"uri": uri, "header": header, "threads": threads},
+    )
+    for batch in made.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
+        yield from _unpacked(batch)
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Ray, connected; what it started on this machine ends with it, and leaves no file."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    ray = _loaded()
+    with contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+        if address is None:
+            folder = tempfile.TemporaryDirectory(
+                prefix="tm-", dir=_short_folder(), ignore_cleanup_errors=True
+            )
+            options |= {
+                "address": "local",
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_temp_dir": stack.enter_context(folder),
+            }
+        else:
+            options["address"] = address
+        stack.callback(ray.shutdown)
+        try:
+            ray.init(**options)
+        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+            told = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadSetting(
+                f"no Ray cluster at {address or 'this machine'}: {told}; --on ray starts one "
+                "here, ray://HOST:10001 is that of `ray start --head`"
+            ) from error
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.target_max_block_size = BLOCK_BYTES
+        yield ray
+
+
+def _loaded() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra("--on ray needs Ray: pip install 'tempme[ray]'") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    return ray
+
+
+def _short_folder() -> str:
+    """Where Ray may make sockets, whose paths have to be short."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= LONGEST_FOLDER else "/tmp"
+
+
+def _told(made: Iterator[Made]) -> Iterator[Made]:
+    """The same; an error of an actor is the error that was raised in it."""
+    try:
+        yield from made
+    except (TempmeError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if (inner := _inner(error)) is not None:
+            raise inner from error
+        told = str(error).strip().splitlines()
+        raise Stopped(
+            f"Ray gave up: {told[-1] if told else type(error).__name__}; every finished shard is "
+            "kept: run the same command again to go on"
+        ) from error
+
+
+def _inner(error: BaseException | None) -> TempmeError | None:
+    """The error of ours that is behind one of Ray's."""
+    while error is not None:
+        if isinstance(error, TempmeError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
+
+
+def _packed(values: Iterable[object]) -> dict[str, Any]:
+    rows = [pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL) for value in values]
+    column = np.empty(len(rows), dtype=object)
+    column[:] = rows
+    return {"item": column}
+
+
+def _unpacked(batch: Mapping[str, Any]) -> Iterator[Any]:
+    """What a stage of this run packed; nobody else writes to the store of the cluster."""
+    return (pickle.loads(row) for row in batch["item"])

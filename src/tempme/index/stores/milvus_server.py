@@ -1,0 +1,250 @@
+"""A Milvus server, and the two collections that an index has there.
+
+`NAME` holds the moments and `NAME_videos` the rows of the videos, with one row more: what an index
+says of itself, and a word that changes with every write. The token is taken from the variable
+TEMPME_MILVUS_TOKEN (`user:password`, or a key), the certificate of a server that signs its own from
+TEMPME_MILVUS_CA; neither is ever part of a URI or a message.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from tempme.errors import BadIndex, BadSetting, MissingExtra
+from tempme.index.stores.places import shown_uri
+
+SCHEMES = ("milvus", "milvus+tls")
+TOKEN, CERTIFICATE = "TEMPME_MILVUS_TOKEN", "TEMPME_MILVUS_CA"
+PORT = 19530
+CONNECT_SECONDS, CALL_SECONDS = 10.0, 60.0
+# Below 3.2.2 Milvus Lite does not read the parameters of a search; 2.4 has all that is asked here.
+OLDEST_LITE, OLDEST = (3, 2, 2), (2, 4)
+# Rows are asked for by ranges of this number, which is drawn from their key: a query has a limit.
+BUCKETS = 4096
+ABOUT = "about"
+KEY_LETTERS, LONGEST = 128, 65_535
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
+# Of the graph: neighbours, and how widely it is searched for them while it is built.
+GRAPH = {"M": 16, "efConstruction": 200}
+
+
+@dataclass(frozen=True)
+class Address:
+    """`milvus://host:port/collection` or `milvus+tls://host:port/database/collection`, in parts."""
+
+    host: str
+    port: int
+    collection: str
+    database: str = ""
+    tls: bool = False
+
+    @classmethod
+    def of(cls, uri: str) -> Address:
+        """The parts of a URI; BadSetting that says how one is written."""
+        form = "milvus://HOST:PORT/COLLECTION, or with a database before it; milvus+tls:// for TLS"
+        try:
+            parts = urlsplit(uri)
+            host, port = parts.hostname, parts.port or PORT
+        except ValueError:
+            raise BadSetting(f"{shown_uri(uri)} is no address: write {form}") from None
+        if "@" in parts.netloc or parts.query:
+            raise BadSetting(
+                f"{shown_uri(uri)} has a user, a password or a query in it, which would end up in "
+                f"logs: put the token into {TOKEN} and write {form}"
+            )
+        names = parts.path.strip("/").split("/")
+        if not host or len(names) > 2 or not all(map(NAME.fullmatch, names)):
+            raise BadSetting(
+                f"{shown_uri(uri)} is no address: write {form}; names have letters, digits and _"
+            )
+        database = names[0] if len(names) == 2 else ""
+        return cls(host, port, names[-1], database, tls=parts.scheme == "milvus+tls")
+
+    @property
+    def shown(self) -> str:
+        """The URI again: it has nothing in it that is secret."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        names = "/".join(filter(None, (self.database, self.collection)))
+        return f"milvus{'+tls' if self.tls else ''}://{host}:{self.port}/{names}"
+
+
+@dataclass(frozen=True)
+class About:
+    """What an index says of itself: the text of its header, and where its side files lie, if so."""
+
+    header: str
+    side: str
+    word: str = ""
+
+
+class Server:
+    """Calls to the server at an address, for one collection; connected at the first of them."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.moments = address.collection
+        self.videos = f"{address.collection}_videos"
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """The client of pymilvus; BadIndex where nobody answers, or an old version does."""
+        module = _pymilvus()
+        address = self.address
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        secrets_given = {
+            "token": os.environ.get(TOKEN),
+            "server_pem_path": os.environ.get(CERTIFICATE),
+        }
+        with self.calling("connect to"):
+            client = module.MilvusClient(
+                f"{'https' if address.tls else 'http'}://{host}:{address.port}",
+                db_name=address.database,
+                timeout=CONNECT_SECONDS,
+                **{name: value for name, value in secrets_given.items() if value},
+            )
+            version = str(client.get_server_version())
+        _check_version(version, address.shown)
+        return client
+
+    @contextmanager
+    def calling(self, what: str = "use") -> Iterator[None]:
+        """BadIndex for what the server or the way to it does within."""
+        milvus_error = _pymilvus().MilvusException
+        try:
+            yield
+        except (milvus_error, OSError, TimeoutError) as error:
+            told = getattr(error, "message", "") or str(error)
+            raise BadIndex(
+                f"cannot {what} the index {self.address.shown}: {_plain(told)}; look whether the "
+                f"server runs there, and whether {TOKEN} is right for it"
+            ) from error
+
+    def about(self) -> About | None:
+        """What the index says of itself; None if there is none."""
+        with self.calling("read"):
+            if not self.client.has_collection(self.videos, timeout=CALL_SECONDS):
+                return None
+        rows = self.get(self.videos, [ABOUT], ["row"])
+        if not rows:
+            return None
+        try:
+            return About(**json.loads(rows[0]["row"]))
+        except (ValueError, TypeError) as error:
+            raise BadIndex(
+                f"the index {self.address.shown} cannot be read: what it says of itself is damaged "
+                "or of another version; load it again from its shards under another name"
+            ) from error
+
+    def get(self, collection: str, keys: list[str], fields: list[str]) -> list[dict[str, Any]]:
+        """The rows with these keys."""
+        with self.calling("read"):
+            return list(
+                self.client.get(
+                    collection,
+                    ids=keys,
+                    output_fields=fields,
+                    timeout=CALL_SECONDS,
+                    consistency_level="Strong",
+                )
+            )
+
+    def query(self, collection: str, where: str, fields: list[str]) -> list[dict[str, Any]]:
+        """The rows for which an expression holds."""
+        with self.calling("read"):
+            return list(
+                self.client.query(
+                    collection,
+                    filter=where,
+                    output_fields=fields,
+                    timeout=CALL_SECONDS,
+                    consistency_level="Strong",
+                )
+            )
+
+    def count(self, collection: str) -> int:
+        """How many rows a collection has."""
+        return int(self.query(collection, "bucket >= 0", ["count(*)"])[0]["count(*)"])
+
+    def begin(self, about: About, *, features: int) -> None:
+        """Make the collections where they are missing, and say what the index is."""
+        with self.calling("make"):
+            self._make(self.moments, features, {"video": KEY_LETTERS}, spans=True)
+            self._make(self.videos, 2, {"row": LONGEST}, spans=False)
+        self.say(about)
+
+    def say(self, about: About) -> None:
+        """Write what the index says of itself, with a new word."""
+        told = json.dumps({**asdict(about), "word": secrets.token_hex(8)})
+        row = {"id": ABOUT, "bucket": -1, "row": told, "feature": [0.0, 1.0]}
+        with self.calling("write to"):
+            self.client.upsert(self.videos, [row], timeout=CALL_SECONDS)
+
+    def _make(self, name: str, width: int, texts: dict[str, int], *, spans: bool) -> None:
+        if self.client.has_collection(name, timeout=CALL_SECONDS):
+            return
+        kinds = _pymilvus().DataType
+        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", kinds.VARCHAR, max_length=KEY_LETTERS, is_primary=True)
+        schema.add_field("bucket", kinds.INT32)
+        for field, length in texts.items():
+            schema.add_field(field, kinds.VARCHAR, max_length=length)
+        for field in ("start_seconds", "end_seconds") if spans else ():
+            schema.add_field(field, kinds.DOUBLE)
+        schema.add_field("feature", kinds.FLOAT_VECTOR, dim=width)
+        indexes = self.client.prepare_index_params()
+        # A collection has to have a vector; that of the videos is never searched.
+        kind, params = ("HNSW", GRAPH) if spans else ("FLAT", {})
+        indexes.add_index("feature", index_type=kind, metric_type="IP", params=params)
+        if spans:
+            indexes.add_index("video", index_type="INVERTED")
+        self.client.create_collection(
+            name,
+            schema=schema,
+            index_params=indexes,
+            consistency_level="Strong",
+            timeout=CALL_SECONDS,
+        )
+
+
+@functools.cache
+def _pymilvus() -> Any:
+    """The client, which is an extra; it logs every error that it also raises."""
+    try:
+        import pymilvus
+    except ImportError as error:
+        raise MissingExtra(
+            "an index on Milvus needs its client: pip install 'tempme[milvus]'"
+        ) from error
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    return pymilvus
+
+
+def _check_version(version: str, shown: str) -> None:
+    """BadIndex for a server that is too old to be right; one that gives no number passes."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        return
+    numbers = tuple(int(part) for part in found.groups() if part is not None)
+    least = OLDEST_LITE if "lite" in version else OLDEST
+    if numbers < least:
+        raise BadIndex(
+            f"the server of the index {shown} is {version}; at least "
+            f"{'.'.join(map(str, least))} is needed: upgrade it"
+        )
+
+
+def _plain(told: str) -> str:
+    """One line, in which no token is left."""
+    token = os.environ.get(TOKEN)
+    line = " ".join(told.split())[:300]
+    return line.replace(token, "***") if token else line

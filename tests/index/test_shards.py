@@ -1,0 +1,325 @@
+"""Shards: made once, whole or not at all, and any index comes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index_material import ColourRetriever, write_films, write_video
+from tempme.errors import BadIndex, BadSetting
+from tempme.index import Index
+from tempme.index.building.order import RunOrder
+from tempme.index.building.report import Report
+from tempme.index.moments import Moments, Video
+from tempme.index.shards.filling import fill
+from tempme.index.shards.loading import load
+from tempme.index.shards.local import locally
+from tempme.index.shards.opening import open_shards
+from tempme.index.shards.recipe import recipe_of
+from tempme.index.shards.run import Run
+from tempme.index.shards.shard import BadShard, Shard, pack, unpack
+from tempme.index.shards.shards import Shards
+from tempme.index.shards.sightings import Sighting, latest
+from tempme.index.side_files import put_side_files
+from tempme.index.stores.places import Place, is_remote, uri_of
+
+WIDTH = 8
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    return write_films(tmp_path / "films")
+
+
+def shards_in(folder: Path, **cutting: object) -> Shards:
+    """Shards of the model that knows colours, begun in a folder."""
+    made = folder.parent / "begun.tempme"
+    shutil.rmtree(made, ignore_errors=True)
+    header = Index.create(made, ColourRetriever(), source="colours", **cutting).header  # type: ignore[arg-type]
+    place = Place.of(folder).at(recipe_of(header))
+    put_side_files(made, place)
+    return Shards(place, header)
+
+
+def run(shards: Shards, *paths: Path, **order: object) -> Report:
+    asked = RunOrder(paths, workers=2, **order)  # type: ignore[arg-type]
+    return Run(shards, asked).run(locally(shards, ColourRetriever, asked))
+
+
+def counts(report: Report) -> dict[str, int]:
+    return {kind: number for kind, number in vars(report.videos).items() if number}
+
+
+def loaded(shards: Shards, folder: Path) -> Index:
+    """An index made of shards."""
+    header = shards.header
+    index = Index.create(folder, ColourRetriever(), source="colours")
+    assert recipe_of(index.header) == recipe_of(header)
+    load(shards, index.store)
+    return index
+
+
+def answers(index: Index) -> list[dict[str, object]]:
+    queries = ("red", "blue and green", "yellow", "white")
+    return [hit.as_dict() for query in queries for hit in index.search(query, moments=True)]
+
+
+def test_an_index_of_shards_answers_as_one_made_directly(films: Path, tmp_path: Path) -> None:
+    shutil.copy(films / "red.mp4", films / "copy of red.mp4")
+    direct = Index.create(tmp_path / "direct.tempme", ColourRetriever())
+    direct.add(films, workers=2)
+    shards = shards_in(tmp_path / "shards")
+    report = run(shards, films)
+    assert counts(report) == {"indexed": 4, "failed": 1}
+    assert len(shards.digests()) == 4  # red and its copy are one, what is broken is one, too
+    index = loaded(shards, tmp_path / "of shards.tempme")
+    assert answers(index) == answers(direct)
+    assert [replace(row, path=Path()) for row in index.videos()] == [
+        replace(row, path=Path()) for row in direct.videos()
+    ]
+
+
+def test_what_has_a_shard_is_not_made_again(films: Path, tmp_path: Path) -> None:
+    shards = shards_in(tmp_path / "shards")
+    run(shards, films)
+    before = {listed.name: shards.place.read(listed.name) for listed in shards.place.files("units")}
+    assert counts(run(shards, films)) == {"unchanged": 3, "failed": 1}
+    (films / "red.mp4").touch()  # another time, the same content
+    assert run(shards, films).moments == 0
+    after = {listed.name: shards.place.read(listed.name) for listed in shards.place.files("units")}
+    assert after == before
+
+
+def test_a_shard_that_is_damaged_is_named_and_made_again(films: Path, tmp_path: Path) -> None:
+    shards = shards_in(tmp_path / "shards")
+    run(shards, films)
+    units = Path(shards.place.uri) / "units"
+    files = sorted(units.rglob("*.parquet"), key=lambda path: -path.stat().st_size)
+    (units / "zz").mkdir()
+    (units / "zz" / "notes.txt").write_text("not a shard")
+    whole = [path.read_bytes() for path in files]
+    files[0].write_bytes(whole[0][: len(whole[0]) // 2])
+    files[1].write_bytes(b"")
+    moments = shards.read(files[2].stem).moments  # type: ignore[union-attr]
+    assert moments is not None
+    changed = bytearray(whole[2])
+    changed[whole[2].index(moments.features.tobytes()) + 5] ^= 1
+    files[2].write_bytes(changed)
+    files[3].write_bytes(whole[0])  # of another content
+    index = Index.create(tmp_path / "a.tempme", ColourRetriever(), source="colours")
+    told = load(shards, index.store)
+    assert {one.name for one in told.damaged} == {
+        *(path.relative_to(shards.place.uri).as_posix() for path in files),
+        "units/zz/notes.txt",
+    }
+    assert all(one.reason for one in told.damaged)
+    assert (len(told.unmade), told.written) == (4, 0)
+    run(shards, films)
+    assert [path.read_bytes() for path in files] == whole
+    assert load(shards, index.store).written == 4
+
+
+def test_files_that_move_change_and_go(films: Path, tmp_path: Path) -> None:
+    shards = shards_in(tmp_path / "shards")
+    run(shards, films)
+    index = loaded(shards, tmp_path / "a.tempme")
+    (films / "red.mp4").rename(films / "still red.mp4")
+    write_video(films / "green blue.mp4", ["yellow"])
+    (films / "bad.mp4").unlink()
+    assert counts(run(shards, films)) == {"indexed": 1, "renamed": 1, "unchanged": 1}
+    load(shards, index.store)
+    names = [row.path.name for row in index.videos()]
+    assert "red.mp4" not in names
+    assert "still red.mp4" in names
+    assert not any("blue" in hit.path.name for hit in index.search("blue", min_score=0.5))
+    report = run(shards, films, prune=True)
+    assert counts(report) == {"unchanged": 3, "removed": 1}
+    load(shards, index.store)
+    assert "bad.mp4" not in [row.path.name for row in index.videos()]
+    (films / "more films" / "yellow \N{CLAPPER BOARD}.mkv").unlink()
+    with pytest.raises(BadSetting, match="not mounted"):
+        run(shards, films / "more films", prune=True)
+
+
+def test_failures_are_kept_and_tried_again_on_demand(films: Path, tmp_path: Path) -> None:
+    shards = shards_in(tmp_path / "shards")
+    assert [v.path.name for v in run(shards, films / "bad.mp4").failures] == ["bad.mp4"]
+    (unit,) = shards.digests()
+    assert shards.read(unit).row.status == "failed"  # type: ignore[union-attr]
+    assert counts(run(shards, films / "bad.mp4")) == {"failed": 1}
+    assert counts(run(shards, films / "bad.mp4", retry_failed=True)) == {"failed": 1}
+
+
+def test_pictures_are_moments_without_length(films: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), (220, 30, 30)).save(films / "still.png")
+    shards = shards_in(tmp_path / "shards")
+    run(shards, films, pictures=True)
+    direct = Index.create(tmp_path / "direct.tempme", ColourRetriever())
+    direct.add(films, pictures=True, workers=1)
+    assert answers(loaded(shards, tmp_path / "a.tempme")) == answers(direct)
+
+
+def test_a_film_in_pieces_is_one_shard_and_leaves_none(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "long.mp4", ["red", "green", "blue"] * 30, seconds=6.0, fps=2)
+    shards = shards_in(tmp_path / "shards")
+    report = run(shards, film)
+    assert report.moments > 64
+    direct = Index.create(tmp_path / "direct.tempme", ColourRetriever())
+    direct.add(film, workers=1)
+    assert answers(loaded(shards, tmp_path / "a.tempme")) == answers(direct)
+    assert shards.place.files("pieces") == []
+
+
+def test_shards_of_two_recipes_lie_side_by_side(films: Path, tmp_path: Path) -> None:
+    for every in (1.0, 0.5):
+        run(shards_in(tmp_path / "shards", every_seconds=every), films / "red.mp4")
+    with pytest.raises(BadSetting, match="several models or cuttings"):
+        open_shards(tmp_path / "shards")
+    first, second = sorted(path for path in (tmp_path / "shards").iterdir())
+    assert {open_shards(path).recipe for path in (first, second)} == {first.name, second.name}
+    with pytest.raises(BadIndex, match="no shards in"):
+        open_shards(tmp_path / "nothing")
+    shutil.copy(first / "index.json", second / "index.json")
+    with pytest.raises(BadIndex, match="of other shards"):
+        open_shards(second)
+
+
+def test_an_index_of_another_model_is_not_filled(films: Path, tmp_path: Path) -> None:
+    shards = shards_in(tmp_path / "shards")
+    run(shards, films / "red.mp4")
+    Index.create(tmp_path / "a.tempme", ColourRetriever("others"))
+    with pytest.raises(BadSetting, match="another model"):
+        fill(str(tmp_path / "shards"), tmp_path / "a.tempme")
+
+
+def test_a_shard_is_what_was_packed_or_an_error() -> None:
+    rng = np.random.default_rng(0)
+    spans = np.stack([np.arange(3.0), np.arange(3.0) + 2], axis=1)
+    moments = Moments("d" * 32, spans, rng.standard_normal((3, WIDTH)).astype(np.float16))
+    row = Video(
+        Path("/films/a\udcff.mp4"), "d" * 32, 1, 2, num_moments=3, checksum=moments.checksum
+    )
+    shard = Shard("recipe", row, moments)
+    content = pack(shard, width=WIDTH)
+    assert content == pack(shard, width=WIDTH)
+    back = unpack(content, recipe="recipe", digest="d" * 32, width=WIDTH)
+    assert back.row == row
+    assert back.moments is not None
+    assert back.moments.checksum == moments.checksum
+    for wrong in ({"recipe": "other"}, {"digest": "e" * 32}, {"width": WIDTH + 1}):
+        with pytest.raises(BadShard):
+            unpack(content, **{"recipe": "recipe", "digest": "d" * 32, "width": WIDTH, **wrong})  # type: ignore[arg-type]
+    for place in range(0, len(content), 7):
+        hurt = bytearray(content)
+        hurt[place] ^= 0x20
+        try:
+            same = unpack(bytes(hurt), recipe="recipe", digest="d" * 32, width=WIDTH)
+        except BadShard:
+            continue
+        assert same.row == row  # in a place that means nothing
+        assert same.moments is not None
+        assert same.moments.checksum == moments.checksum
+    for length in (0, 4, 100, len(content) - 1):
+        with pytest.raises(BadShard):
+            unpack(content[:length], recipe="recipe", digest="d" * 32, width=WIDTH)
+
+
+def test_the_latest_sighting_counts() -> None:
+    path = Path("/films/a.mp4")
+    old, new = Sighting(path, "d1", 1, 1, 10), Sighting(path, "d2", 1, 1, 11)
+    assert latest([new, old]) == latest([old, new]) == {path: new}
+
+
+@pytest.mark.parametrize(
+    ("given", "uri", "far"),
+    [
+        ("films", "films", False),
+        ("/films/a:/b", "/films/a:/b", False),
+        ("file:///films", "/films", False),
+        ("file:/films%20x", "/films x", False),
+        (Path("s3://bucket/films"), "s3://bucket/films", True),
+        ("S3://bucket/films", "s3://bucket/films", True),
+        (Path("milvus+tls://host:1/films"), "milvus+tls://host:1/films", True),
+        ("C:/films", "C:/films", False),
+    ],
+)
+def test_paths_and_uris(given: str | Path, uri: str, far: bool) -> None:
+    assert (uri_of(given), is_remote(given)) == (uri, far)
+
+
+@pytest.mark.parametrize(
+    "given", ["s3://key:secret@bucket/films", "gs://bucket/films", "http://host/films"]
+)
+def test_a_place_of_another_kind_is_refused_and_no_secret_is_said(given: str) -> None:
+    with pytest.raises(BadSetting) as told:
+        Place.of(given)
+    assert "secret@" not in str(told.value)
+
+
+KILLED = """
+import sys
+from tempme.cli import main
+sys.argv = ["tempme", "index", *sys.argv[1:]]
+main()
+"""
+
+
+@contextmanager
+def indexing(*words: object) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_and_loses_what_was_in_flight(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    for number in range(12):
+        colours = ["red", "green", "blue", "yellow"]
+        write_video(films / f"{number:02d}.mp4", [colours[number % 4], colours[number // 4]])
+    words = (films, "--shards", tmp_path / "shards", "--workers", 1, "--model", "scenes-tiny")
+    kept: set[str] = set()
+    for least in (2, 6):
+        with indexing(*words) as process:
+            while process.poll() is None and len(kept) < least:
+                kept = {path.name for path in (tmp_path / "shards").rglob("units/*/*.parquet")}
+            process.send_signal(signal.SIGKILL)
+    whole = open_shards(tmp_path / "shards")
+    before = {name: whole.place.read(f"units/{name[:2]}/{name}") for name in kept}
+    assert all(whole.is_done(name.removesuffix(".parquet")) for name in kept)
+    with indexing(*words) as process:
+        assert process.wait(600) == 0
+    assert len(whole.digests()) == 12
+    assert before == {name: whole.place.read(f"units/{name[:2]}/{name}") for name in kept}
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_make_the_same_shards(films: Path, tmp_path: Path) -> None:
+    words = (films, "--shards", tmp_path / "shards", "--workers", 1, "--model", "scenes-tiny")
+    with indexing(*words) as one, indexing(*words) as other:
+        assert (one.wait(600), other.wait(600)) == (0, 0)
+    assert len(open_shards(tmp_path / "shards").digests()) == 4
+    name, told = fill(str(tmp_path / "shards"), tmp_path / "a.tempme")
+    assert (name, told.written, told.damaged) == (str(tmp_path / "a.tempme"), 4, ())
+    status = json.loads(json.dumps(Index.open(tmp_path / "a.tempme").status().as_dict()))
+    assert (status["num_videos"], status["num_failed"], status["num_damaged"]) == (3, 1, 0)
