@@ -74,7 +74,7 @@ class ObjectTables(Tables):
         """Nothing: here LanceDB's own index is what large searches go by."""
 
     def compact(self) -> None:
-        """Put together what many small writes left; other machines may still read older versions."""
+        """Put together what small writes left; other machines may still read older versions."""
         for name in filter(self.exists, TABLES):
             with self.committing(name) as table:
                 table.optimize(cleanup_older_than=KEPT)
