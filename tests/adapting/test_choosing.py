@@ -142,7 +142,7 @@ def test_a_saved_retriever_keeps_its_own_system(
 
 def test_what_cannot_be_leaves_no_index(weights: Path, videos: Path, tmp_path: Path) -> None:
     for wanted, said in (
-        (Wanted(str(weights), "tempme", 0.001), "tempme costs at least"),
+        (Wanted(str(weights), "tempme", 0.001), r"tempme costs .* at least"),
         (Wanted(str(weights), "lora", 0.5), "lora keeps every token"),
         (Wanted(str(weights), "clip4clip", 0.5), "clip4clip keeps every token"),
     ):
