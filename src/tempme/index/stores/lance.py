@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.opened import has_lists, remove_lists
-from tempme.index.lists.upkeep import Source, update_lists
+from tempme.index.lists.upkeep import ListsSource, update_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
@@ -81,7 +81,7 @@ class LanceStore:
         self._tables.drop_indices()
         self._tables.compact()
         if self.num_moments() >= self.index_from:
-            update_lists(self.folder, Source(self, self._pieces), width=self.features)
+            update_lists(self.folder, ListsSource(self, self._pieces), width=self.features)
             remove_snapshot(self.folder)
             return
         gallery, _ = stored_gallery(self._tables)
