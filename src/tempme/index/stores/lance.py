@@ -19,6 +19,7 @@ from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.failures import reading
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
+from tempme.index.stores.row_copy import write_rows
 from tempme.index.stores.rows import ROW_CHECKSUM, moment_rows, video_rows
 from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
 from tempme.index.stores.streaming import gallery_pieces
@@ -80,6 +81,7 @@ class LanceStore:
         """Compact what many small writes left; a copy for searches, as lists where it is large."""
         self._tables.drop_indices()
         self._tables.compact()
+        write_rows(self.folder, self.videos(), version=self.version())
         if self.num_moments() >= self.index_from:
             update_lists(self.folder, ListsSource(self, self._pieces), width=self.features)
             remove_snapshot(self.folder)
