@@ -92,3 +92,16 @@ def test_rows_of_a_stranger_are_held_against_their_kinds(index: Index) -> None:
         with (index.path / NAME).open("wb") as file:
             np.savez(file, rows=np.frombuffer(told, dtype=np.uint8))
         assert read_rows(index.path, version="v") is None
+
+
+def test_rows_that_were_read_are_read_again_where_they_changed(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "a.tempme", index_from=10**9)
+    put(store, range(20))
+    before = store.videos()
+    changed = replace(before[3], mtime_ns=99, reason="truncated after 1 s")
+    store.put([changed], [])
+    store.forget([before[5].path])
+    expected = [*before[:3], changed, before[4], *before[6:]]
+    assert list(store.videos()) == expected
+    assert store.videos() == store_in(store.folder).videos()
+    assert store.check().videos == ()

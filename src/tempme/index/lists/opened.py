@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempme.atomic import replacing
 from tempme.index.lists.array_file import ArrayFile, Kind, ReadArrays, Unusable, write_arrays
@@ -61,13 +62,13 @@ class Opened:
             part.close()
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> NDArray[np.int64]:
         """How many moments each content of the catalogue has."""
         counts = np.zeros(len(self.catalog), dtype=np.int64)
         for number, part in enumerate(self.parts):
             mine = self.catalog.parts == number
             counts[mine] = np.diff(part.first)[self.catalog.places[mine]]
-        return [int(count) for count in counts]
+        return counts
 
 
 def stamp_of(folder: Path) -> str:

@@ -122,7 +122,7 @@ def _catalog(source: ListsSource, spool: Spool) -> Catalog:
 
     place = {digest: number for number, digest in enumerate(spool.contents)}
     rows = [row for row in source.store.videos() if row.status == "ok" and row.digest in place]
-    catalog = catalog_of(rows, None, [])
+    catalog = catalog_of(rows, None, np.zeros(0, np.int64))
     places = [place[catalog.digest(content)] for content in range(len(catalog))]
     return replace(
         catalog,

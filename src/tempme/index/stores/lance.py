@@ -20,7 +20,7 @@ from tempme.index.stores.failures import reading
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
 from tempme.index.stores.row_copy import write_rows
-from tempme.index.stores.rows import ROW_CHECKSUM, moment_rows, video_rows
+from tempme.index.stores.rows import ROW_CHECKSUM, RowsRead, moment_rows, video_rows
 from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
 from tempme.index.stores.streaming import gallery_pieces
 from tempme.index.stores.tables import Tables
@@ -43,12 +43,15 @@ class LanceStore:
         self.features = features
         self.index_from = index_from
         self._tables = Tables(folder, features=features)
+        self._rows = RowsRead()
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
         for _ in range(ATTEMPTS):
             version = self.version()
-            found = with_lost(stored_videos(self._tables), stored_counts(self._tables))
+            found = with_lost(
+                stored_videos(self._tables, known=self._rows), stored_counts(self._tables)
+            )
             if version == self.version() or all(row.status != "damaged" for row in found):
                 break
         return tuple(sorted(found, key=lambda video: video.path))
