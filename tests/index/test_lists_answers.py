@@ -126,7 +126,7 @@ def test_more_hits_than_there_are_videos(view: View, scan: Scan) -> None:
 
 
 def test_ties_come_in_the_order_of_contents(view: View, scan: Scan) -> None:
-    """Contents 6, 13, 20, ... are copies of the one before: equal to the last bit."""
+    """ReadArrays 6, 13, 20, ... are copies of the one before: equal to the last bit."""
     for number in (6, 13, 699):
         twin = scan.gallery.content(number - 1)
         query = widened(twin.features[:1])

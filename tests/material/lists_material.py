@@ -6,16 +6,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from tempme.index.header import Cutting, Header
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.opened import CATALOG, FOLDER
 from tempme.index.lists.view import View
 from tempme.index.moments import Moments, Video
+from tempme.index.search import Asked, Request, Scan
+from tempme.index.searcher import Searcher
 from tempme.index.stores.lance import LanceStore
 
 WIDTH = 32
 PER_TOPIC = 30
+# Contents of the index that a test damages.
+COUNT = 400
 FOLDERS = ("a", "a/deep", "b", "c \N{CLAPPER BOARD}")
 
 
@@ -87,13 +93,29 @@ def queries_about(numbers: Iterable[int], *, seed: int = 0) -> NDArray[np.float3
     )
 
 
-__all__ = [
-    "WIDTH",
-    "filled",
-    "moments_of",
-    "put",
-    "queries_about",
-    "store_in",
-    "video_of",
-    "view_of_store",
-]
+def searcher(store: LanceStore) -> Searcher:
+    header = Header("none", "none", 1, WIDTH, Cutting())
+    return Searcher(store.folder, header, store, encoder=_no_model)
+
+
+def _no_model() -> None:  # type: ignore[misc]
+    raise AssertionError("a search by features needs no model")
+
+
+def check_answers(store: LanceStore, searcher: Searcher) -> None:
+    """Whatever became of the lists, hits are those of the tables."""
+    scan = Scan(store_in(store.folder, index_from=10**9).gallery())
+    for seed in range(0, COUNT, 45):
+        query = queries_about([seed], seed=seed)
+        request = Request(k=5)
+        (hits,) = searcher.answer_all([Asked(query, request, "visual")])
+        exact = scan.hits(query, request)
+        least = exact[-1].score + 2e-6  # equals may change places, the last ones come and go
+        named = [{hit.moment_id for hit in one if hit.score > least} for one in (hits, exact)]
+        assert named[0] == named[1]
+        assert [hit.score for hit in hits] == pytest.approx([h.score for h in exact], abs=2e-6)
+
+
+def part_of(store: LanceStore) -> Path:
+    (part,) = (path for path in (store.folder / FOLDER).iterdir() if path.name != CATALOG)
+    return part

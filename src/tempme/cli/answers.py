@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tempme.cli.output import counted, print_json, print_table, say, shown_path, shown_time
-from tempme.index import Hit, Index
-from tempme.index.model import MODEL_FOLDER
-from tempme.index.reranking import MatchedHit
+
+if TYPE_CHECKING:
+    from tempme.index import Hit, Index
 
 HEAD = ("score", "confidence", "from", "to", "path")
 
@@ -26,6 +27,8 @@ def answer(
 
     `notes` are what there is to say of the query.
     """
+    from tempme.index.reranking import MatchedHit
+
     for note in notes:
         say(f"warning: {note}")
     if as_json:
@@ -68,6 +71,8 @@ def damage_line(folder: Path | str, number: int) -> str:
 
 def model_line(index: Index) -> str:
     """The name of an index's model, and where its weights are from."""
+    from tempme.index.model import MODEL_FOLDER
+
     source, origin = index.header.source, index.model.origin
     return f"model: {origin}" if source in (MODEL_FOLDER, origin) else f"model: {source} ({origin})"
 
@@ -84,6 +89,8 @@ def say_missing(paths: Sequence[Path]) -> None:
 
 def _rows(hit: Hit, *, again: bool) -> list[tuple[str, ...]]:
     """A line for the hit, and one for each other file with the same content."""
+    from tempme.index.reranking import MatchedHit
+
     match = f"{hit.match:.3f}" if isinstance(hit, MatchedHit) else ""
     start, end = shown_time(hit.start_seconds), shown_time(hit.end_seconds)
     if hit.start_seconds == hit.end_seconds:

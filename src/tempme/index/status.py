@@ -10,6 +10,7 @@ from typing import Any
 from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
+from tempme.index.stores.row_copy import read_rows
 from tempme.index.stores.store import Store
 
 UNREAD = ("failed", "interrupted")
@@ -50,7 +51,8 @@ class Status:
         The moments of equal files count once. BadIndex where there are moments and the rows that
         say of what are lost.
         """
-        videos = store.videos()
+        videos = read_rows(path, version=store.version())
+        videos = store.videos() if videos is None else videos
         if not videos:
             store.gallery()  # says so
         good = [video for video in videos if video.status == "ok"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.confidence import spread_over
-from tempme.index.lists.looking import Seen, gallery_of_rows, look
+from tempme.index.lists.looking import SeenRows, gallery_of_rows, look
 from tempme.index.lists.view import View
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Request, Scan
@@ -26,8 +26,8 @@ ROWS_PER_HIT = 40
 MORE_ROWS = 8
 # How many of the best moments are looked at first per moment wanted: neighbours are one moment.
 MOMENTS_PER_HIT = 4
-# Contents that have to be seen per hit; of several windows, so many are looked at exactly, as what
-# has the best mean is not known before.
+# Contents that have to be seen per hit; of several windows, so many are looked at exactly, as
+# what has the best mean is not known before.
 CONTENTS_PER_HIT = 4
 # Sums of other lengths are rounded otherwise: what is as near as this may be equal.
 ROUNDING = 1e-5
@@ -53,7 +53,7 @@ def answer(view: View, queries: Floats, request: Request) -> list[Hit]:
 
 
 def _videos(
-    view: View, seen: Seen, queries: Floats, request: Request, *, most_contents: int
+    view: View, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
 ) -> list[Hit] | None:
     """The hits among what was seen; None if more has to be seen."""
     order = np.argsort(seen.contents, kind="stable")
@@ -72,7 +72,7 @@ def _videos(
     return hits if _is_all_above(request, len(hits), wanted) else None
 
 
-def _best_rows(seen: Seen, places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _best_rows(seen: SeenRows, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of these places, those with the best score of a content for some query."""
     _, starts = np.unique(seen.contents[places], return_index=True)
     scores = seen.scores[:, places]
@@ -85,7 +85,7 @@ def _best_rows(seen: Seen, places: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _moments(
-    view: View, seen: Seen, queries: Floats, request: Request, *, most_contents: int
+    view: View, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
 ) -> list[Hit] | None:
     """The distinct moments among what was seen; None if more has to be seen."""
     del most_contents

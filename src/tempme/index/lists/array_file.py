@@ -39,7 +39,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True)
-class Contents:
+class ReadArrays:
     """What is read at once of a file: its facts and its arrays, all held against checksums."""
 
     facts: Mapping[str, Any]
@@ -116,7 +116,7 @@ class ArrayFile:
         view[: len(content)] = content
         return len(content)
 
-    def _read_contents(self, kinds: Mapping[str, Kind]) -> Contents:
+    def _read_contents(self, kinds: Mapping[str, Kind]) -> ReadArrays:
         if self.size < _END.size:
             raise Unusable("it is cut short")
         length, checksum, magic = _END.unpack(self.read(self.size - _END.size, _END.size))
@@ -134,7 +134,7 @@ class ArrayFile:
             raise Unusable(f"its table is not as we write it: {error}") from error
         if not 0 <= self.rows_bytes <= self.size:
             raise Unusable("its rows are not in it")
-        return Contents(facts, arrays)
+        return ReadArrays(facts, arrays)
 
     def _array(self, place: Mapping[str, Any], kind: Kind) -> NDArray[Any]:
         wanted, shape = kind

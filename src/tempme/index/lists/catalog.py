@@ -169,36 +169,39 @@ class PathsOf(Sequence[tuple[Path, ...]]):
         return self._catalog.paths(int(self._contents[place]))
 
 
-def catalog_of(videos: Iterable[Video], known: Catalog | None, counts: Sequence[int]) -> Catalog:
+def catalog_of(
+    videos: Sequence[Video], known: Catalog | None, counts: NDArray[np.int64]
+) -> Catalog:
     """The catalogue of the ok rows of an index.
 
     Where `known` has a content as its rows say, it keeps its place; `counts` are the moments of the
     contents of `known`. Other contents are in memory, in ascending order from 0.
     """
-    rows = sorted((path_to_bytes(one.path), one) for one in videos)
-    digests = np.array(sorted({one.digest.encode() for _, one in rows}), dtype=np.bytes_)
-    number = {digest: place for place, digest in enumerate(digests.tolist())}
+    texts = [path_to_bytes(one.path) for one in videos]
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    text = b"".join([texts[place] for place in order])
+    named = np.array([one.digest.encode() for one in videos], dtype=np.bytes_)
+    digests, first, numbers = np.unique(named, return_index=True, return_inverse=True)
+    rows = [videos[place] for place in first.tolist()]
+    checksums = np.array([int(row.checksum or "0", 16) for row in rows], dtype=np.uint32)
     parts = np.full(len(digests), IN_MEMORY, dtype=np.int32)
     places = np.zeros(len(digests), dtype=np.int32)
-    checksums = np.zeros(len(digests), dtype=np.uint32)
-    for _, one in rows:
-        content = number[one.digest.encode()]
-        checksums[content] = int(one.checksum or "0", 16)
-        place = None if known is None else known.find(one.digest)
-        if known is None or place is None or counts[place] != one.num_moments:
-            continue
-        if not one.checksum or checksums[content] == known.checksums[place]:
-            parts[content], places[content] = known.parts[place], known.places[place]
-            checksums[content] = known.checksums[place]
+    if known is not None and len(known) and len(digests):
+        at = np.searchsorted(known.digests, digests).clip(max=len(known) - 1)
+        sizes = np.array([row.num_moments for row in rows])
+        is_signed = np.array([bool(row.checksum) for row in rows])
+        same = (known.digests[at] == digests) & (counts[at] == sizes)
+        same &= ~is_signed | (known.checksums[at] == checksums)
+        parts[same], places[same] = known.parts[at[same]], known.places[at[same]]
+        checksums[same] = known.checksums[at[same]]
     is_new = parts == IN_MEMORY
     places[is_new] = np.arange(is_new.sum())
-    text = b"".join(name for name, _ in rows)
     return Catalog(
         digests=digests,
         parts=parts,
         places=places,
         checksums=checksums,
         text=np.frombuffer(text, np.uint8),
-        text_ends=np.cumsum([len(name) for name, _ in rows], dtype=np.int64),
-        path_contents=np.array([number[one.digest.encode()] for _, one in rows], dtype=np.int32),
+        text_ends=np.cumsum([len(texts[place]) for place in order], dtype=np.int64),
+        path_contents=numbers.astype(np.int32)[order],
     )

@@ -30,7 +30,7 @@ def widened(rows: NDArray[np.float16]) -> NDArray[np.float32]:
 def products(queries: NDArray[np.float32], rows: NDArray[np.float16]) -> NDArray[np.float32]:
     """Queries (Q, D) and rows (N, D) -> their dot products (Q, N)."""
     found = np.empty((len(rows), len(queries)), dtype=np.float32)
-    factor, block = factor_of(queries), Block(rows.shape[1])
+    factor, block = factor_of(queries), RowBlock(rows.shape[1])
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
         block.multiply(part, factor, out=found[start : start + len(part)])
@@ -38,11 +38,11 @@ def products(queries: NDArray[np.float32], rows: NDArray[np.float16]) -> NDArray
 
 
 def factor_of(queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `Block.multiply` takes in the place of queries (Q, D): their columns, scaled."""
+    """What `RowBlock.multiply` takes in the place of queries (Q, D): their columns, scaled."""
     return (queries * _SCALE).T
 
 
-class Block:
+class RowBlock:
     """Room for `BLOCK` rows of a width, halves and singles: used again, it stays in the cache."""
 
     def __init__(self, width: int) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tempme.index.lists.catalog import IN_MEMORY, PathsOf
 from tempme.index.lists.half import products, widened
-from tempme.index.lists.part import Part
+from tempme.index.lists.part import ListsPart
 from tempme.index.lists.view import View
 from tempme.index.moments import Gallery
 
@@ -22,7 +22,7 @@ MOST_SHARES = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SeenRows:
     """Rows that were looked at: row `rows[i]` of part `parts[i]` is a moment of `contents[i]`.
 
     `scores` (Q, n) are the cosines of the queries with them, `is_all` whether none is left.
@@ -38,7 +38,7 @@ class Seen:
         return len(self.contents)
 
 
-def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int) -> Seen:
+def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int) -> SeenRows:
     """Look at about `most` rows of admitted contents (None: all), list by list from the nearest."""
     pieces, seen, begin = [_in_memory(view, queries, admitted)], 0, 0
     wanted = most * min(len(queries), MOST_SHARES)
@@ -54,7 +54,7 @@ def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, mos
             pieces.append(piece)
             seen += len(piece)
         begin = end
-    return Seen(
+    return SeenRows(
         contents=np.concatenate([piece.contents for piece in pieces]),
         parts=np.concatenate([piece.parts for piece in pieces]),
         rows=np.concatenate([piece.rows for piece in pieces]),
@@ -63,7 +63,7 @@ def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, mos
     )
 
 
-def gallery_of_rows(view: View, seen: Seen, chosen: NDArray[np.int64]) -> Gallery:
+def gallery_of_rows(view: View, seen: SeenRows, chosen: NDArray[np.int64]) -> Gallery:
     """The rows that were `chosen` of those seen, as a gallery of their contents."""
     chosen = chosen[np.lexsort((seen.rows[chosen], seen.parts[chosen], seen.contents[chosen]))]
     contents, owner = np.unique(seen.contents[chosen], return_inverse=True)
@@ -101,7 +101,7 @@ def _nearest_lists(view: View, queries: Floats) -> NDArray[np.int64]:
 
 def _in_lists(
     view: View, queries: Floats, admitted: NDArray[np.bool_] | None, numbers: NDArray[np.int64]
-) -> Iterator[Seen]:
+) -> Iterator[SeenRows]:
     """What counts of the rows in these lists, ascending, part by part."""
     for place, part in enumerate(view.parts):
         rows = part.rows_in(numbers)
@@ -113,7 +113,7 @@ def _in_lists(
             scores = _products(part, numbers, rows, counts, queries)
             rows, contents = rows[counts], contents[counts]
         scores /= part.norms[rows]
-        yield Seen(contents, np.full(len(rows), place, np.int32), rows, scores, is_all=False)
+        yield SeenRows(contents, np.full(len(rows), place, np.int32), rows, scores, is_all=False)
 
 
 def _counting(
@@ -130,7 +130,7 @@ def _counting(
 
 
 def _products(
-    part: Part,
+    part: ListsPart,
     numbers: NDArray[np.int64],
     rows: NDArray[np.int64],
     counts: NDArray[np.int64],
@@ -142,7 +142,7 @@ def _products(
     return part.products_in(numbers, queries)[:, counts]
 
 
-def _in_memory(view: View, queries: Floats, admitted: NDArray[np.bool_] | None) -> Seen:
+def _in_memory(view: View, queries: Floats, admitted: NDArray[np.bool_] | None) -> SeenRows:
     contents = view.in_memory[view.memory.owner].astype(np.int32)
     rows = np.arange(len(contents))
     if admitted is not None:
@@ -151,4 +151,4 @@ def _in_memory(view: View, queries: Floats, admitted: NDArray[np.bool_] | None) 
     norms = np.linalg.norm(widened(features), axis=1).clip(1e-6)
     scores = products(queries, features) / norms
     parts = np.full(len(rows), IN_MEMORY, dtype=np.int32)
-    return Seen(contents[rows], parts, rows, scores, is_all=False)
+    return SeenRows(contents[rows], parts, rows, scores, is_all=False)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempme.atomic import replacing
-from tempme.index.lists.array_file import ArrayFile, Contents, Kind, Unusable, write_arrays
+from tempme.index.lists.array_file import ArrayFile, Kind, ReadArrays, Unusable, write_arrays
 from tempme.index.lists.catalog import KINDS, Catalog
-from tempme.index.lists.part import Part
+from tempme.index.lists.part import ListsPart
 from tempme.index.lists.tree import MOST_LISTS, Tree
 from tempme.index.stores.paths import path_to_text, text_to_path
 
@@ -52,7 +53,7 @@ class Opened:
     facts: Facts
     catalog: Catalog
     tree: Tree
-    parts: tuple[Part, ...]
+    parts: tuple[ListsPart, ...]
     stamp: str
 
     def close(self) -> None:
@@ -61,13 +62,13 @@ class Opened:
             part.close()
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> NDArray[np.int64]:
         """How many moments each content of the catalogue has."""
         counts = np.zeros(len(self.catalog), dtype=np.int64)
         for number, part in enumerate(self.parts):
             mine = self.catalog.parts == number
             counts[mine] = np.diff(part.first)[self.catalog.places[mine]]
-        return [int(count) for count in counts]
+        return counts
 
 
 def stamp_of(folder: Path) -> str:
@@ -108,11 +109,11 @@ def _open(folder: Path, stamp: str, width: int) -> Opened:
     tree = Tree(arrays["cells"], arrays["centres"], arrays["first"])
     _check_tree(tree)
     catalog = Catalog(**{name: arrays[name] for name in KINDS})
-    parts: list[Part] = []
+    parts: list[ListsPart] = []
     try:
         for name in facts.parts:
             lists = len(tree.centres)
-            parts.append(Part(folder / name, name=name, lists=lists, width=width))
+            parts.append(ListsPart(folder / name, name=name, lists=lists, width=width))
         catalog.check([len(part.first) - 1 for part in parts])
     except BaseException:
         for part in parts:
@@ -141,7 +142,7 @@ def _check_tree(tree: Tree) -> None:
         raise Unusable("its centres are not as we write them")
 
 
-def _facts(contents: Contents, width: int) -> Facts:
+def _facts(contents: ReadArrays, width: int) -> Facts:
     facts = contents.facts
     try:
         if (facts["format"], facts["width"]) != (FORMAT, width):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import ArrayFile, Kind, Unusable
-from tempme.index.lists.half import BLOCK, Block, factor_of, is_finite
+from tempme.index.lists.half import BLOCK, RowBlock, factor_of, is_finite
 
 # Beyond the age of cinema: a time in seconds that no video has.
 LONGEST_SECONDS = 1e10
@@ -36,10 +36,10 @@ class _Room(threading.local):
     """A block for each thread that searches."""
 
     def __init__(self, width: int) -> None:
-        self.block = Block(width)
+        self.block = RowBlock(width)
 
 
-class Part:
+class ListsPart:
     """A part, open. Its rows are numbered list by list, its contents from 0.
 
     `owner` (N,), `norms` (N,) and `spans` (N, 2) are the content, length and times of each row,

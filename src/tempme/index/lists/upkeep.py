@@ -40,14 +40,14 @@ CONTENTS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class Source:
+class ListsSource:
     """What lists are made from: a store, and all of its moments in pieces, each content whole."""
 
     store: Store
     pieces: Callable[[], Iterator[Gallery]]
 
 
-def update_lists(folder: Path, source: Source, *, width: int) -> None:
+def update_lists(folder: Path, source: ListsSource, *, width: int) -> None:
     """Bring the lists of an index to what its store holds. The caller holds the write lock.
 
     Failing to is no error: a search finds the lists old, or none, and is only slower.
@@ -58,7 +58,7 @@ def update_lists(folder: Path, source: Source, *, width: int) -> None:
         _update(folder, source, width)
 
 
-def _update(folder: Path, source: Source, width: int) -> None:
+def _update(folder: Path, source: ListsSource, width: int) -> None:
     version = source.store.version()
     opened = _opened(folder, width)
     if opened is None:
@@ -85,7 +85,7 @@ def _is_outgrown(view: View, facts: Facts) -> bool:
     return is_large or view.num_dead > MOST_GONE * max(1, view.num_moments)
 
 
-def _make(folder: Path, source: Source, version: str, width: int) -> None:
+def _make(folder: Path, source: ListsSource, version: str, width: int) -> None:
     """All lists anew."""
     (folder / FOLDER).mkdir(exist_ok=True)
     name, left_out = _new_name(), set[Path]()
@@ -116,13 +116,13 @@ def _make(folder: Path, source: Source, version: str, width: int) -> None:
     write_catalog(folder, facts, catalog, tree, width=width)
 
 
-def _catalog(source: Source, spool: Spool) -> Catalog:
+def _catalog(source: ListsSource, spool: Spool) -> Catalog:
     """The catalogue of what was spooled, which is one part."""
     from tempme.index.lists.catalog import catalog_of
 
     place = {digest: number for number, digest in enumerate(spool.contents)}
     rows = [row for row in source.store.videos() if row.status == "ok" and row.digest in place]
-    catalog = catalog_of(rows, None, [])
+    catalog = catalog_of(rows, None, np.zeros(0, np.int64))
     places = [place[catalog.digest(content)] for content in range(len(catalog))]
     return replace(
         catalog,

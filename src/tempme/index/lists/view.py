@@ -13,7 +13,7 @@ from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.catalog import IN_MEMORY, Catalog, PathsOf, catalog_of
 from tempme.index.lists.half import is_finite
 from tempme.index.lists.opened import Opened
-from tempme.index.lists.part import Part, rows_between
+from tempme.index.lists.part import ListsPart, rows_between
 from tempme.index.lists.tree import Tree
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.store import Store
@@ -30,7 +30,7 @@ class View:
         self,
         catalog: Catalog,
         tree: Tree,
-        parts: Sequence[Part],
+        parts: Sequence[ListsPart],
         *,
         memory: Gallery,
         left_out: tuple[Path, ...],

@@ -9,14 +9,20 @@ from pathlib import Path
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.damage import divide
 from tempme.index.stores.failures import reading
-from tempme.index.stores.rows import counts_from, empty_gallery, gallery_from, videos_from
+from tempme.index.stores.rows import RowsRead, counts_from, empty_gallery, gallery_from, videos_from
 from tempme.index.stores.tables import Tables
 
 
-def stored_videos(tables: Tables, only: Collection[str] | None = None) -> list[Video]:
-    """The rows of videos, or of `only` these contents; one that has changed is "damaged"."""
+def stored_videos(
+    tables: Tables, only: Collection[str] | None = None, *, known: RowsRead | None = None
+) -> list[Video]:
+    """The rows of videos, or of `only` these contents; one that has changed is "damaged".
+
+    known: takes from what was read before what is still the same.
+    """
     with reading(tables.shown, "videos.lance"):
-        return videos_from(tables.rows("videos", "digest", only))
+        rows = tables.rows("videos", "digest", only)
+        return videos_from(rows) if known is None else known.videos(rows)
 
 
 def stored_counts(tables: Tables) -> dict[str, int]:

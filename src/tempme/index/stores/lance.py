@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.opened import has_lists, remove_lists
-from tempme.index.lists.upkeep import Source, update_lists
+from tempme.index.lists.upkeep import ListsSource, update_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.failures import reading
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
-from tempme.index.stores.rows import ROW_CHECKSUM, moment_rows, video_rows
+from tempme.index.stores.row_copy import write_rows
+from tempme.index.stores.rows import ROW_CHECKSUM, RowsRead, moment_rows, video_rows
 from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
 from tempme.index.stores.streaming import gallery_pieces
 from tempme.index.stores.tables import Tables
@@ -44,12 +45,15 @@ class LanceStore:
         self.features = features
         self.index_from = index_from
         self._tables = tables or Tables(folder, features=features)
+        self._rows = RowsRead()
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
         for _ in range(ATTEMPTS):
             version = self.version()
-            found = with_lost(stored_videos(self._tables), stored_counts(self._tables))
+            found = with_lost(
+                stored_videos(self._tables, known=self._rows), stored_counts(self._tables)
+            )
             if version == self.version() or all(row.status != "damaged" for row in found):
                 break
         return tuple(sorted(found, key=lambda video: video.path))
@@ -82,6 +86,7 @@ class LanceStore:
         """Compact what many small writes left; a copy for searches, as lists where it is large."""
         self._tables.drop_indices()
         self._tables.compact()
+        write_rows(self.folder, self.videos(), version=self.version())
         if self.num_moments() >= self.index_from:
             self._index()
             remove_snapshot(self.folder)
@@ -150,7 +155,7 @@ class LanceStore:
 
     def _index(self) -> None:
         """Lists beside the tables, for searches among many moments."""
-        update_lists(self.folder, Source(self, self._pieces), width=self.features)
+        update_lists(self.folder, ListsSource(self, self._pieces), width=self.features)
 
     def _snapshot(self, versions: str | None) -> Gallery | None:
         return read_snapshot(

@@ -1,0 +1,152 @@
+"""Search lists that are damaged, cut short or a stranger's: passed over, never believed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lists_material import (
+    COUNT,
+    WIDTH,
+    check_answers,
+    filled,
+    part_of,
+    put,
+    searcher,
+    store_in,
+    view_of_store,
+)
+from tempme.index.lists.array_file import Unusable
+from tempme.index.lists.lists import Lists
+from tempme.index.lists.opened import CATALOG, FOLDER, open_lists
+from tempme.index.stores.lance import LanceStore
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
+    return filled(tmp_path_factory.mktemp("sound") / "a.tempme", COUNT)
+
+
+@pytest.fixture
+def store(sound: LanceStore, tmp_path: Path) -> LanceStore:
+    shutil.copytree(sound.folder, tmp_path / "b.tempme")
+    return store_in(tmp_path / "b.tempme")
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x40
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["catalog", "part"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.97, 0.995, 1.0])
+def test_a_bit_that_changed(
+    store: LanceStore, name: str, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = store.folder / FOLDER / CATALOG if name == "catalog" else part_of(store)
+    flip(path, min(int(share * path.stat().st_size), path.stat().st_size - 1))
+    with caplog.at_level(logging.WARNING, "tempme"):
+        check_answers(store, searcher(store))
+    if caplog.messages:  # a look came upon it
+        (message,) = caplog.messages
+        assert "damaged search lists" in message
+        assert "removed" in message
+        assert not (store.folder / FOLDER).exists()
+        store.tidy()
+        assert view_of_store(store).num_moments == store.num_moments()
+    else:
+        assert name == "part"
+        assert share < 1.0
+
+
+@pytest.mark.parametrize("name", ["catalog", "part"])
+@pytest.mark.parametrize("size", [0, 10, 40, 5000, -1])
+def test_a_file_that_was_cut_short(store: LanceStore, name: str, size: int) -> None:
+    path = store.folder / FOLDER / CATALOG if name == "catalog" else part_of(store)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(Unusable):
+        open_lists(store.folder, width=WIDTH)
+    check_answers(store, searcher(store))
+    assert not (store.folder / FOLDER).exists()
+
+
+def test_a_file_that_shrinks_while_it_is_read(store: LanceStore) -> None:
+    found = searcher(store)
+    assert found.num_moments() == store.num_moments()
+    with part_of(store).open("rb+") as file:
+        file.truncate(1000)
+    check_answers(store, found)
+
+
+def test_a_part_that_is_gone(store: LanceStore) -> None:
+    part_of(store).unlink()
+    check_answers(store, searcher(store))
+    store.tidy()
+    assert view_of_store(store).num_moments == store.num_moments()
+
+
+def test_a_part_of_another_index(store: LanceStore, tmp_path: Path) -> None:
+    other = filled(tmp_path / "c.tempme", COUNT)
+    part_of(store).write_bytes(part_of(other).read_bytes())
+    with pytest.raises(Unusable, match="another part"):
+        open_lists(store.folder, width=WIDTH)
+    check_answers(store, searcher(store))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_lists_in_a_folder_that_is_read_only(
+    store: LanceStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in (*list(store.folder.parents)[:3], store.folder, store.folder / FOLDER):
+        folder.chmod(0o555)
+    was = os.geteuid()
+    try:
+        if was == 0:  # nothing is closed to root
+            os.seteuid(65534)
+        check_answers(store, searcher(store))
+        assert not caplog.messages
+        os.seteuid(was)
+        (store.folder / FOLDER).chmod(0o755)
+        flip(store.folder / FOLDER / CATALOG, 100)
+        (store.folder / FOLDER).chmod(0o555)
+        if was == 0:
+            os.seteuid(65534)
+        found = searcher(store)
+        with caplog.at_level(logging.WARNING, "tempme"):
+            check_answers(store, found)
+            check_answers(store, found)
+    finally:
+        os.seteuid(was)
+        for folder in (*list(store.folder.parents)[:3], store.folder, store.folder / FOLDER):
+            folder.chmod(0o755)
+    (message,) = caplog.messages  # said once
+    assert "passed over" in message
+
+
+def test_an_index_of_an_earlier_version_is_searched_by_its_own(tmp_path: Path) -> None:
+    """Lists are made by the next run that writes; until then LanceDB's index answers."""
+    from lancedb.index import IvfFlat
+
+    store = store_in(tmp_path / "a.tempme", index_from=10**9)
+    put(store, range(COUNT))
+    store._tables.open("moments").create_index("feature", config=IvfFlat(distance_type="dot"))
+    assert store.is_large()
+    found = searcher(store)
+    assert found.num_moments() == store.num_moments()
+    check_answers(store, found)
+    store.index_from = 1000
+    store.tidy()
+    assert (store.folder / FOLDER / CATALOG).is_file()
+    indices = store.folder / "moments.lance" / "_indices"
+    assert not indices.exists() or not any(indices.iterdir())
+    check_answers(store, found)
+
+
+def test_without_lists_a_view_is_none(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "a.tempme")
+    assert Lists(store.folder, store, width=WIDTH).view() is None
