@@ -14,6 +14,7 @@ from tempme.cli.answers import model_line, say_missing
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
+    Engine,
     EverySeconds,
     Exclude,
     Fit,
@@ -21,6 +22,7 @@ from tempme.cli.options import (
     Model,
     Overlap,
     Pictures,
+    Precision,
     SamplingName,
     Threads,
     TimeoutSeconds,
@@ -32,6 +34,7 @@ from tempme.cli.output import counted, print_json, print_line, say, say_some, sh
 from tempme.errors import IndexBusy, Stopped
 
 if TYPE_CHECKING:
+    from tempme.engines.choice import EngineChoice
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
@@ -72,6 +75,8 @@ def index(
     fit: Fit = None,
     workers: Workers = None,
     threads: Threads = None,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
     ] = False,
@@ -87,6 +92,7 @@ def index(
     kept, and the next run goes on.
     """
     from tempme.cli.progress import ProgressBar
+    from tempme.engines.choice import EngineChoice
 
     cutting = {
         "every_seconds": every_seconds,
@@ -94,7 +100,8 @@ def index(
         "sampling": sampling,
         "fit": fit,
     }
-    opened = _open(index, model, {k: v for k, v in cutting.items() if v is not None})
+    cutting = {k: v for k, v in cutting.items() if v is not None}
+    opened = _open(index, model, EngineChoice(engine, precision), cutting)
 
     def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
@@ -144,10 +151,12 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
                 time.sleep(BUSY_SECONDS)
 
 
-def _open(folder: Path, model: str | None, cutting: dict[str, object]) -> Index:
+def _open(
+    folder: Path, model: str | None, running: EngineChoice, cutting: dict[str, object]
+) -> Index:
     from tempme.index import Index
 
-    return Index.open(folder, retriever=model, create=True, **cutting)
+    return Index.open(folder, retriever=model, create=True, running=running, **cutting)
 
 
 def _summary(opened: Index, report: Report) -> None:

@@ -95,6 +95,7 @@ def read_engine(folder: Path, *, threads: int | None = None) -> Engine:
         facts.num_frames,
         facts.num_words,
         facts.feature_size,
+        folder,
     )
 
 

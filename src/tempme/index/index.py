@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.backbones.config import DEFAULT_MODEL
+from tempme.engines.choice import ANY_ENGINE, EngineChoice
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
@@ -22,10 +23,10 @@ from tempme.index.header import NAME, Cutting, Header, identity, read_header
 from tempme.index.lock import writing
 from tempme.index.model import (
     IndexModel,
-    checked,
     keep_words,
     load_default_model,
     load_model,
+    on_engine,
     save_model,
 )
 from tempme.index.moments import Gallery, Hit, Video
@@ -46,10 +47,8 @@ class Index:
     Made by `Index.create`, come back to by `Index.open`; the model loads itself when it is needed.
     """
 
-    def __init__(self, path: Path, header: Header, *, retriever: Encoder | None = None) -> None:
-        self.path = path
-        self.header = header
-        self.model = IndexModel(path, header, given=retriever)
+    def __init__(self, path: Path, header: Header, model: IndexModel) -> None:
+        self.path, self.header, self.model = path, header, model
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 
@@ -60,6 +59,7 @@ class Index:
         *,
         retriever: Encoder | str | None = None,
         create: bool | str | Encoder = False,
+        running: EngineChoice = ANY_ENGINE,
         **cutting: Any,
     ) -> Index:
         """The index at `path`.
@@ -67,29 +67,28 @@ class Index:
         retriever: a model, or what `tempme.load` takes, that has to be the one that made the index;
         without it the index brings its own. create: the same, and where there is no index, make one
         with it (True: with `retriever`, or published CLIP), cut as `cutting` says: see `create`.
+        running: the engine and precision that encode; by default those that made the index.
         """
         folder = Path(path).expanduser()
         retriever = retriever if isinstance(create, bool) else create
         if create and not (folder / NAME).exists():
-            return cls._created(folder, retriever, cutting)
+            return cls._created(folder, retriever, {"running": running, **cutting})
         header = read_header(folder)
         check_plain(folder)
         header.cutting.check_same(cutting, folder)
-        if retriever is None:
-            return cls(folder, header)
         given = load_model(retriever) if isinstance(retriever, str) else retriever
-        return cls(folder, header, retriever=checked(given, header, folder))
+        return cls(folder, header, IndexModel(folder, header, given=given, running=running))
 
     @classmethod
-    def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+    def _created(cls, folder: Path, retriever: Encoder | str | None, settings: Any) -> Index:
         check_new(folder)  # before a model is loaded, or even fetched
         if retriever is None:
-            return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **cutting)
+            return cls.create(folder, load_default_model(), source=DEFAULT_MODEL, **settings)
         source = None
         if isinstance(retriever, str):  # of what lies on this disk the index keeps a copy
             source = None if Path(retriever).expanduser().exists() else retriever
             retriever = load_model(retriever)
-        return cls.create(folder, retriever, source=source, **cutting)
+        return cls.create(folder, retriever, source=source, **settings)
 
     @classmethod
     def create(
@@ -102,6 +101,7 @@ class Index:
         overlap: float = 0.5,
         sampling: Sampling = "auto",
         fit: Fit = "squash",
+        running: EngineChoice = ANY_ENGINE,
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
@@ -111,7 +111,8 @@ class Index:
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
-            return cls.open(folder, retriever=retriever)
+            return cls.open(folder, retriever=retriever, running=running)
+        retriever = on_engine(retriever, running)
         make_folder(folder)
         with writing(folder):
             if (folder / NAME).exists():  # another run was quicker
@@ -126,7 +127,7 @@ class Index:
             )
             header.write(folder)
             keep_words(retriever, folder)
-        return cls(folder, header, retriever=retriever)
+        return cls(folder, header, IndexModel(folder, header, given=retriever, running=running))
 
     @property
     def retriever(self) -> Encoder:
