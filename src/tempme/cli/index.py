@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,13 +94,13 @@ def index(
     from tempme.cli.progress import ProgressBar
     from tempme.engines.choice import EngineChoice
 
-    cutting = {
+    given = {
         "every_seconds": every_seconds,
         "overlap": overlap,
         "sampling": sampling,
         "fit": fit,
     }
-    cutting = {k: v for k, v in cutting.items() if v is not None}
+    cutting = {name: value for name, value in given.items() if value is not None}
     opened = _open(index, model, EngineChoice(engine, precision), cutting)
 
     def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
@@ -152,7 +152,7 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
 
 
 def _open(
-    folder: Path, model: str | None, running: EngineChoice, cutting: dict[str, object]
+    folder: Path, model: str | None, running: EngineChoice, cutting: Mapping[str, object]
 ) -> Index:
     from tempme.index import Index
 

@@ -47,8 +47,8 @@ class Index:
     Made by `Index.create`, come back to by `Index.open`; the model loads itself when it is needed.
     """
 
-    def __init__(self, path: Path, header: Header, model: IndexModel) -> None:
-        self.path, self.header, self.model = path, header, model
+    def __init__(self, path: Path, header: Header, model: IndexModel | None = None) -> None:
+        self.path, self.header, self.model = path, header, model or IndexModel(path, header)
         self._store = LanceStore(path, features=header.features, index_from=EXACT_MOMENTS)
         self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 

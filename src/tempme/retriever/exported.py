@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from tempme.backbones.backbone import made_of
+from tempme.backbones.umt.model import Umt
 from tempme.backbones.vocabularies import load_words
 from tempme.engines.engine import Engine
 from tempme.engines.folder import NAME, Facts, is_engine, read_engine, read_facts
@@ -85,10 +86,10 @@ def exported_in(source: object) -> Exported | None:
     with torch.device("meta"):
         backbone = made_of(system.config)
     scale = torch.tensor(told.logit_scale)
-    if "logit_scale" in dict(backbone.named_parameters()):
-        backbone.logit_scale = nn.Parameter(scale)  # type: ignore[misc]
+    if isinstance(backbone, Umt):
+        backbone.temperature = nn.Parameter((-scale).exp())
     else:
-        backbone.temperature = nn.Parameter((-scale).exp())  # type: ignore[union-attr]
+        backbone.logit_scale = nn.Parameter(scale)
     tokenizer = load_words(folder / TOKENIZER_FILE, system.config)
     engine = read_engine(folder)
     names = Running(engine, agreed(facts)).fingerprints(told.fingerprints)

@@ -77,13 +77,11 @@ def running(parts: Parts, fingerprint: str, choice: EngineChoice) -> Running:
     """The engine of a model, made where none is kept. MissingExtra; BadSetting."""
     need(choice.engine)
     folder = kept.kept_folder(fingerprint, choice)
-    try:
-        return _opened(folder)
-    except BadWeights:  # there is none, or it is damaged
-        pass
-    made = kept.keep(fingerprint, choice, lambda draft: write_running(parts, draft, choice))
-    if made is not None:
-        return _opened(made)
+    if (found := _kept(folder)) is not None:
+        return found
+    kept.keep(fingerprint, choice, lambda draft: write_running(parts, draft, choice))
+    if (found := _kept(folder)) is not None:  # ours, or that of a process that was quicker
+        return found
     with kept.for_one_run() as name:
         write_running(parts, Path(name), choice)
         return _opened(Path(name))
@@ -139,6 +137,14 @@ def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> A
     if choice.precision == EXACT_PRECISION:
         return EXACT
     return measured(graphs, read_engine(folder), Probe.of(parts.system, parts.tokenizer))
+
+
+def _kept(folder: Path) -> Running | None:
+    """The engine that is kept; None where there is none, or it is damaged."""
+    try:
+        return _opened(folder)
+    except BadWeights:
+        return None
 
 
 def _opened(folder: Path) -> Running:
