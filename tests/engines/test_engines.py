@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
-from learning import moved
-from tempme.backbones.config import ClipConfig
+from small_models import TEXTS, pixels, small
 from tempme.errors import BadSetting, MissingExtra, UnknownName
-from tempme.retriever.retriever import Retriever
-from tempme.systems import table
 
 pytest.importorskip("onnxruntime", reason="needs tempme[onnx]")
 pytest.importorskip("onnxscript", reason="needs tempme[onnx]")
 
 # The features are of unit length: this is the rounding of sums in another order, measured 3e-7.
 EXACT = 5e-6
-SMALL = ClipConfig(
-    image_size=64,
-    patch=16,
-    width=32,
-    layers=4,
-    heads=4,
-    text_width=32,
-    text_layers=2,
-    text_heads=4,
-    embed=16,
-    context=16,
-)
 COMPRESSIONS = ("lora", "tome", "evit", "diffrate", "sta", "testa", "tempme")
-
-
-@cache
-def small(name: str) -> Retriever:
-    row = table.system(name, backbone=SMALL)
-    row = replace(row, frames=6, max_words=12)
-    return moved(Retriever.build(row, None, seed=0))
-
-
-def pixels(count: int, frames: int = 6, size: int = 64) -> np.ndarray:
-    generator = np.random.default_rng(count)
-    scene = generator.integers(0, 256, (count, 1, size, size, 3))
-    return (
-        (scene + generator.integers(-40, 40, (count, frames, size, size, 3)))
-        .clip(0, 255)
-        .astype(np.uint8)
-    )
-
-
-TEXTS = ["a dog", "two red cars drive over a bridge, then one stops", ""]
 
 
 @pytest.mark.slow  # torch.export of two towers: some seconds a system

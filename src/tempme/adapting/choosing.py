@@ -15,6 +15,7 @@ from tempme.adapting.measuring import features_of
 from tempme.adapting.models import merging_model, row_for
 from tempme.adapting.windows import Decoding, sample_windows
 from tempme.backbones.config import DEFAULT_MODEL
+from tempme.engines.choice import ANY_ENGINE, EngineChoice
 from tempme.errors import BadSetting, BadVideo
 from tempme.evaluation.agreement import Agreement, agreement
 from tempme.index import Index, model
@@ -45,7 +46,7 @@ OF_SAVED = (
 class Wanted:
     """What a person asks of an index: of its model, and how videos are cut where it is new.
 
-    model: what `tempme.load` takes; None is published CLIP. system, budget: None leaves the choice
+    running: the engine that encodes. model: what `tempme.load` takes; None is published CLIP. system, budget: None leaves the choice
     to what is measured.
     """
 
@@ -53,6 +54,7 @@ class Wanted:
     system: str | None = None
     budget: float | None = None
     cutting: dict[str, Any] | None = None
+    running: EngineChoice = ANY_ENGINE
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ def open_index(
     An index keeps its system. BadSetting where another one is asked for, or one of a model that
     has its own.
     """
-    cutting = wanted.cutting or {}
+    cutting = {"running": wanted.running, **(wanted.cutting or {})}
     if _is_there(folder):
-        return Opened(Index.open(folder, retriever=_of_index(folder, wanted), **cutting))
+        given = _of_far(folder, wanted) if is_remote(folder) else _of_index(folder, wanted)
+        return Opened(Index.open(folder, retriever=given, **cutting))
     if (wanted.system, wanted.budget) != (None, None) and wanted.model and is_saved(wanted.model):
         raise BadSetting(OF_SAVED.format(wanted.model))
     if not is_remote(folder):
@@ -145,6 +148,12 @@ def measured(
     ready = [one.for_inference("fp32") for one in (dense, merging)]
     one, other = (features_of(model, sample.pixels) for model in ready)
     return agreement(one, other, background_of(ready[0]), sample.video)
+
+
+def _of_far(folder: Path, wanted: Wanted) -> str | None:
+    if (wanted.system, wanted.budget) != (None, None):
+        raise BadSetting(f"the index {folder} keeps its system: leave --system and --budget out")
+    return wanted.model
 
 
 def _of_index(folder: Path, wanted: Wanted) -> Encoder | str | None:

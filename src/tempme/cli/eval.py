@@ -9,7 +9,7 @@ import typer
 
 from tempme.atomic import check_writable
 from tempme.cli.models import parts_of_run
-from tempme.cli.options import AsJson, WorkerMemory
+from tempme.cli.options import AsJson, Engine, WorkerMemory
 from tempme.cli.output import print_json, print_line, say
 from tempme.errors import BadSetting
 
@@ -68,7 +68,8 @@ def evaluate(
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs that encode at the same time, or threads of a CPU.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed or auto.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, bf16-mixed, int8 or auto.")] = "fp32",
+    engine: Engine = "auto",
     query_bank: Annotated[
         str | None,
         typer.Option(help="QB-Norm with the captions of this split, train say, as its bank."),
@@ -99,6 +100,7 @@ def evaluate(
     from tempme.cli.eval_answers import evaluate_answers
     from tempme.cli.progress import counting
     from tempme.datasets.table import FOLDER, open_split
+    from tempme.engines.choice import EngineChoice
     from tempme.evaluation.details import write_details
     from tempme.evaluation.devices import check_devices
     from tempme.evaluation.evaluate import examine
@@ -113,6 +115,7 @@ def evaluate(
         evaluate_answers(model, data, given=of_retrieval | lengths, out=out, as_json=as_json)
         return
     policy = checked_ties(ties)
+    EngineChoice(engine, precision)
     check_devices(devices)
     Reading(frame_rate=frame_rate)
     if out is not None:
@@ -130,6 +133,7 @@ def evaluate(
             workers=workers,
             worker_memory_mb=worker_memory_mb,
             precision=precision,
+            engine=engine,
             ties=policy,
             rerank=rerank,
             frame_rate=frame_rate,

@@ -9,12 +9,14 @@ import typer
 
 from tempme.cli.options import (
     AsJson,
+    Engine,
     EverySeconds,
     Exclude,
     Fit,
     Model,
     Overlap,
     Pictures,
+    Precision,
     SamplingName,
     Threads,
     TimeoutSeconds,
@@ -48,6 +50,8 @@ def features(
     fit: Fit = None,
     workers: Workers = None,
     threads: Threads = None,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
     timeout_seconds: TimeoutSeconds = 120.0,
     total_seconds: TotalSeconds = 3600.0,
     as_json: AsJson = False,
@@ -58,17 +62,19 @@ def features(
     is a matrix, and the .json file beside it names its rows. Nothing is written before the end.
     """
     from tempme.cli.progress import ProgressBar
+    from tempme.engines.choice import EngineChoice
     from tempme.index.feature_files import feature_file
     from tempme.index.features import extract_features
     from tempme.index.model import load_default_model, load_model
 
     cutting = _cutting(every_seconds=every_seconds, overlap=overlap, sampling=sampling, fit=fit)
+    running = EngineChoice(engine, precision)
     try:
         with feature_file(out) as write, ProgressBar() as bar:
             retriever = load_default_model() if model is None else load_model(model)
             found = extract_features(
                 videos,
-                retriever.for_inference(),
+                retriever.for_inference(running.precision, running.engine),
                 cutting=cutting,
                 pictures=pictures,
                 exclude=exclude or (),

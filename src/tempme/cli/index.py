@@ -16,6 +16,7 @@ from tempme.cli.given_files import given_files
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
+    Engine,
     EverySeconds,
     Exclude,
     FilesFrom,
@@ -25,6 +26,7 @@ from tempme.cli.options import (
     On,
     Overlap,
     Pictures,
+    Precision,
     SamplingName,
     Shards,
     Threads,
@@ -35,9 +37,10 @@ from tempme.cli.options import (
 )
 from tempme.cli.output import counted, print_json, print_line, say, say_some, shown_path
 from tempme.cli.shards import LOCAL, check_engine, make_shards
-from tempme.errors import IndexBusy, Stopped
+from tempme.errors import BadSetting, IndexBusy, Stopped
 
 if TYPE_CHECKING:
+    from tempme.engines.choice import EngineChoice
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
@@ -85,6 +88,8 @@ def index(
     fit: Fit = None,
     workers: Workers = None,
     threads: Threads = None,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
     ] = False,
@@ -106,9 +111,11 @@ def index(
     (tempme) where that agrees with the dense model, and the dense one where not.
     """
     from tempme.cli.progress import ProgressBar
+    from tempme.engines.choice import EngineChoice
     from tempme.index.building.order import RunOrder
 
     check_engine(on, shards, watch=watch)
+    running = EngineChoice(engine, precision)
     paths = given_files(paths, files_from)
     cutting = {
         "every_seconds": every_seconds,
@@ -118,6 +125,8 @@ def index(
     }
     chosen = {name: value for name, value in cutting.items() if value is not None}
     if shards is not None:
+        if not running.is_open:
+            raise BadSetting("shards are made by PyTorch: leave --engine and --precision out")
         order = RunOrder(
             tuple(path.expanduser() for path in paths),
             prune=prune,
@@ -133,7 +142,13 @@ def index(
         )
         make_shards(order, uri=shards, on=on, model=model, cutting=chosen, as_json=as_json)
         return
-    asked = {"model": model, "system": system, "budget": budget, "cutting": chosen}
+    asked = {
+        "model": model,
+        "system": system,
+        "budget": budget,
+        "cutting": chosen,
+        "running": running,
+    }
     read = (tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
     opened = _open(index, paths, asked, read)
 

@@ -64,6 +64,12 @@ TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
 Fit = Annotated[
     str | None, typer.Option(help="Frames that are not square: squash, crop, pad (squash).")
 ]
+Engine = Annotated[
+    str, typer.Option(help="What computes: torch, onnx or openvino (the fastest that is ready).")
+]
+Precision = Annotated[
+    str, typer.Option(help="fp32, bf16, bf16-mixed, or int8, which is onnx (the engine's fastest).")
+]
 Shards = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from tempme.cli.answers import answer
-from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder, MinScore, Moments, NumHits, Under
+from tempme.cli.options import (
+    DEFAULT_INDEX,
+    AsJson,
+    Engine,
+    IndexFolder,
+    MinScore,
+    Moments,
+    NumHits,
+    Precision,
+    Under,
+)
 from tempme.cli.output import as_words
 
 app = typer.Typer(add_completion=False)
@@ -25,13 +35,16 @@ def search(
         int | None,
         typer.Option(min=1, metavar="K", help="Look again at the K best (UMT models only)."),
     ] = None,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Find the videos that show QUERY, each by its best moment."""
+    from tempme.engines.choice import EngineChoice
     from tempme.index import Index
 
     query = as_words(query)
-    opened = Index.open(index)
+    opened = Index.open(index, running=EngineChoice(engine, precision))
     hits = opened.search(query, k, min_score=min_score, moments=moments, under=under, rerank=rerank)
     notes = opened.notes_on(query)
     answer(opened, hits, asked={"query": query}, k=k, as_json=as_json, notes=notes)

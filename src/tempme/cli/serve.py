@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tempme.cli.options import DEFAULT_INDEX, IndexFolder
+from tempme.cli.options import DEFAULT_INDEX, Engine, IndexFolder, Precision
 from tempme.cli.output import counted, print_line, say
 from tempme.errors import BadSetting, MissingExtra
 
@@ -41,6 +41,8 @@ def serve(
         Path | None,
         typer.Option(help="Folder for thumbnails and clips (in the index).", readable=False),
     ] = None,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Open a page in which the videos of an index are searched; programs use /v1, see /docs.
 
@@ -49,6 +51,7 @@ def serve(
     _check_installed()
     # Before NumPy is loaded: searches take one core each, see `tempme.serving.threads`.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from tempme.engines.choice import EngineChoice
     from tempme.index import Index
     from tempme.serving.running import server_of
     from tempme.serving.settings import ServeSettings
@@ -62,7 +65,7 @@ def serve(
         cache=cache,
         watch=watch,
     )
-    opened = Index.open(index)
+    opened = Index.open(index, running=EngineChoice(engine, precision))
     searched = sum(video.status == "ok" for video in opened.videos())
     say(f"{counted(searched, 'video')} in {opened.name}; stop with Ctrl-C")
     server_of(opened, settings, on_start=lambda address: print_line(f"open {address}")).run()

@@ -7,6 +7,7 @@ no features meet that are too far apart to be compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,8 @@ def agreement(
         len(set(a) & set(b)) / len(a) for a, b in zip(*map(np.ndarray.tolist, best), strict=True)
     ]
     return Agreement(
-        cosine=float(min(each.mean() for each in cosines)),
-        least=float(min(each.min() for each in cosines)),
+        cosine=min(_number(each.mean()) for each in cosines),
+        least=min(_number(each.min()) for each in cosines),
         overlap=float(np.mean(shared)),
     )
 
@@ -78,6 +79,11 @@ def engine_in(fingerprint: str) -> tuple[str, str] | None:
 def without_engine(fingerprint: str) -> str:
     """The fingerprint of the model alone."""
     return fingerprint.partition(MARK)[0]
+
+
+def _number(cosine: np.floating[Any]) -> float:
+    """The cosine; 0 where a feature is no number."""
+    return float(np.nan_to_num(cosine, nan=0.0))
 
 
 def _best(scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -50,7 +50,7 @@ class EngineChoice:
     @property
     def is_open(self) -> bool:
         """Whether nothing is chosen."""
-        return self == EngineChoice()
+        return (self.engine, self.precision) == (AUTO, AUTO)
 
     @property
     def settled(self) -> EngineChoice:
@@ -66,6 +66,9 @@ class EngineChoice:
         """The same with a precision named, for an engine other than PyTorch."""
         precision = FASTEST[self.engine] if self.precision == AUTO else self.precision
         return EngineChoice(self.engine, precision)
+
+
+ANY_ENGINE = EngineChoice()
 
 
 def faster_ones() -> tuple[EngineChoice, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ class Engine:
     """Pixels and ids -> unit features.
 
     functions: `frames` (where frames are alone at first), `windows` and `texts`, as in `Graphs`.
-    num_frames, num_words: their fixed sizes. A call is of one window, or as many frames, so that
-    no feature depends on what else is encoded.
+    num_frames, num_words: their fixed sizes. A call is of one window, or of as many frames, so that
+    the feature of a video depends on no other video; in int8 those of windows that share frames
+    depend a little on which frames are seen together. folder: where it was read from.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Engine:
     num_frames: int
     num_words: int
     feature_size: int
+    folder: Path | None = None
 
     def encode_windows(self, frames: Floats, windows: NDArray[np.int64]) -> Floats:
         """(N, 3, S, S) normalised frames and (W, F) indices into them -> (W, D)."""

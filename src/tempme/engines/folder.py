@@ -22,7 +22,7 @@ from tempme.engines.runtimes import SUFFIXES, open_function
 from tempme.engines.writers import write_function
 from tempme.errors import BadWeights
 from tempme.settings import typed
-from tempme.untrusted import open_regular, read_json
+from tempme.untrusted import MEBIBYTE, open_regular, read_json
 
 NAME, FORMAT = "engine.json", 1
 FUNCTIONS = ("frames", "windows", "texts")
@@ -95,6 +95,7 @@ def read_engine(folder: Path, *, threads: int | None = None) -> Engine:
         facts.num_frames,
         facts.num_words,
         facts.feature_size,
+        folder,
     )
 
 
@@ -125,4 +126,7 @@ def _with_data(engine: str, file: str) -> tuple[str, ...]:
 
 def _digest(path: Path) -> str:
     with open_regular(path, follow=True) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while block := file.read(MEBIBYTE):
+            digest.update(block)
+        return digest.hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,16 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import fold
+from tempme.backbones.umt.vision import UmtVision
+from tempme.backbones.vision import VisionTower
 from tempme.pooling import Pooling
 from tempme.systems.system import System
 from tempme.tokens import Tokens
 
 # Shape letters: F frames, N tokens of a frame, D width, P class tokens, W words, E embed.
+
+
+Vision: TypeAlias = VisionTower | UmtVision
 
 
 class Example(NamedTuple):
@@ -53,7 +58,8 @@ class Graphs:
 @torch.no_grad()
 def graphs_of(system: System, backbone: Backbone, *, words: int) -> Graphs:
     """The functions of a model, whose backbone stays as it is. words: ids of a text."""
-    model = fold(copy.deepcopy(backbone).cpu().float()).requires_grad_(False).eval()
+    folded = fold(copy.deepcopy(backbone).cpu().float()).requires_grad_(False).eval()
+    model = cast("Backbone", folded)
     size = system.config.image_size
     pixels = torch.zeros(system.frames, 3, size, size)
     text = Example(
@@ -84,7 +90,7 @@ class _Alone(nn.Module):
     Where frames stay apart in all blocks: their class tokens in the space of texts, (F, P, E).
     """
 
-    def __init__(self, vision: nn.Module) -> None:
+    def __init__(self, vision: Vision) -> None:
         super().__init__()
         self.vision = vision
         self.is_all = vision.frame_layers == len(vision.layers)
@@ -111,7 +117,7 @@ class _Alone(nn.Module):
 class _Joined(nn.Module):
     """What `_Alone` makes of the F frames of a window -> (1, E)."""
 
-    def __init__(self, vision: nn.Module, pooling: Pooling, num_protected: int) -> None:
+    def __init__(self, vision: Vision, pooling: Pooling, num_protected: int) -> None:
         super().__init__()
         self.vision, self.pooling, self.num_protected = vision, pooling, num_protected
 
@@ -124,20 +130,19 @@ class _Joined(nn.Module):
 class _Pooled(nn.Module):
     """What `_Alone` makes of the F frames of a window, where they meet in no block -> (1, E)."""
 
-    def __init__(self, vision: nn.Module, pooling: Pooling) -> None:
+    def __init__(self, vision: Vision, pooling: Pooling) -> None:
         super().__init__()
-        self.relate, self.pooling = vision.relate, pooling
-        self.vision = vision.temporal if isinstance(vision.temporal, nn.Module) else vision
+        self.vision, self.pooling = vision, pooling
 
     def forward(self, tokens: Tensor) -> Tensor:
-        related = self.relate(tokens.flatten(0, 1)[None], None)
+        related = self.vision.relate(tokens.flatten(0, 1)[None], None)
         return normalize(self.pooling(related.float(), None), dim=-1)
 
 
 class _Whole(nn.Module):
     """(F, 3, S, S) -> (1, E), where frames meet from the first block on."""
 
-    def __init__(self, vision: nn.Module, pooling: Pooling) -> None:
+    def __init__(self, vision: Vision, pooling: Pooling) -> None:
         super().__init__()
         self.vision, self.pooling = vision, pooling
 
@@ -157,7 +162,7 @@ class _Texts(nn.Module):
         return normalize(self.text(ids).float(), dim=-1)
 
 
-def _feature(vision: nn.Module, pooling: Pooling, tokens: Tokens, layers: nn.ModuleList) -> Tensor:
+def _feature(vision: Vision, pooling: Pooling, tokens: Tokens, layers: nn.ModuleList) -> Tensor:
     """Tokens of one video before `layers` -> (1, E)."""
     seen = vision.encode(tokens, layers)
     weights = vision.part_weights(seen, None)

@@ -12,7 +12,9 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -23,6 +25,7 @@ from tempme.engines.folder import Facts, read_facts
 from tempme.errors import BadWeights
 
 CACHE = "TEMPME_CACHE"
+DRAFT, ABANDONED_SECONDS = ".making-", 24 * 3600.0
 FORMAT = 1  # of what is made of a model: higher, once the same versions make something else
 
 
@@ -52,7 +55,7 @@ def kept_facts(fingerprint: str, choice: EngineChoice) -> Facts | None:
         return None
 
 
-def keep(fingerprint: str, choice: EngineChoice, make: Callable[[Path], None]) -> Path | None:
+def keep(fingerprint: str, choice: EngineChoice, make: Callable[[Path], object]) -> Path | None:
     """Have `make` write an engine into a folder that then takes its place; None if it cannot be.
 
     Whatever `make` raises is passed on, but for an OSError: nothing is kept then.
@@ -60,7 +63,8 @@ def keep(fingerprint: str, choice: EngineChoice, make: Callable[[Path], None]) -
     target = kept_folder(fingerprint, choice)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(prefix=".making-", dir=target.parent))
+        _remove_drafts(target.parent)
+        draft = Path(mkdtemp(prefix=DRAFT, dir=target.parent))
     except OSError as error:
         logging.getLogger("tempme").warning("nothing is kept for the next start: %s", error)
         return None
@@ -84,6 +88,14 @@ def for_one_run() -> TemporaryDirectory[str]:
 def _stem(fingerprint: str, choice: EngineChoice) -> str:
     plain = re.sub(r"[^\w.-]", "_", fingerprint)
     return f"{plain}-{choice.engine}-{choice.precision}"
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove what processes that were killed left behind; what may still be made stays."""
+    for draft in folder.glob(f"{DRAFT}*"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(draft)
 
 
 def _remove_others(target: Path, fingerprint: str, choice: EngineChoice) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -58,7 +58,7 @@ def _stable_sort() -> Any:
     def sort(self: Any, *, stable: Any = None, dim: int = -1, descending: bool = False) -> Any:
         del stable  # ONNX's is
         every = onnx.Constant(value_ints=[int(self.shape[dim])])
-        return onnx.TopK(self, every, axis=dim, largest=int(descending), sorted=1)
+        return onnx.TopK(self, cast("Any", every), axis=dim, largest=int(descending), sorted=1)
 
     return sort
 

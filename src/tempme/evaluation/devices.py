@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from tempme.engines.choice import EngineChoice
 from tempme.errors import BadSetting
 from tempme.retriever.retriever import Retriever
 
@@ -30,7 +31,7 @@ def check_devices(count: int | None) -> None:
 
 
 def for_inference_on(
-    retriever: Retriever, precision: str, count: int | None
+    retriever: Retriever, running: EngineChoice, count: int | None
 ) -> tuple[Retriever, ...]:
     """`retriever.for_inference`, a copy a GPU; on a CPU one, which all threads share.
 
@@ -39,11 +40,15 @@ def for_inference_on(
     """
     check_devices(count)
     if count is None:
-        return (retriever.for_inference(precision),)
+        return (_ready(retriever, running),)
     if not torch.cuda.is_available():
-        return (retriever.for_inference(precision),) * count
+        return (_ready(retriever, running),) * count
     places = [torch.device("cuda", number) for number in range(count)]
-    return tuple(copy.deepcopy(retriever).to(place).for_inference(precision) for place in places)
+    return tuple(_ready(copy.deepcopy(retriever).to(place), running) for place in places)
+
+
+def _ready(retriever: Retriever, running: EngineChoice) -> Retriever:
+    return retriever.for_inference(running.precision, running.engine)
 
 
 class Crew(Generic[Item, Answer]):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tempme.datasets.pairs import Split
 from tempme.datasets.places import Located, locate
+from tempme.engines.choice import EngineChoice
 from tempme.errors import BadDataset, BadSetting
 from tempme.evaluation.devices import for_inference_on
 from tempme.evaluation.features import SplitFeatures, encode, encode_texts
@@ -48,6 +49,7 @@ def examine(
     workers: int | None = None,
     worker_memory_mb: float | None = WORKER_MEMORY_MB,
     precision: str = "fp32",
+    engine: str = "auto",
     ties: Ties = "expected",
     rerank: int | None = None,
     frame_rate: float = 1.0,
@@ -62,11 +64,11 @@ def examine(
     every query are looked at again, by the match head of a model that has one. devices: how many
     GPUs, or threads where there is none, encode at the same time; None stays where the retriever
     is. frame_rate: pictures a second, where videos are folders of pictures. query_bank: captions of
-    the training split, for QB-Norm beside the plain scores.
+    the training split, for QB-Norm beside the plain scores. engine: as of `for_inference`.
     """
     check_rerank(retriever, rerank)
     start = time.perf_counter()
-    copies = for_inference_on(retriever, precision, devices)
+    copies = for_inference_on(retriever, EngineChoice(engine, precision), devices)
     passed = ask_known_answers(copies[0])
     located = _located(split, videos)
     if not located.paths:
@@ -100,7 +102,7 @@ def examine(
     report = EvaluationReport(
         split=split.name,
         system=retriever.system.name,
-        fingerprint=retriever.fingerprint,
+        fingerprint=copies[0].fingerprint,
         precision=copies[0].precision,
         ties=ties,
         fit=retriever.system.fit,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.engines.choice import ANY_ENGINE, EngineChoice
 from tempme.errors import BadSetting
 from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
@@ -22,7 +23,7 @@ from tempme.index.file_query import file_features
 from tempme.index.folder import check_new, check_plain, check_present
 from tempme.index.header import NAME, Cutting, Header, identity, read_header
 from tempme.index.lock import writing
-from tempme.index.model import IndexModel, given_model, model_to_begin
+from tempme.index.model import IndexModel, model_to_begin, on_engine, opened_model
 from tempme.index.moments import Gallery, Hit, Video
 from tempme.index.reranking import Again
 from tempme.index.search import Asked, Request, request_of
@@ -45,14 +46,12 @@ class Index:
         self,
         path: Path,
         header: Header,
+        model: IndexModel | None = None,
         *,
-        retriever: Encoder | None = None,
         far: Far | None = None,
     ) -> None:
-        self.path = path
+        self.path, self.header, self.model = path, header, model or IndexModel(path, header)
         self.name = far.name if far else str(path)  # what a person calls it
-        self.header = header
-        self.model = IndexModel(path, header, given=retriever)
         self.store = far.store if far else local_store(path, header)
         self._searcher = Searcher(path, header, self.store, encoder=lambda: self.retriever)
 
@@ -63,6 +62,7 @@ class Index:
         *,
         retriever: Encoder | str | None = None,
         create: bool | str | Encoder = False,
+        running: EngineChoice = ANY_ENGINE,
         **cutting: Any,
     ) -> Index:
         """The index at `path`.
@@ -70,35 +70,43 @@ class Index:
         retriever: a model, or what `tempme.load` takes, that has to be the one that made the index;
         without it the index brings its own. create: the same, and where there is no index, make one
         with it (True: with `retriever`, or published CLIP), cut as `cutting` says: see `create`.
+        running: the engine and precision that encode; by default those that made the index.
         """
         retriever = retriever if isinstance(create, bool) else create
         if is_remote(path):
-            return cls._far(uri_of(path), retriever, create, cutting)
+            return cls._far(uri_of(path), retriever, create, running, cutting)
         folder = Path(path).expanduser()
         if create and not (folder / NAME).exists():
-            return cls._created(folder, retriever, cutting)
+            return cls._created(folder, retriever, {"running": running, **cutting})
         header = read_header(folder)
         check_plain(folder)
         header.cutting.check_same(cutting, folder)
-        return cls(folder, header, retriever=given_model(retriever, header, folder))
+        return cls(folder, header, opened_model(folder, header, retriever, running))
 
     @classmethod
-    def _created(cls, folder: Path, retriever: Encoder | str | None, cutting: Any) -> Index:
+    def _created(cls, folder: Path, retriever: Encoder | str | None, settings: Any) -> Index:
         check_new(folder)  # before a model is loaded, or even fetched
         model, source = model_to_begin(retriever)
-        return cls.create(folder, model, source=source, **cutting)
+        return cls.create(folder, model, source=source, **settings)
 
     @classmethod
-    def _far(cls, uri: str, retriever: Encoder | str | None, create: Any, cutting: Any) -> Index:
+    def _far(
+        cls,
+        uri: str,
+        retriever: Encoder | str | None,
+        create: Any,
+        running: EngineChoice,
+        cutting: Any,
+    ) -> Index:
         if create and not is_begun(uri):
             with TemporaryDirectory(prefix="tempme-") as scratch:
                 folder = Path(scratch) / "new.tempme"
-                cls.open(folder, retriever=retriever, create=create, **cutting)
+                cls.open(folder, retriever=retriever, create=create, running=running, **cutting)
                 begin_far(uri, Place(str(folder)), stays=False)
         far = open_far(uri)
         far.header.cutting.check_same(cutting, Path(far.name))
-        given = given_model(retriever, far.header, far.folder)
-        return cls(far.folder, far.header, retriever=given, far=far)
+        model = opened_model(far.folder, far.header, retriever, running)
+        return cls(far.folder, far.header, model, far=far)
 
     @classmethod
     def create(
@@ -111,6 +119,7 @@ class Index:
         overlap: float = 0.5,
         sampling: Sampling = "auto",
         fit: Fit = "squash",
+        running: EngineChoice = ANY_ENGINE,
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
@@ -121,8 +130,9 @@ class Index:
         folder = Path(path).expanduser()
         if not (folder / NAME).exists():
             cutting = Cutting(every_seconds, overlap, sampling, fit)
+            retriever = on_engine(retriever, running)
             begin(folder, retriever, cutting, source=source)
-        return cls.open(folder, retriever=retriever)
+        return cls.open(folder, retriever=retriever, running=running)
 
     @property
     def retriever(self) -> Encoder:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.backbones.config import DEFAULT_MODEL
+from tempme.engines.agreement import engine_in, without_engine
+from tempme.engines.choice import ANY_ENGINE, AUTO, TORCH, EngineChoice
 from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
 from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.header import Header
@@ -22,11 +24,21 @@ MODEL_FOLDER = "model"
 class IndexModel:
     """The model of the index in `folder`: given, or loaded when first needed.
 
+    One that is given has to be the one that made the index, else WrongModel.
+
     Queries in words are read with the text side that the index keeps, until all of it is there.
     """
 
-    def __init__(self, folder: Path, header: Header, *, given: Encoder | None = None) -> None:
-        self._folder, self._header, self._given = folder, header, given
+    def __init__(
+        self,
+        folder: Path,
+        header: Header,
+        *,
+        given: Encoder | None = None,
+        running: EngineChoice = ANY_ENGINE,
+    ) -> None:
+        self._folder, self._header, self._running = folder, header, running
+        self._given = None if given is None else checked(given, header, folder)
         self._ready: Encoder | None = None
         self._words: KeptWords | None = None
 
@@ -37,7 +49,9 @@ class IndexModel:
             if given is None:
                 found = load_source(self._header.source, self._folder)
                 given = _again(found, self._header, self._folder)
-            self._ready = given.for_inference()
+            self._ready = _near(
+                _run(given, self._header, self._running), self._header, self._folder
+            )
         return self._ready
 
     def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
@@ -59,7 +73,7 @@ class IndexModel:
         return kept.origin if kept else self.ready().origin
 
     def _kept(self) -> KeptWords | None:
-        if self._given is not None or self._ready is not None:
+        if self._given is not None or self._ready is not None or not self._running.is_open:
             return None
         self._words = self._words or read_words(self._folder, self._header)
         return self._words
@@ -84,11 +98,20 @@ def model_to_begin(given: Encoder | str | None) -> tuple[Encoder, str | None]:
     return given, None
 
 
-def given_model(given: Encoder | str | None, header: Header, folder: Path) -> Encoder | None:
-    """What a person gives to open an index; WrongModel if it did not make the index."""
-    if given is None:
-        return None
-    return checked(load_model(given) if isinstance(given, str) else given, header, folder)
+def opened_model(
+    folder: Path, header: Header, given: Encoder | str | None, running: EngineChoice
+) -> IndexModel:
+    """The model of an index that is there; WrongModel if what is given did not make it."""
+    found = load_model(given) if isinstance(given, str) else given
+    return IndexModel(folder, header, given=found, running=running)
+
+
+def on_engine(retriever: Encoder, running: EngineChoice) -> Encoder:
+    """The retriever on the engine that is asked for, where that is another one than PyTorch."""
+    wanted = running.settled
+    if wanted.engine in (AUTO, TORCH):
+        return retriever
+    return retriever.for_inference(wanted.precision, wanted.engine)
 
 
 def load_source(source: str, folder: Path) -> Encoder:
@@ -170,4 +193,26 @@ def _again(retriever: Encoder, header: Header, folder: Path) -> Encoder:
 def _made(retriever: Encoder, header: Header) -> bool:
     """Whether the model made the index; an index of format 1 has another name for it."""
     names = retriever.fingerprints
-    return header.fingerprint in (names if header.format == 1 else names[:1])
+    own = map(without_engine, names if header.format == 1 else names[:1])
+    return without_engine(header.fingerprint) in own
+
+
+def _run(given: Encoder, header: Header, running: EngineChoice) -> Encoder:
+    """The model ready to encode: as asked for, else on the engine that the index names."""
+    named = engine_in(header.fingerprint)
+    wanted = EngineChoice(*named) if named and running.is_open else running
+    if wanted.is_open:
+        return given.for_inference()
+    return given.for_inference(wanted.precision, wanted.engine)
+
+
+def _near(ready: Encoder, header: Header, folder: Path) -> Encoder:
+    """The model, if its features may lie beside those of the index; else WrongModel."""
+    made, now = (engine_in(one) for one in (header.fingerprint, ready.fingerprint))
+    if made != now:
+        told = ["PyTorch" if one is None else f"{one[0]} in {one[1]}" for one in (made, now)]
+        raise WrongModel(
+            f"the features of {told[1]} are too far from those of {told[0]}, which made the index "
+            f"{folder}: leave --engine and --precision out, or make another index"
+        )
+    return ready

@@ -22,7 +22,7 @@ from tempme.tokens import Tokens
 def matching_umt(retriever: object) -> Umt:
     """The backbone with the match head; BadSetting where a model has none."""
     backbone = retriever.backbone if isinstance(retriever, Retriever) else None
-    if not isinstance(backbone, Umt):
+    if not isinstance(backbone, Umt) or backbone.match_head.weight.is_meta:
         name = retriever.system.name if isinstance(retriever, Retriever) else "this model"
         raise BadSetting(
             f"{name} has no match head, which would look again at a text and a video together: "

@@ -21,6 +21,7 @@ from tempme.errors import BadSetting
 from tempme.retriever import checkpoint
 from tempme.retriever import precision as numbers
 from tempme.retriever.by_engine import texts_of, videos_of, windows_of
+from tempme.retriever.exported import copied, exported_in, has_numbers
 from tempme.retriever.fingerprint import fingerprints
 from tempme.retriever.inputs import Videos, check_transformed, frames_of, ids_of, normalised
 from tempme.retriever.parts import Parts
@@ -91,6 +92,8 @@ class Retriever(nn.Module):
         kind, "BACKBONE:TAG" of published weights, or a file or folder of CLIP weights. Plain
         weights get `system_name`, untrained; activation overrules theirs. BadWeights, NoNetwork.
         """
+        if (made := exported_in(source)) is not None:
+            return cls(made.parts, fingerprints=made.names, engine=made.engine).eval()
         parts = checkpoint.load(source, system_name=system_name, activation=activation)
         return cls(parts).eval()
 
@@ -246,9 +249,9 @@ class Retriever(nn.Module):
         whole: also what did not learn; by default unless a published tag holds it. half: in fp16.
         """
         if self.is_folded:
-            raise BadSetting(
-                "a retriever made for_inference cannot be saved: save the one it is of"
-            )
+            raise BadSetting("one made for_inference cannot be saved: save the one it is of")
+        if self.engine is not None and not has_numbers(self.parts):
+            return copied(self.engine, Path(folder))
         return checkpoint.save(self.parts, Path(folder), whole=whole, half=half)
 
     def push_to_hub(

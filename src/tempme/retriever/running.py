@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from tempme.engines import kept
 from tempme.engines.agreement import EXACT, LIMIT, Agreement, named
@@ -13,7 +15,7 @@ from tempme.engines.choice import AUTO, TORCH, EngineChoice, faster_ones
 from tempme.engines.engine import Engine
 from tempme.engines.extras import need
 from tempme.engines.folder import NAME, Facts, read_engine, read_facts, write_engine, write_facts
-from tempme.engines.graphs import Graphs, graphs_of
+from tempme.engines.graphs import Example, Graphs, graphs_of
 from tempme.engines.probing import Probe, measured
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.parts import Parts
@@ -75,13 +77,11 @@ def running(parts: Parts, fingerprint: str, choice: EngineChoice) -> Running:
     """The engine of a model, made where none is kept. MissingExtra; BadSetting."""
     need(choice.engine)
     folder = kept.kept_folder(fingerprint, choice)
-    try:
-        return _opened(folder)
-    except BadWeights:  # there is none, or it is damaged
-        pass
-    made = kept.keep(fingerprint, choice, lambda draft: write_running(parts, draft, choice))
-    if made is not None:
-        return _opened(made)
+    if (found := _kept(folder)) is not None:
+        return found
+    kept.keep(fingerprint, choice, lambda draft: write_running(parts, draft, choice))
+    if (found := _kept(folder)) is not None:  # ours, or that of a process that was quicker
+        return found
     with kept.for_one_run() as name:
         write_running(parts, Path(name), choice)
         return _opened(Path(name))
@@ -97,13 +97,14 @@ def write_running(
     system = parts.system
     words = min(system.max_words, parts.tokenizer.context)
     graphs = graphs_of(system, parts.backbone, words=words)
+    towers = {name: shapes(example) for name, example in graphs.named().items()}
     facts = Facts(
         engine=choice.engine,
         precision=choice.precision,
         num_frames=system.frames,
         num_words=words,
         feature_size=system.config.embed,
-        about=dict(about or {}),
+        about={**(about or {}), "towers": towers},
     )
     files = write_engine(folder, graphs, facts)
     near = _near(graphs, folder, parts, choice)
@@ -112,9 +113,23 @@ def write_running(
     return files
 
 
+def shapes(example: Example) -> dict[str, dict[str, list[int]]]:
+    """The names of what a function takes and gives, and their shapes."""
+    made = example.function(*example.arrays)
+    outputs = made if isinstance(made, tuple) else (made,)
+    return {
+        "inputs": _shapes(example.inputs, example.arrays),
+        "outputs": _shapes(example.outputs, outputs),
+    }
+
+
 def agreed(facts: Facts) -> Agreement:
     """How near the engine of a folder is; BadWeights where it does not say."""
     return typed(Agreement, facts.about.get(AGREES), f"{AGREES} of an engine")
+
+
+def _shapes(names: Sequence[str], arrays: Sequence[Tensor]) -> dict[str, list[int]]:
+    return {name: list(array.shape) for name, array in zip(names, arrays, strict=True)}
 
 
 def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> Agreement:
@@ -122,6 +137,14 @@ def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> A
     if choice.precision == EXACT_PRECISION:
         return EXACT
     return measured(graphs, read_engine(folder), Probe.of(parts.system, parts.tokenizer))
+
+
+def _kept(folder: Path) -> Running | None:
+    """The engine that is kept; None where there is none, or it is damaged."""
+    try:
+        return _opened(folder)
+    except BadWeights:
+        return None
 
 
 def _opened(folder: Path) -> Running:

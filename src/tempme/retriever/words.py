@@ -19,6 +19,8 @@ from tempme.retriever.parts import Parts
 @torch.no_grad()
 def words_of(parts: Parts) -> Words | None:
     """The text encoder; None where a tuning left more in it than CLIP has (prompts, adapters)."""
+    if any(value.is_meta for value in parts.backbone.state_dict().values()):
+        return None  # of an export the engine alone has them
     if not isinstance(parts.backbone, Clip) or not isinstance(parts.tokenizer, Tokenizer):
         return None
     text = fold(copy.deepcopy(parts.backbone.text))

@@ -68,8 +68,8 @@ class Encoder(Protocol):
         """What of a text the model does not take in; empty if it takes in all."""
         ...
 
-    def for_inference(self) -> Encoder:
-        """The same model as fast as it gets here."""
+    def for_inference(self, precision: str = "auto", engine: str = "auto") -> Encoder:
+        """The same model as fast as it gets here, or as is asked for."""
         ...
 
     def save(self, folder: Path) -> Path:
