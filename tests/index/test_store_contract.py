@@ -12,14 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from far_servers import (
-    BUCKET,
-    environment,
-    milvus_server,
-    needs_milvus,
-    needs_s3,
-    s3_server,
-)
+from far_servers import needs_milvus, needs_s3
+from loopback import BUCKET, environment, milvus_server, s3_server
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
