@@ -17,6 +17,8 @@ import contextlib
 import logging
 import os
 import pickle
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -42,7 +44,8 @@ PIECE_WINDOWS = 16
 MEBIBYTE = 2**20
 OBJECT_STORE_BYTES = 512 * MEBIBYTE
 MOST_BLOCKS = 10_000
-LONGEST_FOLDER = 40
+LONGEST_FOLDER = 30
+PREFIX = "tm-"
 BLOCK_BYTES = 32 * MEBIBYTE
 # Nothing leaves the cluster, and nothing listens that nobody asked for.
 QUIET = {
@@ -176,8 +179,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
         if address is None:
+            _remove_left(_short_folder())
             folder = tempfile.TemporaryDirectory(
-                prefix="tm-", dir=_short_folder(), ignore_cleanup_errors=True
+                prefix=f"{PREFIX}{os.getpid()}-", dir=_short_folder(), ignore_cleanup_errors=True
             )
             options |= {
                 "address": "local",
@@ -188,6 +192,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
         else:
             options["address"] = address
         stack.callback(ray.shutdown)
+        # It tells of workers that died on stdout, where the answer of the program goes.
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         try:
             ray.init(**options)
         except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
@@ -216,6 +222,24 @@ def _short_folder() -> str:
     """Where Ray may make sockets, whose paths have to be short."""
     folder = tempfile.gettempdir()
     return folder if len(folder) <= LONGEST_FOLDER else "/tmp"
+
+
+def _remove_left(folder: str) -> None:
+    """What runs that were killed left there: the logs and sockets of their clusters."""
+    for left in Path(folder).glob(f"{PREFIX}*-*"):
+        number = left.name.removeprefix(PREFIX).partition("-")[0]
+        if number.isdigit() and not _runs(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _told(made: Iterator[Made]) -> Iterator[Made]:
