@@ -31,7 +31,7 @@ from tempme.index.moments import Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.milvus import MilvusStore
-from tempme.index.stores.milvus_server import About, Address, Server
+from tempme.index.stores.milvus_server import About, Address, MilvusServer
 from tempme.index.stores.objects import ObjectStore
 from tempme.index.stores.places import Place
 from tempme.index.stores.store import Store
@@ -96,7 +96,7 @@ def opened(kind: str, folder: Path, size: int) -> Iterator[Store]:
             yield ObjectStore(Place.of(f"s3://{BUCKET}/index"), here, **settings)
     else:
         with milvus_server(folder / "milvus") as address:
-            server = Server(Address.of(f"milvus://{address}/films"))
+            server = MilvusServer(Address.of(f"milvus://{address}/films"))
             server.begin(About("{}", ""), features=WIDTH)
             yield MilvusStore(server, here, **settings)
 

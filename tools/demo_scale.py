@@ -64,7 +64,7 @@ def _kill_in_the_middle(words: tuple[object, ...]) -> None:
     with subprocess.Popen(_command(words), env=environment({}), stderr=subprocess.DEVNULL) as run:
         _until(lambda: _num_shards() >= 1, run)
         workers = descendants(run.pid)
-        reader = next((pid for pid, told in workers.items() if "Reader" in told), None)
+        reader = next((pid for pid, told in workers.items() if "ReadingActor" in told), None)
         _check(reader is not None, "a worker of Ray reads files")
         if reader is not None:
             os.kill(reader, signal.SIGKILL)

@@ -18,7 +18,7 @@ from serving_processes import answer, serving
 from tempme.errors import BadIndex, BadSetting, MissingExtra
 from tempme.index import Index
 from tempme.index.stores import milvus_server as milvus_server_module
-from tempme.index.stores.milvus_server import Address, Server
+from tempme.index.stores.milvus_server import Address, MilvusServer
 from tempme.scenes.recording import write
 
 QUERY = "a red circle"
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_said_in_one_line(store: None, milvus: str) -> None
 def test_an_index_that_a_newer_version_began_is_refused(milvus: str) -> None:
     from tempme.index.stores.milvus_server import About
 
-    server = Server(Address.of(f"milvus://{milvus}/newer"))
+    server = MilvusServer(Address.of(f"milvus://{milvus}/newer"))
     header = {"format": 99, "written_by": "tempme 99.0"}
     server.begin(About(json.dumps(header), ""), features=8)
     with pytest.raises(BadIndex, match="format 99, written by tempme 99"):

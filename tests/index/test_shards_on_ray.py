@@ -111,7 +111,7 @@ def test_killed_workers_and_runs_lose_nothing_and_leave_nothing(
         until(lambda before=before: len(shards_in(shards)) > before, process)  # type: ignore[misc]
         below = descendants(process.pid)
         if how is signal.SIGINT:
-            os.kill(next(p for p, told in below.items() if "Reader" in told), signal.SIGKILL)
+            os.kill(next(p for p, told in below.items() if "ReadingActor" in told), signal.SIGKILL)
             until(lambda: len(shards_in(shards)) > 4, process)
             below |= descendants(process.pid)
         process.send_signal(how)
@@ -157,9 +157,8 @@ def test_actors_of_a_cluster(
 
 
 def test_readers_load_no_torch() -> None:
-    program = (
-        "import sys; from tempme.index.shards.on_ray import Reader; print('torch' in sys.modules)"
-    )
+    loads = "from tempme.index.shards.on_ray import ReadingActor"
+    program = f"import sys; {loads}; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment({})
     )

@@ -100,7 +100,7 @@ def index(
 
     check_engine(on, shards, watch=watch)
     paths = given_files(paths, files_from)
-    cutting = {
+    cutting: dict[str, object] = {
         "every_seconds": every_seconds,
         "overlap": overlap,
         "sampling": sampling,

@@ -31,7 +31,7 @@ import numpy as np
 from tempme.errors import BadSetting, MissingExtra, Stopped, TempmeError
 from tempme.index.building.order import RunOrder
 from tempme.index.header import Header
-from tempme.index.shards.making import Made, Maker
+from tempme.index.shards.making import Maker, Outcome
 from tempme.index.shards.reading import read_files, reading_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
@@ -75,7 +75,7 @@ class Sizes:
         return cls(readers, encoders, round(share, 3), 1.0 if gpus else 0.0)
 
 
-class Reader:
+class ReadingActor:
     """An actor that reads files; it never loads PyTorch."""
 
     def __init__(self, uri: str, header: Header, order: RunOrder, size: int) -> None:
@@ -98,7 +98,7 @@ class Reader:
         return decode_many(paths, self._reading, workers=1, worker_memory_mb=memory)
 
 
-class Writer:
+class EncodingActor:
     """An actor that encodes pieces and writes shards."""
 
     def __init__(self, uri: str, header: Header, threads: int) -> None:
@@ -122,14 +122,14 @@ class Writer:
 
 def on_ray(
     shards: Shards, order: RunOrder, *, size: int, address: str | None = None
-) -> Callable[[Todo], Generator[Made]]:
+) -> Callable[[Todo], Generator[Outcome]]:
     """The work on a cluster, with frames of so many pixels a side."""
     return lambda todo: _work(todo, shards, order, size, address)
 
 
 def _work(
     todo: Todo, shards: Shards, order: RunOrder, size: int, address: str | None
-) -> Generator[Made]:
+) -> Generator[Outcome]:
     with _cluster(address) as ray:
         sizes = Sizes.of(ray.cluster_resources(), order.workers)
         made = _stages(ray.data, todo, shards, order, size, sizes)
@@ -143,14 +143,14 @@ def _work(
 
 def _stages(
     data: Any, todo: Todo, shards: Shards, order: RunOrder, size: int, sizes: Sizes
-) -> Iterator[Made]:
+) -> Iterator[Outcome]:
     """What comes out of the two stages, as it comes."""
     uri, header = shards.place.uri, shards.header
     files = [*((one, False) for one in todo.videos), *((one, True) for one in todo.pictures)]
     batches = [pickle.dumps(one) for one in files]
     blocks = max(1, -(-len(files) // FILES_PER_BATCH))
     read = data.from_items(batches, override_num_blocks=min(blocks, MOST_BLOCKS)).map_batches(
-        Reader,
+        ReadingActor,
         batch_size=FILES_PER_BATCH,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=sizes.readers),
@@ -159,7 +159,7 @@ def _stages(
     )
     threads = order.threads or max(1, int(sizes.cpus))
     made = read.map_batches(
-        Writer,
+        EncodingActor,
         batch_size=PIECES_PER_BATCH,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=sizes.encoders),
@@ -242,7 +242,7 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _told(made: Iterator[Made]) -> Iterator[Made]:
+def _told(made: Iterator[Outcome]) -> Iterator[Outcome]:
     """The same; an error of an actor is the error that was raised in it."""
     try:
         yield from made
