@@ -4,7 +4,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo bench soak docs results tables model model-lively \
+.PHONY: help setup check fix test test-slow test-all test-lowest mutants demo demo-scale bench soak docs results \
+        tables model model-lively \
         wheel serve fuzz screenshot
 
 help:      ## print this
@@ -54,6 +55,9 @@ mutants: setup  ## change lines of merging, schedule, retriever and index: which
 
 demo: setup  ## generate videos, index them, search: the road, offline
 	$(BIN)/tempme demo --out demo
+
+demo-scale: setup  ## Ray, an S3 server and Milvus Lite on this machine: index, kill, resume, search
+	PYTHONPATH=tools $(BIN)/python tools/demo_scale.py
 
 bench: setup  ## measure the encoder, the decoder and their sharing of cores on this machine
 	$(BIN)/python benchmarks/encoder.py

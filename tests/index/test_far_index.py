@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from far_servers import BUCKET, environment, milvus_server, needs_milvus, needs_s3, s3_server
+from far_servers import needs_milvus, needs_s3
+from loopback import BUCKET, environment, milvus_server, s3_server
 from serving_processes import answer, serving
 from tempme.errors import BadIndex, BadSetting, MissingExtra
 from tempme.index import Index
 from tempme.index.stores import milvus_server as milvus_server_module
-from tempme.index.stores.milvus_server import Address, Server
+from tempme.index.stores.milvus_server import Address, MilvusServer
 from tempme.scenes.recording import write
 
 QUERY = "a red circle"
@@ -32,10 +33,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(videos: Path) -> Path:
+def local(videos: Path, shards: str) -> Path:
     """The index of this machine that the others are held against."""
     folder = videos.parent / "local.tempme"
-    tempme("index", videos, "--index", folder, "--model", "scenes-tiny")
+    tempme("store", "load", shards, "--index", folder)
     return folder
 
 
@@ -128,9 +129,12 @@ def test_files_are_indexed_into_a_far_index_without_shards(
     local: Path, videos: Path, store: None, milvus: str
 ) -> None:
     del store
+    wanted = {hit["moment_id"]: hit["score"] for hit in hits(local)}
     for uri in (f"s3://{BUCKET}/direct", f"milvus://{milvus}/direct"):
         tempme("index", videos, "--index", uri, "--model", "scenes-tiny")
-        assert hits(uri) == hits(local)
+        found = {hit["moment_id"]: hit["score"] for hit in hits(uri)}
+        # In bf16 what is encoded again on another number of threads is rounded otherwise.
+        assert found == pytest.approx(wanted, abs=5e-3)
         assert "4 unchanged" in tempme("index", videos, "--index", uri).stdout
 
 
@@ -151,10 +155,10 @@ def test_what_is_not_there_is_said_in_one_line(store: None, milvus: str) -> None
 def test_an_index_that_a_newer_version_began_is_refused(milvus: str) -> None:
     from tempme.index.stores.milvus_server import About
 
-    server = Server(Address.of(f"milvus://{milvus}/newer"))
+    server = MilvusServer(Address.of(f"milvus://{milvus}/newer"))
     header = {"format": 99, "written_by": "tempme 99.0"}
     server.begin(About(json.dumps(header), ""), features=8)
-    with pytest.raises(BadIndex, match=r"format 99, written by tempme 99\.0"):
+    with pytest.raises(BadIndex, match="format 99, written by tempme 99"):
         Index.open(f"milvus://{milvus}/newer")
 
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from index_material import ColourRetriever, write_films, write_video
@@ -20,18 +19,15 @@ from tempme.errors import BadIndex, BadSetting
 from tempme.index import Index
 from tempme.index.building.order import RunOrder
 from tempme.index.building.report import Report
-from tempme.index.moments import Moments, Video
 from tempme.index.shards.filling import fill
 from tempme.index.shards.loading import load
 from tempme.index.shards.local import locally
 from tempme.index.shards.opening import open_shards
 from tempme.index.shards.recipe import recipe_of
 from tempme.index.shards.run import Run
-from tempme.index.shards.shard import BadShard, Shard, pack, unpack
 from tempme.index.shards.shards import Shards
-from tempme.index.shards.sightings import Sighting, latest
 from tempme.index.side_files import put_side_files
-from tempme.index.stores.places import Place, is_remote, uri_of
+from tempme.index.stores.places import Place
 
 WIDTH = 8
 
@@ -202,70 +198,6 @@ def test_an_index_of_another_model_is_not_filled(films: Path, tmp_path: Path) ->
     Index.create(tmp_path / "a.tempme", ColourRetriever("others"))
     with pytest.raises(BadSetting, match="another model"):
         fill(str(tmp_path / "shards"), tmp_path / "a.tempme")
-
-
-def test_a_shard_is_what_was_packed_or_an_error() -> None:
-    rng = np.random.default_rng(0)
-    spans = np.stack([np.arange(3.0), np.arange(3.0) + 2], axis=1)
-    moments = Moments("d" * 32, spans, rng.standard_normal((3, WIDTH)).astype(np.float16))
-    row = Video(
-        Path("/films/a\udcff.mp4"), "d" * 32, 1, 2, num_moments=3, checksum=moments.checksum
-    )
-    shard = Shard("recipe", row, moments)
-    content = pack(shard, width=WIDTH)
-    assert content == pack(shard, width=WIDTH)
-    back = unpack(content, recipe="recipe", digest="d" * 32, width=WIDTH)
-    assert back.row == row
-    assert back.moments is not None
-    assert back.moments.checksum == moments.checksum
-    for wrong in ({"recipe": "other"}, {"digest": "e" * 32}, {"width": WIDTH + 1}):
-        with pytest.raises(BadShard):
-            unpack(content, **{"recipe": "recipe", "digest": "d" * 32, "width": WIDTH, **wrong})  # type: ignore[arg-type]
-    for place in range(0, len(content), 7):
-        hurt = bytearray(content)
-        hurt[place] ^= 0x20
-        try:
-            same = unpack(bytes(hurt), recipe="recipe", digest="d" * 32, width=WIDTH)
-        except BadShard:
-            continue
-        assert same.row == row  # in a place that means nothing
-        assert same.moments is not None
-        assert same.moments.checksum == moments.checksum
-    for length in (0, 4, 100, len(content) - 1):
-        with pytest.raises(BadShard):
-            unpack(content[:length], recipe="recipe", digest="d" * 32, width=WIDTH)
-
-
-def test_the_latest_sighting_counts() -> None:
-    path = Path("/films/a.mp4")
-    old, new = Sighting(path, "d1", 1, 1, 10), Sighting(path, "d2", 1, 1, 11)
-    assert latest([new, old]) == latest([old, new]) == {path: new}
-
-
-@pytest.mark.parametrize(
-    ("given", "uri", "far"),
-    [
-        ("films", "films", False),
-        ("/films/a:/b", "/films/a:/b", False),
-        ("file:///films", "/films", False),
-        ("file:/films%20x", "/films x", False),
-        (Path("s3://bucket/films"), "s3://bucket/films", True),
-        ("S3://bucket/films", "s3://bucket/films", True),
-        (Path("milvus+tls://host:1/films"), "milvus+tls://host:1/films", True),
-        ("C:/films", "C:/films", False),
-    ],
-)
-def test_paths_and_uris(given: str | Path, uri: str, far: bool) -> None:
-    assert (uri_of(given), is_remote(given)) == (uri, far)
-
-
-@pytest.mark.parametrize(
-    "given", ["s3://key:secret@bucket/films", "gs://bucket/films", "http://host/films"]
-)
-def test_a_place_of_another_kind_is_refused_and_no_secret_is_said(given: str) -> None:
-    with pytest.raises(BadSetting) as told:
-        Place.of(given)
-    assert "secret@" not in str(told.value)
 
 
 KILLED = """

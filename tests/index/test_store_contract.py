@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from far_servers import (
-    BUCKET,
-    environment,
-    milvus_server,
-    needs_milvus,
-    needs_s3,
-    s3_server,
+from store_kinds import (
+    NUMBERS,
+    WIDTH,
+    Make,
+    in_folder,
+    in_objects,
+    moments_of,
+    on_milvus,
+    video,
 )
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
-from tempme.index.stores.milvus import MilvusStore
-from tempme.index.stores.milvus_server import About, Address, Server
 from tempme.index.stores.objects import ObjectStore
-from tempme.index.stores.places import Place
-from tempme.index.stores.store import Store
 
-WIDTH = 32
-NEVER = 10**9
 PATHS = ("plain.mp4", 'it\'s "quoted".mp4', "a \N{CLAPPER BOARD}.mp4", "line\nbreak.mp4")
-NUMBERS = itertools.count()
-
-Make = Callable[..., Store]
-"""A store by name; the same name is the same rows."""
 
 
 @pytest.fixture(
@@ -50,69 +39,9 @@ def make(
         yield made
 
 
-@contextmanager
-def in_folder(folder: Path) -> Iterator[Make]:
-    def make(name: str, *, index_from: int = NEVER) -> Store:
-        (folder / name).mkdir(exist_ok=True)
-        return LanceStore(folder / name, features=WIDTH, index_from=index_from)
-
-    yield make
-
-
-@contextmanager
-def in_objects(folder: Path) -> Iterator[Make]:
-    needs_s3()
-
-    def make(name: str, *, index_from: int = NEVER) -> Store:
-        place = Place.of(f"s3://{BUCKET}/{name}")
-        return ObjectStore(place, new(folder), features=WIDTH, index_from=index_from)
-
-    with s3_server() as told, pytest.MonkeyPatch.context() as patch:
-        for variable, value in told.items():
-            patch.setenv(variable, value)
-        yield make
-
-
-@contextmanager
-def on_milvus(folder: Path) -> Iterator[Make]:
-    needs_milvus()
-
-    with milvus_server(folder / "milvus") as address:
-
-        def make(name: str, *, index_from: int = NEVER) -> Store:
-            server = Server(Address.of(f"milvus://{address}/{name}"))
-            if server.about() is None:
-                server.begin(About("{}", ""), features=WIDTH)
-            return MilvusStore(server, new(folder), features=WIDTH, index_from=index_from)
-
-        yield make
-
-
-def new(folder: Path) -> Path:
-    """A folder of this machine for one who opens a store."""
-    path = folder / f"opened-{next(NUMBERS)}"
-    path.mkdir()
-    return path
-
-
 @pytest.fixture
 def name() -> str:
     return f"films{next(NUMBERS)}"
-
-
-def moments_of(digest: str, windows: int = 3) -> Moments:
-    random = np.random.default_rng(list(digest.encode()))
-    features = random.standard_normal((windows, WIDTH))
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    starts = np.arange(windows, dtype=np.float64) / 3
-    return Moments(digest, np.stack([starts, starts + 2], axis=1), features.astype(np.float16))
-
-
-def video(path: str, digest: str, windows: int = 3, **rest: object) -> Video:
-    checksum = moments_of(digest, windows).checksum
-    return Video(
-        Path("/films") / path, digest, 10, 20, num_moments=windows, checksum=checksum, **rest
-    )  # type: ignore[arg-type]
 
 
 def equal(one: Gallery, other: Gallery) -> bool:
@@ -257,56 +186,10 @@ def test_a_large_store_finds_what_an_exact_scan_finds(make: Make, name: str) -> 
         few = Request(k=10, under=Path(f"/films/{number}"))
         assert search_approximately(store, query, few) == exact.hits(query, few)
     assert np.mean(found) >= 0.98
-    store.put([rows[0].__class__(**{**vars(rows[0]), "path": Path("/films/new.mp4")})], [])
+    store.put([replace(rows[0], path=Path("/films/new.mp4"))], [])
     late = moments_of("late")
     store.put([video("late.mp4", "late")], [late])
     assert store.nearest(late.features[1].astype(np.float32), 5)[0] == "late"
     store.forget([Path("/films/late.mp4")])
     hits = search_approximately(store, late.features[1:2].astype(np.float32), Request(k=5))
     assert "late" not in {hit.video_id for hit in hits}
-
-
-TWO = """
-import sys, pathlib, tempfile
-sys.path[:0] = {path!r}
-from test_store_contract import *
-kind, address, name, first = sys.argv[1:]
-folder = pathlib.Path(tempfile.mkdtemp())
-if kind == "s3":
-    store = ObjectStore(Place.of(address), folder, features=WIDTH, index_from=NEVER)
-else:
-    store = MilvusStore(Server(Address.of(address)), folder, features=WIDTH, index_from=NEVER)
-for number in range(int(first), int(first) + 12):
-    digest = f"d{{number:02d}}"
-    store.put([video(f"{{digest}}.mp4", digest)], [moments_of(digest)])
-"""
-
-
-def test_two_writers_at_once_lose_nothing(make: Make, name: str) -> None:
-    """The two write eight videos of which both have the same, at the same time."""
-    store = make(name)
-    if isinstance(store, ObjectStore):
-        words = ["s3", f"s3://{BUCKET}/{name}"]
-    elif isinstance(store, MilvusStore):
-        words = ["milvus", store.server.address.shown]
-    else:
-        pytest.skip("in a folder the lock of the index lets one writer in at a time")
-    program = TWO.format(path=sys.path)
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", program, *words, name, str(first)],
-            env=environment({}),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for first in (0, 4)
-    ]
-    for process in both:
-        _, err = process.communicate(timeout=600)
-        assert process.returncode == 0, err
-    fresh = make(name)
-    assert [row.digest for row in fresh.videos() if row.status == "ok"] == [
-        f"d{number:02d}" for number in range(16)
-    ]
-    assert (len(fresh.gallery()), fresh.num_moments()) == (48, 48)
-    assert not fresh.check()

@@ -46,8 +46,8 @@ OF_SAVED = (
 class Wanted:
     """What a person asks of an index: of its model, and how videos are cut where it is new.
 
-    running: the engine that encodes. model: what `tempme.load` takes; None is published CLIP. system, budget: None leaves the choice
-    to what is measured.
+    model: what `tempme.load` takes; None is published CLIP. system, budget: None leaves the choice
+    to what is measured. running: the engine that encodes.
     """
 
     model: str | None = None

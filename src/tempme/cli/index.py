@@ -117,7 +117,7 @@ def index(
     check_engine(on, shards, watch=watch)
     running = EngineChoice(engine, precision)
     paths = given_files(paths, files_from)
-    cutting = {
+    cutting: dict[str, object] = {
         "every_seconds": every_seconds,
         "overlap": overlap,
         "sampling": sampling,

@@ -26,7 +26,7 @@ from tempme.index.side_files import (
     side_files_of,
 )
 from tempme.index.stores.lance import LanceStore
-from tempme.index.stores.milvus_server import SCHEMES, About, Address, Server
+from tempme.index.stores.milvus_server import SCHEMES, About, Address, MilvusServer
 from tempme.index.stores.places import Place, is_remote, shown_uri
 from tempme.index.stores.store import Store
 
@@ -49,7 +49,7 @@ def local_store(folder: Path, header: Header) -> Store:
 def is_begun(uri: str) -> bool:
     """Whether there is an index; BadSetting for a URI of no known kind."""
     if _is_milvus(uri):
-        return Server(Address.of(uri)).about() is not None
+        return MilvusServer(Address.of(uri)).about() is not None
     return has_side_files(Place.of(uri))
 
 
@@ -72,7 +72,7 @@ def begin_far(uri: str, side: Place, *, stays: bool) -> None:
             "`tempme store load`"
         )
     text = (folder / HEADER).read_text("utf-8")
-    server = Server(Address.of(uri))
+    server = MilvusServer(Address.of(uri))
     server.begin(About(text, side.uri if stays else ""), features=header.features)
 
 
@@ -99,7 +99,7 @@ def _on_milvus(uri: str) -> Far:
     from tempme.index.stores.milvus import MilvusStore
 
     address = Address.of(uri)
-    server = Server(address)
+    server = MilvusServer(address)
     about = server.about()
     if about is None:
         raise BadIndex(

@@ -9,7 +9,7 @@ from typing import Any
 
 from tempme.index.building.ledger import failed_row
 from tempme.index.moments import Moments, Video
-from tempme.index.shards.shard import Shard
+from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Damaged, Shards, read_many
 from tempme.index.shards.sightings import Sighting, latest
 from tempme.index.stores.store import Store
@@ -90,7 +90,7 @@ class _Loading:
         for one in owners.pop("", []):
             videos.append(failed_row(one.file, "", one.reason))
         for digest, shard in read_many(self._shards, list(owners)):
-            if not isinstance(shard, Shard):
+            if not isinstance(shard, VideoShard):
                 self._pass_over(shard, owners[digest])
                 continue
             videos += [_row(shard.row, one) for one in owners[digest]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tempme.index.building.encode import Encoder
 from tempme.index.building.order import RunOrder
-from tempme.index.shards.making import Made, Maker
+from tempme.index.shards.making import Maker, Outcome
 from tempme.index.shards.reading import read_files, reading_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
@@ -19,10 +19,10 @@ from tempme.video import Failure, VideoWindows, decode_many
 
 def locally(
     shards: Shards, model: Callable[[], Encoder], order: RunOrder
-) -> Callable[[Todo], Generator[Made]]:
+) -> Callable[[Todo], Generator[Outcome]]:
     """The work that decodes in processes of this machine and encodes in this one, with a model."""
 
-    def work(todo: Todo) -> Generator[Made]:
+    def work(todo: Todo) -> Generator[Outcome]:
         retriever = model()
         maker = Maker(shards, retriever)
         size = retriever.image_size

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tempme.index.building.encode import Encoder, encode_windows, join_batches, why_unusable
 from tempme.index.building.ledger import failed_row
 from tempme.index.moments import Moments, Video
-from tempme.index.shards.parts import Part, Whole, drop_parts, joined, write_part
+from tempme.index.shards.parts import FilmPart, Whole, drop_parts, joined, write_part
 from tempme.index.shards.reading import Read
-from tempme.index.shards.shard import Shard
+from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Shards
 from tempme.index.shards.sightings import Sighting
 from tempme.video import Failure, VideoWindows
@@ -27,7 +27,7 @@ NO_FEATURE = "the model gave no usable feature ({}) for it"
 
 
 @dataclass(frozen=True)
-class Made:
+class Outcome:
     """What became of a file, or, where `sighting` is None, of a piece of one.
 
     `kind`: "new", "known" (its shard was there), "failed", "piece". `note` is why it failed, or
@@ -48,12 +48,12 @@ class Maker:
     def __init__(self, shards: Shards, retriever: Encoder) -> None:
         self.shards, self.retriever = shards, retriever
 
-    def take(self, read: Read) -> Made:
+    def take(self, read: Read) -> Outcome:
         """Encode a piece, and write a shard where it completes one."""
         found = read.found
         if found is None:
             kind = "failed" if read.item.reason else "known"
-            return Made(kind, read.sighting, read.item.reason)
+            return Outcome(kind, read.sighting, read.item.reason)
         if isinstance(found, Failure):
             return self._fail(read, found)
         begin = time.monotonic()
@@ -62,7 +62,7 @@ class Maker:
         stored = join_batches([features])
         whole = self._whole(read, found, stored)
         if whole is None:
-            return Made("piece", windows=len(found.spans), encode_seconds=seconds)
+            return Outcome("piece", windows=len(found.spans), encode_seconds=seconds)
         made = self._finish(read, whole)
         if not (found.piece == 0 and found.is_last):
             drop_parts(self.shards.place, read.attempt)
@@ -73,28 +73,28 @@ class Maker:
         row = _row(read, piece)
         if piece.piece == 0 and piece.is_last:
             return Whole(row, piece.spans, stored)
-        part = Part(piece.piece, Whole(row, piece.spans, stored), is_last=piece.is_last)
+        part = FilmPart(piece.piece, Whole(row, piece.spans, stored), is_last=piece.is_last)
         write_part(self.shards.place, read.attempt, part)
         return joined(self.shards.place, read.attempt)
 
-    def _finish(self, read: Read, whole: Whole) -> Made:
+    def _finish(self, read: Read, whole: Whole) -> Outcome:
         if problem := why_unusable(whole.features):
             return self._fail(read, Failure(whole.row.path, NO_FEATURE.format(problem)))
         moments = Moments(read.item.digest, whole.spans, whole.features)
         row = replace(whole.row, num_moments=len(whole.spans), checksum=moments.checksum)
-        self.shards.write(Shard(self.shards.recipe, row, moments))
-        return Made("new", read.sighting, row.reason)
+        self.shards.write(VideoShard(self.shards.recipe, row, moments))
+        return Outcome("new", read.sighting, row.reason)
 
-    def _fail(self, read: Read, failure: Failure) -> Made:
+    def _fail(self, read: Read, failure: Failure) -> Outcome:
         """A file that gave nothing is done, too, unless it was not to blame."""
         item = read.item
         if item.digest and not failure.is_transient:
             row = failed_row(item.file, item.digest, failure.reason)
-            self.shards.write(Shard(self.shards.recipe, row))
+            self.shards.write(VideoShard(self.shards.recipe, row))
         seen = read.sighting
         if failure.is_transient:
             seen = replace(seen, reason=failure.reason)
-        return Made("failed", seen, failure.reason)
+        return Outcome("failed", seen, failure.reason)
 
 
 def _row(read: Read, piece: VideoWindows) -> Video:

@@ -17,6 +17,8 @@ import contextlib
 import logging
 import os
 import pickle
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -29,7 +31,7 @@ import numpy as np
 from tempme.errors import BadSetting, MissingExtra, Stopped, TempmeError
 from tempme.index.building.order import RunOrder
 from tempme.index.header import Header
-from tempme.index.shards.making import Made, Maker
+from tempme.index.shards.making import Maker, Outcome
 from tempme.index.shards.reading import read_files, reading_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
@@ -42,7 +44,8 @@ PIECE_WINDOWS = 16
 MEBIBYTE = 2**20
 OBJECT_STORE_BYTES = 512 * MEBIBYTE
 MOST_BLOCKS = 10_000
-LONGEST_FOLDER = 40
+LONGEST_FOLDER = 30
+PREFIX = "tm-"
 BLOCK_BYTES = 32 * MEBIBYTE
 # Nothing leaves the cluster, and nothing listens that nobody asked for.
 QUIET = {
@@ -72,7 +75,7 @@ class Sizes:
         return cls(readers, encoders, round(share, 3), 1.0 if gpus else 0.0)
 
 
-class Reader:
+class ReadingActor:
     """An actor that reads files; it never loads PyTorch."""
 
     def __init__(self, uri: str, header: Header, order: RunOrder, size: int) -> None:
@@ -95,7 +98,7 @@ class Reader:
         return decode_many(paths, self._reading, workers=1, worker_memory_mb=memory)
 
 
-class Writer:
+class EncodingActor:
     """An actor that encodes pieces and writes shards."""
 
     def __init__(self, uri: str, header: Header, threads: int) -> None:
@@ -119,14 +122,14 @@ class Writer:
 
 def on_ray(
     shards: Shards, order: RunOrder, *, size: int, address: str | None = None
-) -> Callable[[Todo], Generator[Made]]:
+) -> Callable[[Todo], Generator[Outcome]]:
     """The work on a cluster, with frames of so many pixels a side."""
     return lambda todo: _work(todo, shards, order, size, address)
 
 
 def _work(
     todo: Todo, shards: Shards, order: RunOrder, size: int, address: str | None
-) -> Generator[Made]:
+) -> Generator[Outcome]:
     with _cluster(address) as ray:
         sizes = Sizes.of(ray.cluster_resources(), order.workers)
         made = _stages(ray.data, todo, shards, order, size, sizes)
@@ -140,14 +143,14 @@ def _work(
 
 def _stages(
     data: Any, todo: Todo, shards: Shards, order: RunOrder, size: int, sizes: Sizes
-) -> Iterator[Made]:
+) -> Iterator[Outcome]:
     """What comes out of the two stages, as it comes."""
     uri, header = shards.place.uri, shards.header
     files = [*((one, False) for one in todo.videos), *((one, True) for one in todo.pictures)]
     batches = [pickle.dumps(one) for one in files]
     blocks = max(1, -(-len(files) // FILES_PER_BATCH))
     read = data.from_items(batches, override_num_blocks=min(blocks, MOST_BLOCKS)).map_batches(
-        Reader,
+        ReadingActor,
         batch_size=FILES_PER_BATCH,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=sizes.readers),
@@ -156,7 +159,7 @@ def _stages(
     )
     threads = order.threads or max(1, int(sizes.cpus))
     made = read.map_batches(
-        Writer,
+        EncodingActor,
         batch_size=PIECES_PER_BATCH,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=sizes.encoders),
@@ -176,8 +179,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
         if address is None:
+            _remove_left(_short_folder())
             folder = tempfile.TemporaryDirectory(
-                prefix="tm-", dir=_short_folder(), ignore_cleanup_errors=True
+                prefix=f"{PREFIX}{os.getpid()}-", dir=_short_folder(), ignore_cleanup_errors=True
             )
             options |= {
                 "address": "local",
@@ -188,6 +192,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
         else:
             options["address"] = address
         stack.callback(ray.shutdown)
+        # It tells of workers that died on stdout, where the answer of the program goes.
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         try:
             ray.init(**options)
         except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
@@ -218,7 +224,25 @@ def _short_folder() -> str:
     return folder if len(folder) <= LONGEST_FOLDER else "/tmp"
 
 
-def _told(made: Iterator[Made]) -> Iterator[Made]:
+def _remove_left(folder: str) -> None:
+    """What runs that were killed left there: the logs and sockets of their clusters."""
+    for left in Path(folder).glob(f"{PREFIX}*-*"):
+        number = left.name.removeprefix(PREFIX).partition("-")[0]
+        if number.isdigit() and not _runs(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _told(made: Iterator[Outcome]) -> Iterator[Outcome]:
     """The same; an error of an actor is the error that was raised in it."""
     try:
         yield from made

@@ -37,7 +37,7 @@ class Whole:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class FilmPart:
     """A piece of a film: the row as it was known then, spans and features."""
 
     number: int
@@ -50,7 +50,7 @@ def new_attempt() -> str:
     return f"{time.time_ns():020d}-{secrets.token_hex(6)}"
 
 
-def write_part(place: Place, attempt: str, part: Part) -> None:
+def write_part(place: Place, attempt: str, part: FilmPart) -> None:
     """Keep a part."""
     found, sink = part.found, io.BytesIO()
     row = json.dumps({**vars(found.row), "path": path_to_text(found.row.path)})

@@ -20,9 +20,9 @@ from tempme.index.building.pruning import Root, check_roots, rows_to_prune, was_
 from tempme.index.building.report import Counts, Progress, Report
 from tempme.index.building.scan import File, FoundFiles, find_files
 from tempme.index.moments import Video
-from tempme.index.shards.making import Made
+from tempme.index.shards.making import Outcome
 from tempme.index.shards.parts import drop_old_parts
-from tempme.index.shards.shard import Shard
+from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Shards, name_of, read_many
 from tempme.index.shards.sightings import Sighting, latest
 
@@ -38,7 +38,7 @@ class Todo:
     pictures: tuple[File, ...]
 
 
-Work: TypeAlias = Callable[[Todo], Generator[Made]]
+Work: TypeAlias = Callable[[Todo], Generator[Outcome]]
 """Reads files and makes shards of them; it says what became of each."""
 
 
@@ -100,7 +100,7 @@ class Run:
             owners.setdefault(self._seen[file.path].digest, []).append(file)
         done: set[Path] = set()
         for digest, shard in read_many(self.shards, sorted(owners)):
-            if not isinstance(shard, Shard):
+            if not isinstance(shard, VideoShard):
                 continue
             if shard.row.status != "ok" and self.order.retry_failed:
                 self.shards.place.remove([name_of(digest)])
@@ -115,14 +115,14 @@ class Run:
         known = self._seen.get(file.path)
         return known is not None and known.is_of(file) and not known.reason
 
-    def _work(self, answers: Generator[Made]) -> None:
+    def _work(self, answers: Generator[Outcome]) -> None:
         try:
             for made in answers:
                 self._take(made)
         finally:
             answers.close()
 
-    def _take(self, made: Made) -> None:
+    def _take(self, made: Outcome) -> None:
         self._decode_seconds += made.decode_seconds
         self._encode_seconds += made.encode_seconds
         self._windows += made.windows

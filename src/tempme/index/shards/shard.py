@@ -27,7 +27,7 @@ class BadShard(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Shard:
+class VideoShard:
     """The row of a video, as of the file that was read, and its moments; none of a failed one."""
 
     recipe: str
@@ -35,7 +35,7 @@ class Shard:
     moments: Moments | None = None
 
 
-def pack(shard: Shard, *, width: int) -> bytes:
+def pack(shard: VideoShard, *, width: int) -> bytes:
     """A shard as the bytes of its file; equal results are equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -56,7 +56,7 @@ def pack(shard: Shard, *, width: int) -> bytes:
     return sink.getvalue()
 
 
-def unpack(content: bytes, *, recipe: str, digest: str, width: int) -> Shard:
+def unpack(content: bytes, *, recipe: str, digest: str, width: int) -> VideoShard:
     """The shard of this unit; BadShard for anything else."""
     facts, table = _opened(content)
     try:
@@ -72,7 +72,7 @@ def unpack(content: bytes, *, recipe: str, digest: str, width: int) -> Shard:
     is_whole = moments.checksum == row.checksum if row.status == "ok" else not len(moments.spans)
     if not is_whole or len(moments.spans) != row.num_moments:
         raise BadShard("is damaged: its moments are not those that were written")
-    return Shard(recipe, row, moments if row.status == "ok" else None)
+    return VideoShard(recipe, row, moments if row.status == "ok" else None)
 
 
 def _opened(content: bytes) -> tuple[dict[str, Any], Any]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from tempme.index.building.ahead import ahead
 from tempme.index.header import Header
 from tempme.index.shards.recipe import recipe_of
-from tempme.index.shards.shard import BadShard, Shard, pack, unpack
+from tempme.index.shards.shard import BadShard, VideoShard, pack, unpack
 from tempme.index.shards.sightings import Sighting, pack_sightings, unpack_sightings
-from tempme.index.stores.places import Listed, Place
+from tempme.index.stores.places import Place, PlacedFile
 
 UNITS, FILES = "units", "files"
 SUFFIX = ".parquet"
@@ -50,7 +50,7 @@ class Shards:
         found = (listed for listed in self.place.files(UNITS) if not _digest(listed)[0])
         return tuple(Damaged(listed.name, "has no name of a shard") for listed in found)
 
-    def read(self, digest: str) -> Shard | None:
+    def read(self, digest: str) -> VideoShard | None:
         """The shard of a content; None if there is none, BadShard where it is damaged."""
         try:
             content = self.place.read(name_of(digest))
@@ -58,7 +58,7 @@ class Shards:
             return None
         return unpack(content, recipe=self.recipe, digest=digest, width=self.header.features)
 
-    def write(self, shard: Shard) -> None:
+    def write(self, shard: VideoShard) -> None:
         """Put a shard in its place: as a whole, and the same one again where it was there."""
         self.place.write(name_of(shard.row.digest), pack(shard, width=self.header.features))
 
@@ -100,10 +100,10 @@ def name_of(digest: str) -> str:
 
 def read_many(
     shards: Shards, digests: Sequence[str]
-) -> Iterator[tuple[str, Shard | Damaged | None]]:
+) -> Iterator[tuple[str, VideoShard | Damaged | None]]:
     """The shards of contents, read in threads while the caller works; None where there is none."""
 
-    def read(digest: str) -> tuple[str, Shard | Damaged | None]:
+    def read(digest: str) -> tuple[str, VideoShard | Damaged | None]:
         try:
             return digest, shards.read(digest)
         except BadShard as error:
@@ -112,7 +112,7 @@ def read_many(
     return ahead(read, digests)
 
 
-def _digest(listed: Listed) -> tuple[str, int]:
+def _digest(listed: PlacedFile) -> tuple[str, int]:
     """The content that a file among the shards is named after, and its size; "" for none."""
     digest = listed.name.rpartition("/")[2].removesuffix(SUFFIX)
     return (digest if name_of(digest) == listed.name else ""), listed.size_bytes

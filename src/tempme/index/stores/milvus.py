@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.damage import Damage, divide, with_lost
-from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, Server
+from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.rows import (
     empty_gallery,
@@ -46,7 +46,9 @@ class MilvusStore:
     machine, for a copy of all moments of a smaller one.
     """
 
-    def __init__(self, server: Server, folder: Path, *, features: int, index_from: int) -> None:
+    def __init__(
+        self, server: MilvusServer, folder: Path, *, features: int, index_from: int
+    ) -> None:
         self.server, self.folder = server, folder
         self.features, self.index_from = features, index_from
 

@@ -87,7 +87,7 @@ class About:
     word: str = ""
 
 
-class Server:
+class MilvusServer:
     """Calls to the server at an address, for one collection; connected at the first of them."""
 
     def __init__(self, address: Address) -> None:

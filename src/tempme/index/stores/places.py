@@ -29,7 +29,7 @@ PLACES = "a folder, file:///FOLDER or s3://BUCKET/PREFIX"
 
 
 @dataclass(frozen=True)
-class Listed:
+class PlacedFile:
     """A file of a place: its name below the place, and its size."""
 
     name: str
@@ -88,7 +88,7 @@ class Place:
                 out.flush()
                 os.fsync(out.fileno())
 
-    def files(self, below: str = "") -> list[Listed]:
+    def files(self, below: str = "") -> list[PlacedFile]:
         """Every file at and below a name, ordered by name; none where there is nothing."""
         with self._failing(f"cannot list {self.uri}"):
             found = self._objects(below) if self.is_remote else self._local_files(below)
@@ -119,20 +119,20 @@ class Place:
     def _key(self) -> str:
         return unquote(self.uri.removeprefix("s3://"))
 
-    def _objects(self, below: str) -> Iterator[Listed]:
+    def _objects(self, below: str) -> Iterator[PlacedFile]:
         from pyarrow import fs
 
         key = f"{self._key}/{below}".rstrip("/")
         for info in s3().get_file_info(fs.FileSelector(key, recursive=True, allow_not_found=True)):
             if info.type == fs.FileType.File:
-                yield Listed(info.path[len(self._key) + 1 :], info.size)
+                yield PlacedFile(info.path[len(self._key) + 1 :], info.size)
 
-    def _local_files(self, below: str) -> Iterator[Listed]:
+    def _local_files(self, below: str) -> Iterator[PlacedFile]:
         for folder, _, names in os.walk(Path(self.uri, below)):
             for name in names:
                 path = Path(folder, name)
                 if not is_draft(name) and path.is_file():
-                    yield Listed(path.relative_to(self.uri).as_posix(), path.stat().st_size)
+                    yield PlacedFile(path.relative_to(self.uri).as_posix(), path.stat().st_size)
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:

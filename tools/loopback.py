@@ -1,0 +1,128 @@
+"""An S3 server and a Milvus Lite server on this machine: for tests, and for `make demo-scale`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MOTO = ROOT / ".venv-s3" / "bin" / "moto_server"
+START_SECONDS = 180
+BUCKET = "films"
+
+
+@contextmanager
+def s3_server() -> Iterator[dict[str, str]]:
+    """The variables that name the server and its keys; it has the bucket `films`."""
+    port = free_port()
+    told = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "the secret of the store",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with running([MOTO, "-H", "127.0.0.1", "-p", str(port)], port):
+        from pyarrow import fs
+
+        made = fs.S3FileSystem(
+            access_key=told["AWS_ACCESS_KEY_ID"],
+            secret_key=told["AWS_SECRET_ACCESS_KEY"],
+            region=told["AWS_REGION"],
+            scheme="http",
+            endpoint_override=f"127.0.0.1:{port}",
+            allow_bucket_creation=True,
+        )
+        made.create_dir(BUCKET)
+        yield told
+
+
+@contextmanager
+def milvus_server(folder: Path) -> Iterator[str]:
+    """The address of a server with its data in a folder, such as `127.0.0.1:19530`."""
+    port = free_port()
+    program = "import sys; from milvus_lite.cmdline import main; sys.exit(main())"
+    words = [sys.executable, "-c", program, "server", "--data-dir", folder]
+    with running([*words, "--host", "127.0.0.1", "--port", str(port)], port):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def running(words: Sequence[object], port: int) -> Iterator[None]:
+    """A process that listens at a port."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
+        process = subprocess.Popen(
+            list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    try:
+        _wait_for(process, port)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes that a process started, and those started by them, with their command lines."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(
+                stat.read_text("latin-1").rpartition(")")[2].split()[1]
+            )
+        except (OSError, IndexError):
+            continue
+    found: dict[int, str] = {}
+    pending = [pid]
+    while pending:
+        parent = pending.pop()
+        for child in (one for one, above in parents.items() if above == parent):
+            pending.append(child)
+            try:
+                told = Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:
+                continue
+            found[child] = told.replace(b"\0", b" ").decode("utf-8", "replace")
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not asked for yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("latin-1")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def environment(told: dict[str, str]) -> dict[str, str]:
+    """The variables of this process and these, for a process of its own."""
+    return {**os.environ, **told, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"nobody listens at {port} after {START_SECONDS} s")
