@@ -1,15 +1,15 @@
 """DTEM: which tokens are alike is learnt, by a map of its own.
 
-Lee and Hong, NeurIPS 2024 (Learning to Merge Tokens via Decoupled Embedding; code:
-movinghoon/dtem). Merging is that of ToMe, by a metric that is made for nothing else: a linear map,
-64 wide, of the normed tokens that enter a block, from which no gradient goes back into them. To
-learn it, merging is relaxed in training: every token of one set may go to its `nearest` of the
-other, in rounds of a softmax over all pairs, `r` of them, each hiding what has gone before; so
-tokens leave in parts, the sequence keeps its length, and sizes, by which attention counts, carry
-the gradient. Tokens of which least is left come last, and those beyond the number that a block is
-to see merge no more. So training costs what the dense model costs. The map starts at random;
-untrained, it is a random projection. The norm before it has no weights, for the map would take them
-up. In the last block, of which class tokens alone are read, nothing is learnt.
+Lee and Hong, NeurIPS 2024, arXiv 2412.10569 (code: movinghoon/dtem). Merging is that of ToMe, by a
+metric that is made for nothing else: a linear map, 64 wide, of the normed tokens that enter a
+block, from which no gradient goes back into them. To learn it, merging is relaxed in training:
+every token of one set may go to its `nearest` of the other, in rounds of a softmax over all pairs,
+`r` of them, each hiding what has gone before; so tokens leave in parts, the sequence keeps its
+length, and sizes, by which attention counts, carry the gradient. Tokens of which least is left come
+last, and those beyond the number that a block is to see merge no more. So training costs what the
+dense model costs. The map starts at random; untrained, it is a random projection. The norm before
+it has no weights, for the map would take them up. In the last block, of which class tokens alone
+are read, nothing is learnt.
 """
 
 from __future__ import annotations

@@ -77,14 +77,18 @@ class EarlyTom(Compression):
 
     keep: share of the frames that stay, each time, rounded up.
     at: the blocks in which they merge; None is the thirds of the depth, 4 and 8 of 12.
+    earlier: so many blocks before these, or in the first.
     """
 
     of_frames: ClassVar[str] = "merges whole frames"
 
     keep: float = 0.66
     at: tuple[int, ...] | None = None
+    earlier: int = 0
 
     def __post_init__(self) -> None:
+        if self.earlier < 0:
+            raise BadSetting(f"earlytom.earlier is {self.earlier}; a number of blocks, 0 or more")
         if not 0 < self.keep <= 1:
             raise BadSetting(
                 f"earlytom.keep is {self.keep}; it is the share kept: above 0, up to 1"
@@ -94,6 +98,7 @@ class EarlyTom(Compression):
         """A Step per block."""
         at = stages(depth, 3)[1:] if self.at is None else self.at
         check_blocks("earlytom.at", at, depth)
+        at = tuple(max(0, block - self.earlier) for block in at)
         clips, steps = frames, []
         for block in range(depth):
             left = ceil(round(self.keep * clips, 6)) if block in at else clips
@@ -109,9 +114,10 @@ class EarlyTom(Compression):
             clips = left
         return tuple(steps)
 
-    def scaled(self, strength: float, *, counts: float | None = None) -> EarlyTom:  # noqa: ARG002
-        """Fewer frames each time."""
-        return replace(self, keep=share_kept(self.keep, strength))
+    def scaled(self, strength: float, *, counts: float | None = None) -> EarlyTom:
+        """Fewer frames each time; from twice as many that merge on, earlier, too."""
+        shift = int(max(0.0, (strength if counts is None else counts) - 2) + 1e-9)
+        return replace(self, keep=share_kept(self.keep, strength), earlier=self.earlier + shift)
 
     def wrap(self, layer: Layer, step: Step, width: int) -> Layer:  # noqa: ARG002
         """Merge frames after the attention of `layer`."""
