@@ -16,7 +16,7 @@ ROOT = TESTS.parent / "src" / "tempme"
 
 PICTURE = (ROOT.parents[1] / "docs" / "architecture.md").read_text("utf-8")
 # What the files of a family share is no method; `vop_layers` is a part of `vop`.
-SHARED = ("layers", "method", "joining", "packing")
+SHARED = ("layers", "method", "joining", "packing", "frames")
 MOST_LINES = 300
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path

@@ -93,6 +93,9 @@ def _number(cell: str) -> int:
         ("diffrate", {"merged", "pruned"}),
         ("sta", {"after", "backward"}),
         ("testa", {"merged clips"}),
+        ("earlytom", {"merged clips"}),
+        ("evs", {"unseen", "apart"}),
+        ("rlt-size", {"apart", "opens"}),
     ],
 )
 def test_columns_come_where_a_block_uses_them(show: Terminal, name: str, extra: set[str]) -> None:
@@ -120,6 +123,9 @@ def test_the_document_says_more_of_every_block(show: Terminal) -> None:
         "backward": False,
         "merged_clips": 0,
         "clips_out": 12,
+        "unseen": 0,
+        "apart": 0,
+        "opens": 0,
     }
 
 
@@ -258,3 +264,14 @@ def test_a_folder_that_may_not_be_written_is_refused(
     tmp_path.chmod(0o500)
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", trained)
     assert "permission denied" in show("tempme", *words).refusal
+
+
+def test_a_budget(show: Terminal) -> None:
+    own, half = (
+        show("tempme-rlt", "--backbone", "ViT-B/32", *more, "--json").document
+        for more in ((), ("--budget", "0.65"))
+    )
+    whole = zoo.system("lora").cost().gmacs
+    assert own["gmacs"] < half["gmacs"] <= 0.65 * whole
+    failed = show("sta", "--budget", "0.1")
+    assert "budget is 0.1, but sta costs" in failed.err

@@ -173,6 +173,8 @@ def test_every_method_says_whether_it_drops() -> None:
         "average": False,
         "evs": True,
         "rlt": False,
+        "earlytom": False,
+        "dtem": False,
     }
     assert EViT(fuse=False).drops_patches
 

@@ -126,6 +126,40 @@ def aligned(
     return {n: end(n) for n in into}
 
 
+def segments(frames: Sequence[Sequence[Row]], r: int) -> list[list[int]]:
+    """EarlyTom: the frames of every segment, when the r least cuts are not made."""
+    likes = [
+        sum(cosine(a, b) for a, b in zip(before, now, strict=True)) / len(now)
+        for before, now in itertools.pairwise(frames)
+    ]
+    closed = sorted(range(len(likes)), key=lambda t: -likes[t])[:r]
+    found = [[0]]
+    for t in range(1, len(frames)):
+        if t - 1 in closed:
+            found[-1].append(t)
+        else:
+            found.append([t])
+    return found
+
+
+def soft_shares(alike: Sequence[Row], r: int, nearest: int, heat: float) -> Array:
+    """DTEM: in each of r rounds a softmax over all pairs, less of what is gone."""
+    score = np.full((len(alike), len(alike[0])), -np.inf)
+    for i, row in enumerate(alike):
+        for j in sorted(range(len(row)), key=lambda j: -row[j])[:nearest]:
+            score[i, j] = row[j] / heat
+    taken = np.zeros_like(score)
+    for _ in range(r):
+        weights = np.exp(score / heat - (score / heat).max())
+        now = weights / weights.sum()
+        taken += now
+        for i in range(len(score)):
+            score[i] += math.log(max(1 - now[i].sum(), 1.1920928955078125e-07))
+    for i in range(len(score)):
+        taken[i] /= max(1.0, taken[i].sum())
+    return taken
+
+
 def held_by(into: dict[int, int], count: int) -> list[list[int]]:
     """The tokens that each of those that stay holds, in the order of those that stay."""
     return [

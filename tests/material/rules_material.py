@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tempme.backbones.config import ClipConfig
-from tempme.compression import EVS, RLT, Aligned, Average, Compression, TempMe
+from tempme.compression import DTEM, EVS, RLT, Aligned, Average, Compression, EarlyTom, TempMe
 from tempme.retriever.retriever import Retriever
 from tempme.systems.system import System
 from tempme.tokens import Tokens
@@ -29,6 +29,8 @@ RULES: dict[str, Compression] = {
     "tempme-aligned": Aligned(),
     "aligned wherever": Aligned(still=-1, halves=True),
     "tempme-average": Average(),
+    "earlytom": EarlyTom(),
+    "dtem": DTEM(r=3),
     "tempme-halves": TempMe(halves=True),
 }
 

@@ -9,12 +9,14 @@ import pytest
 import tempme
 from tempme.compression import EVS, RLT, TempMe
 from tempme.errors import BadSetting
+from tempme.experiments.settings import SystemSettings
 from tempme.systems.budget import dense_gmacs, share_of_dense, within, within_budget
 from tempme.systems.system import System
 from tempme.systems.table import RULES
 
 SHARES = (1.0, 0.65, 0.4, 0.3)
 WITH_BUDGET = [*RULES, "tempme", "tome", "evit", "sta", "testa", "token-reduction"]
+WHOLE = ("tempme-average", "dtem", "earlytom")  # whole numbers alone, or nearly
 LEAST = {"evit": 0.4, "sta": 0.65}  # below these the strongest setting still costs more
 
 
@@ -37,7 +39,7 @@ def test_the_cost_is_at_most_the_budget(name: str, backbone: str) -> None:
         before = spent
 
 
-@pytest.mark.parametrize("name", [*(n for n in RULES if n != "tempme-average"), "tempme"])
+@pytest.mark.parametrize("name", [*(n for n in RULES if n not in WHOLE), "tempme"])
 def test_shares_come_near_the_budget(name: str) -> None:
     for budget in (0.65, 0.4):
         assert share(tempme.system(name, budget=budget)) > budget - 0.01
@@ -71,6 +73,18 @@ def test_its_own_settings_are_strength_one() -> None:
     plain = TempMe().scaled(0.0)
     assert isinstance(plain, TempMe)
     assert (plain.r, plain.keep_cross, plain.keep_intra) == (0, 1, 1)
+
+
+def test_an_experiment_has_a_budget() -> None:
+    row = SystemSettings("tempme-rlt", budget=0.4, compression={"halves": True}).system()
+    same = {"backbone": row.backbone, "frames": row.frames}
+    plain = tempme.system("tempme-rlt", budget=0.4, **same).compression  # type: ignore[arg-type]
+    assert isinstance(plain, RLT)
+    assert row.compression == replace(plain, halves=True)
+    with pytest.raises(BadSetting, match=r"system\.budget is 0; a share"):
+        SystemSettings("tempme", budget=0)
+    with pytest.raises(BadSetting, match=r"system\.budget is given beside continue_from"):
+        SystemSettings("tempme", budget=0.5, continue_from="x")
 
 
 def test_budgets_that_cannot_be() -> None:

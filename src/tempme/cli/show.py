@@ -75,6 +75,10 @@ def show(
     block: Annotated[
         int | None, typer.Option(min=0, help="Draw what has merged after this block (the last).")
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="At most this share of the multiply-adds without compression (0.65)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the schedule of SYSTEM and the cost of a video; or draw what merges in a video.
@@ -84,8 +88,10 @@ def show(
     """
     if video is None:
         _refuse_without_video(out=out, model=model, block=block)
-        show_schedule(system, backbone, frames or 12, as_json=as_json)
+        show_schedule(system, backbone, frames or 12, budget=budget, as_json=as_json)
         return
+    if budget is not None:
+        raise BadSetting("--budget is for the schedule of a system: leave it out beside --video")
     if out is None:
         raise BadSetting("--video needs a place for the picture: add --out merged.png")
     from tempme.cli.show_video import show_video
@@ -102,11 +108,18 @@ def show(
     )
 
 
-def show_schedule(name: str, backbone: str | None, frames: int, *, as_json: bool) -> None:
+def show_schedule(
+    name: str,
+    backbone: str | None,
+    frames: int,
+    *,
+    budget: float | None = None,
+    as_json: bool,
+) -> None:
     """The table of blocks, what its rarer columns count, and the cost."""
     from tempme.systems.table import system as row_of
 
-    found = row_of(name, backbone=backbone, frames=frames)
+    found = row_of(name, backbone=backbone, frames=frames, budget=budget)
     facts = _document(found)
     if as_json:
         print_json(facts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tempme.compression.aligned import Aligned
 from tempme.compression.average import Average
 from tempme.compression.diffrate import DiffRate
+from tempme.compression.dtem import DTEM
+from tempme.compression.earlytom import EarlyTom
 from tempme.compression.evit import EViT
 from tempme.compression.evs import EVS
 from tempme.compression.keep import Keep
@@ -27,10 +29,13 @@ COMPRESSIONS: dict[str, type[Compression]] = {
     "average": Average,
     "evs": EVS,
     "rlt": RLT,
+    "earlytom": EarlyTom,
+    "dtem": DTEM,
 }
 
 __all__ = [
     "COMPRESSIONS",
+    "DTEM",
     "EVS",
     "RLT",
     "STA",
@@ -40,6 +45,7 @@ __all__ = [
     "Compression",
     "DiffRate",
     "EViT",
+    "EarlyTom",
     "Keep",
     "TempMe",
     "ToMe",

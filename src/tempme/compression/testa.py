@@ -24,10 +24,11 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from tempme.backbones.layers import Cues, Layer
+from tempme.compression.frames import averaged_by_frame, fuse_frames
 from tempme.compression.layers import ImgMe
 from tempme.compression.method import Compression, scaled_count
 from tempme.errors import BadSetting
-from tempme.merging import Matching, Selection, fuse, merge, others
+from tempme.merging import Matching, merge, others
 from tempme.schedule import Dots, Step, check_blocks, stages
 from tempme.tokens import Tokens
 
@@ -58,33 +59,8 @@ class FrameMe(ImgMe):
 
 def merge_frames(tokens: Tokens, keys_CND: Tensor, r: int) -> tuple[Tokens, Tensor]:
     """Average the r most similar pairs of frames; returns the tokens and keys of those left."""
-    frames, n = tokens.clips_per_video, len(tokens)
-    pairs = match_frames(keys_CND.unflatten(0, (-1, frames)), r)
-    moves = Selection(
-        sources=_of_all_tokens(pairs.sources, n),
-        moving=_of_all_tokens(pairs.moving, n),
-        slots=_of_all_tokens(pairs.slots, n),
-        num_tokens=frames * n,
-        num_out=(frames - r) * n,
-    )
-    size = tokens.size_CN1
-    whole = replace(
-        tokens,
-        x_CND=_videos(tokens.x_CND, frames),
-        size_CN1=None if size is None else _videos(size, frames),
-    )
-    fused = fuse(whole, moves)
-    keys = fuse(replace(whole, x_CND=_videos(keys_CND, frames)), moves).x_CND
-    left, places = frames - r, pairs.assignment
-    before = tokens.frame_slots_VF
-    merged = replace(
-        fused,
-        x_CND=_frames(fused.x_CND, left),
-        size_CN1=_frames(fused.sizes, left),
-        clips_per_video=left,
-        frame_slots_VF=places if before is None else places.gather(1, before),
-    )
-    return merged, _frames(keys, left)
+    pairs = match_frames(keys_CND.unflatten(0, (-1, tokens.clips_per_video)), r)
+    return fuse_frames(tokens, pairs), averaged_by_frame(tokens, keys_CND, pairs)
 
 
 @torch.no_grad()
@@ -99,19 +75,6 @@ def match_frames(keys_VFND: Tensor, r: int) -> Matching:
     moved = surest[:, :r]
     kept = others(moved, best.shape[2])
     return Matching(kept, moved, elected.gather(1, moved), 0, 0, unit.shape[2])
-
-
-def _of_all_tokens(frames: Tensor, n: int) -> Tensor:
-    """(V, K) frames -> (V, K n): their tokens, counted through the video."""
-    return (frames[..., None] * n + torch.arange(n, device=frames.device)).flatten(1)
-
-
-def _videos(x_CND: Tensor, frames: int) -> Tensor:
-    return x_CND.unflatten(0, (-1, frames)).flatten(1, 2)
-
-
-def _frames(x_VND: Tensor, frames: int) -> Tensor:
-    return x_VND.unflatten(1, (frames, -1)).flatten(0, 1)
 
 
 @dataclass(frozen=True)

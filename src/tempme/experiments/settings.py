@@ -49,12 +49,15 @@ BAD = ("skip", "fail")
 # The backbone of what has neither weights nor a backbone; that of a UMT.
 FROM_SCRATCH, UMT_FROM_SCRATCH = "scenes-tiny", "UMT-scenes"
 FRAMES, MAX_WORDS = 12, 32  # of rows and data sets that say nothing else
-_OF_THE_SAVED = ("weights", "backbone", "activation", "tuning", "compression")
+_OF_THE_SAVED = ("weights", "backbone", "activation", "budget", "tuning", "compression")
 
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """The row of the table, and where its weights come from; settings override the row's."""
+    """The row of the table, and where its weights come from; settings override the row's.
+
+    budget: the row at this share of the multiply-adds without compression, before they do.
+    """
 
     name: str
     backbone: str | None = None
@@ -64,6 +67,7 @@ class SystemSettings:
     continue_from: str | None = None
     activation: str | None = None
     fit: Fit | None = None
+    budget: float | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     compression: Mapping[str, Any] = field(default_factory=dict)
 
@@ -72,6 +76,8 @@ class SystemSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadSetting(f"system.{name} is {value}; it must be {least} or more")
+        if self.budget is not None and not self.budget > 0:
+            raise BadSetting(f"system.budget is {self.budget}; a share, so above 0")
         if self.fit not in (None, *FITS):
             raise BadSetting(f"system.fit is {self.fit!r}; it is one of {', '.join(FITS)}")
         if self.continue_from is None:
@@ -90,6 +96,7 @@ class SystemSettings:
             backbone=self.backbone or backbone or _from_scratch(self.name),
             frames=self.frames or _frames_of(self.name),
             max_words=self.max_words,
+            budget=self.budget,
         )
         tuning = values_of(type(row.tuning), self.tuning, "system.tuning")
         compression = values_of(type(row.compression), self.compression, "system.compression")

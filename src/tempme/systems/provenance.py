@@ -219,6 +219,16 @@ SOURCES |= {
     "tempme-rlt": Provenance(
         "adapted", f"{_RLT}; {_TEMPME}", "as rlt-size, and TempMe merges what is left"
     ),
+    "earlytom": Provenance(
+        "adapted",
+        "viridisGreen/EarlyTom b909322: whole frames by equal places",
+        "a fixed number of segments, cut where neighbours differ most; plain means",
+    ),
+    "dtem": Provenance(
+        "adapted",
+        "movinghoon/dtem: the metric and its relaxation; on TempMe's LoRA",
+        "sets as in ToMe; the norm before the metric has no weights; the last block learns none",
+    ),
     "tempme-aligned": Provenance(
         "ours", f"{_TEMPME} for all else", "equal places that stand still merge first"
     ),

@@ -8,6 +8,7 @@ from typing import Any
 from tempme.backbones.sizes import Sizes, backbone_name, family_of, sizes_of
 from tempme.backbones.umt.config import UmtConfig
 from tempme.compression import (
+    DTEM,
     EVS,
     RLT,
     STA,
@@ -16,6 +17,7 @@ from tempme.compression import (
     Average,
     Compression,
     DiffRate,
+    EarlyTom,
     EViT,
     Keep,
     TempMe,
@@ -123,6 +125,8 @@ RULES: dict[str, System] = {
     "tempme-rlt": System("tempme-rlt", LoRA(), RLT()),
     "tempme-aligned": System("tempme-aligned", LoRA(), Aligned()),
     "tempme-average": System("tempme-average", LoRA(), Average()),
+    "earlytom": System("earlytom", LoRA(), EarlyTom()),
+    "dtem": System("dtem", LoRA(), DTEM()),
     "tempme-halves": System("tempme-halves", LoRA(), TempMe(halves=True)),
 }
 SYSTEMS = PAPER | ORIGINALS | UMT | RULES | OURS
@@ -132,11 +136,11 @@ MERGING_NOTHING = ("temporal-modelling", "evs", "rlt-share", "rlt-size")
 _TEMPME_B16 = {"r": 10, "keep_cross": 0.6, "keep_intra": 0.8}
 _AT_PATCH_16: dict[type, dict[str, Any]] = {
     ToMe: {"r": 10},
+    DTEM: {"r": 10},
     DiffRate: RELEASED_B16._asdict(),
     STA: {"r": (40, 36, 36)},
     TESTA: {"r": 10},
-    **dict.fromkeys((TempMe, Aligned), _TEMPME_B16),
-    **dict.fromkeys((EVS, RLT), _TEMPME_B16),
+    **dict.fromkeys((TempMe, Aligned, EVS, RLT), _TEMPME_B16),
 }
 LONG_VIDEO_FRAMES = 64  # from here on the paper reads 64 words rather than 32
 
