@@ -77,6 +77,10 @@ def index(
     overlap: Overlap = None,
     sampling: SamplingName = None,
     fit: Fit = None,
+    distinct: Annotated[
+        float | None,
+        typer.Option(help="Keep out moments nearer than this (1 - cosine) to the one before (0)."),
+    ] = None,
     workers: Workers = None,
     threads: Threads = None,
     watch: Annotated[
@@ -103,6 +107,7 @@ def index(
         "overlap": overlap,
         "sampling": sampling,
         "fit": fit,
+        "distinct": distinct,
     }
     chosen = {k: v for k, v in cutting.items() if v is not None}
     asked = {"model": model, "system": system, "budget": budget, "cutting": chosen}
@@ -193,6 +198,8 @@ def _summary(opened: Index, report: Report) -> None:
     more = {"with a note": len(report.notes), "missing": len(report.missing)}
     counts |= {kind: number for kind, number in more.items() if number}
     told = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+    if report.repeats:
+        say(f"{counted(report.repeats, 'moment')} kept out that repeat the one before (--distinct)")
     print_line(
         f"{opened.path}: {told or 'no videos found'}; {counted(report.moments, 'moment')}, "
         f"{report.seconds:.1f} s, {report.videos_per_second:.2f} videos/s"

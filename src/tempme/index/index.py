@@ -102,12 +102,14 @@ class Index:
         overlap: float = 0.5,
         sampling: Sampling = "auto",
         fit: Fit = "squash",
+        distinct: float = 0.0,
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
 
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
         it the model is saved into the index, which then needs nothing else. `fit`: frames that are
         no squares are squashed, which finds what is at their edges, too, cropped, or padded.
+        `distinct`: moments nearer (1 - cosine) to the one before are kept out, which grows.
         """
         folder = Path(path).expanduser()
         if (folder / NAME).exists():
@@ -122,7 +124,7 @@ class Index:
                 fingerprint=retriever.fingerprint,
                 frames=retriever.num_frames,
                 features=retriever.feature_size,
-                cutting=Cutting(every_seconds, overlap, sampling, fit),
+                cutting=Cutting(every_seconds, overlap, sampling, fit, distinct),
             )
             header.write(folder)
             keep_words(retriever, folder)
