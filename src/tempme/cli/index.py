@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,8 @@ from tempme.cli.output import counted, print_json, print_line, say, say_some, sh
 from tempme.errors import IndexBusy, Stopped
 
 if TYPE_CHECKING:
+    from tempme.adapting.choosing import Wanted
+    from tempme.adapting.windows import Decoding
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
@@ -100,6 +102,8 @@ def index(
     A new index of plain CLIP weights looks at a few windows first: it gets a system that merges
     (tempme) where that agrees with the dense model, and the dense one where not.
     """
+    from tempme.adapting.choosing import Wanted
+    from tempme.adapting.windows import Decoding
     from tempme.cli.progress import ProgressBar
 
     cutting = {
@@ -110,9 +114,8 @@ def index(
         "distinct": distinct,
     }
     chosen = {k: v for k, v in cutting.items() if v is not None}
-    asked = {"model": model, "system": system, "budget": budget, "cutting": chosen}
-    read = (tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
-    opened = _open(index, paths, asked, read)
+    decoding = Decoding(tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
+    opened = _open(index, paths, Wanted(model, system, budget, chosen), decoding)
 
     def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
@@ -162,14 +165,11 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
                 time.sleep(BUSY_SECONDS)
 
 
-def _open(
-    folder: Path, paths: list[Path], asked: Mapping[str, Any], read: tuple[Any, ...]
-) -> Index:
-    from tempme.adapting.choosing import Wanted, open_index
-    from tempme.adapting.windows import Decoding
+def _open(folder: Path, paths: list[Path], wanted: Wanted, decoding: Decoding) -> Index:
+    from tempme.adapting.choosing import open_index
 
     there = [path.expanduser() for path in paths if os.path.lexists(path.expanduser())]
-    opened = open_index(folder.expanduser(), there, Wanted(**asked), decoding=Decoding(*read))
+    opened = open_index(folder.expanduser(), there, wanted, decoding=decoding)
     if opened.why:
         say(opened.why)
     return opened.index
