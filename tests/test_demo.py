@@ -129,6 +129,9 @@ def test_the_verb_tells_where_everything_is(
     assert f"indexed {VIDEOS} videos" in done.out
     assert done.out.count("the right video is") == 5
     assert "of 5 searches have the right video first" in done.out
+    assert "windows/s alone" in done.out
+    assert "adapted: cosine" in done.out
+    assert (tmp_path / "demo" / "adapted" / "system.toml").exists()
     assert not left.exists()
     with Image.open(tmp_path / "demo" / "hits.png") as picture:
         picture.verify()

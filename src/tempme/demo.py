@@ -1,4 +1,4 @@
-"""The road end to end, on videos made here: generate, index, search, show."""
+"""The road end to end, on videos made here: generate, index, search, show, adapt."""
 
 from __future__ import annotations
 
@@ -92,6 +92,21 @@ def draw_sheet(searches: Sequence[Search], path: Path) -> Path:
         title = f'"{search.query}"  ->  {Path(hit.path).name}  {place}  score {hit.score:.3f}'
         rows.append(SheetRow(title, frames.pixels))
     return contact_sheet(rows, path)
+
+
+def teach(videos: Path, out: Path) -> tuple[str, ...]:
+    """A model that merges, taught by the dense one on the videos; its figures, line by line.
+
+    Short: to see what adapting says, not what it can reach.
+    """
+    from tempme.adapting.card import lines
+    from tempme.adapting.run import adapt
+    from tempme.adapting.settings import Adapting
+    from tempme.index.header import Cutting
+
+    cutting = Cutting(every_seconds=EVERY_SECONDS, fit="squash")
+    short = Adapting(budget=0.5, windows=20, steps=4, batch=4, validate_every=2, cutting=cutting)
+    return lines(adapt(videos, "scenes-tiny", out, short))
 
 
 def _programme() -> list[tuple[Scene, ...]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tempme.errors import BadSetting
-from tempme.training import fit
+from tempme.training import CHECKPOINT, fit, weights_of
 from tempme.training.distillation import (
     Distillation,
     DistillationTask,
@@ -153,3 +153,6 @@ def test_a_student_learns_the_features_that_it_is_given(tmp_path: Path) -> None:
     assert any(not torch.equal(value, start[name]) for name, value in learnt(student).items())
     for name, value in student.backbone.text.named_parameters():
         assert torch.equal(value, texts[name]), name
+    kept = weights_of(tmp_path / CHECKPOINT)
+    assert kept.keys() == learnt(student).keys()  # the rest is in every new student
+    assert all(torch.equal(kept[name], value) for name, value in learnt(student).items())

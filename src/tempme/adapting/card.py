@@ -75,6 +75,8 @@ def lines(report: Mapping[str, Any]) -> tuple[str, ...]:
             f"{_spelled(found['overlap'])} of its {found['nearest']} nearest phrases "
             f"({found['num_windows']} windows held out)"
         )
+    if not report["helped"]:
+        told.append("nothing that was learnt came nearer than merging alone, which is what is kept")
     return tuple(told)
 
 

@@ -6,8 +6,8 @@ taken where it is sure to share enough of the phrases nearest to a window; else 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Wanted:
     model: str | None = None
     system: str | None = None
     budget: float | None = None
-    cutting: dict[str, Any] | None = None
+    cutting: Mapping[str, Any] = field(default_factory=dict)
     running: EngineChoice = ANY_ENGINE
 
 
@@ -73,7 +73,7 @@ def open_index(
     An index keeps its system. BadSetting where another one is asked for, or one of a model that
     has its own.
     """
-    cutting = {"running": wanted.running, **(wanted.cutting or {})}
+    cutting = {"running": wanted.running, **wanted.cutting}
     if _is_there(folder):
         given = _of_far(folder, wanted) if is_remote(folder) else _of_index(folder, wanted)
         return Opened(Index.open(folder, retriever=given, **cutting))
@@ -114,7 +114,7 @@ def _chosen(
         return dense, ""
     row = row_for(dense, ROW, None)
     merging = merging_model(dense, row)
-    cutting = Cutting(**{"fit": "squash", **(wanted.cutting or {})})
+    cutting = Cutting(**{"fit": "squash", **wanted.cutting})
     found = measured(dense, merging, paths, cutting=cutting, decoding=decoding)
     if found is None:
         return (
@@ -146,7 +146,7 @@ def measured(
     if len(sample) < LEAST:
         return None
     ready = [one.for_inference("fp32") for one in (dense, merging)]
-    one, other = (features_of(model, sample.pixels) for model in ready)
+    one, other = (features_of(each, sample.pixels) for each in ready)
     return agreement(one, other, background_of(ready[0]), sample.video)
 
 

@@ -90,7 +90,7 @@ def _adapted(
     end = folder.end() or _learnt(student, lessons, settings, folder, show_progress)
     start = score(lessons, untrained)
     if end["best_score"] > start:
-        student.load_state_dict(weights_of(folder.run / BEST))
+        student.load_state_dict(weights_of(folder.run / BEST), strict=False)
     else:  # nothing that was learnt came nearer than merging alone
         student = merging_model(teacher, row, seed=settings.seed)
     student.save(folder.path)

@@ -104,8 +104,6 @@ def adapt(
         say_some(kind, [_Told(**item) for item in found[name]], rest="--json")
     if found["found"] > found["read"] + len(found["failures"]):
         say(f"looked at {found['read']:,} of {found['found']:,} videos (--windows {windows})")
-    if not report["helped"]:
-        say("nothing that was learnt came nearer to the dense model than merging alone: kept that")
     for line in lines(report):
         print_line(line)
     print_line(f"retriever: {shown_path(out)} ({report['steps']} steps, {report['seconds']:.0f} s)")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tempme.demo import Search
 
 app = typer.Typer(add_completion=False)
-VIDEOS, INDEX, SHEET = "videos", "demo.tempme", "hits.png"
+VIDEOS, INDEX, SHEET, TAUGHT = "videos", "demo.tempme", "hits.png", "adapted"
 MARK = ".tempme-demo"  # says that what lies beside it may go
 
 
@@ -25,22 +25,29 @@ def demo(
         Path, typer.Option(help="Folder for the videos, the index and the picture.", readable=False)
     ],
 ) -> None:
-    """Generate videos, index them with the shipped model, search, and draw what was found."""
+    """Generate videos, index them with the shipped model, adapt one that merges, and search."""
     from tempme.cli.progress import ProgressBar
-    from tempme.demo import ask, build_index, draw_sheet, make_videos
+    from tempme.demo import ask, build_index, draw_sheet, make_videos, teach
+    from tempme.errors import MissingExtra
     from tempme.index import Index
 
     videos, index = _cleared(out)
-    say("1/3  generating videos (h264, h265, mpeg4 and vp9; 4 to 30 s)")
+    say("1/4  generating videos (h264, h265, mpeg4 and vp9; 4 to 30 s)")
     told = make_videos(videos, _say_tenths)
-    say("2/3  indexing them with scenes-tiny")
+    say("2/4  indexing them with scenes-tiny")
     with ProgressBar() as bar:
         report = build_index(videos, index, bar.show)
     print_line(
         f"indexed {counted(report.videos.indexed, 'video')} as {counted(report.moments, 'moment')}"
         f" in {report.seconds:.1f} s"
     )
-    say("3/3  searching")
+    say("3/4  adapting a model that merges to them, for a moment (tempme adapt)")
+    try:
+        for line in teach(videos, out / TAUGHT):
+            print_line(line)
+    except MissingExtra as missing:
+        say(str(missing))
+    say("4/4  searching")
     searches = ask(Index.open(index), told)
     for search in searches:
         _show(search)
@@ -63,7 +70,7 @@ def _cleared(out: Path) -> tuple[Path, Path]:
         (out / MARK).touch()
     except OSError as reason:
         raise BadSetting(f"cannot write to {out}: {reason.strerror or reason}") from reason
-    for old in (out / VIDEOS, out / INDEX):
+    for old in (out / VIDEOS, out / INDEX, out / TAUGHT):
         shutil.rmtree(old, ignore_errors=True)
     return out / VIDEOS, out / INDEX
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +40,8 @@ from tempme.cli.shards import LOCAL, check_engine, make_shards
 from tempme.errors import BadSetting, IndexBusy, Stopped
 
 if TYPE_CHECKING:
-    from tempme.engines.choice import EngineChoice
+    from tempme.adapting.choosing import Wanted
+    from tempme.adapting.windows import Decoding
     from tempme.index import Index, Report
 
 app = typer.Typer(add_completion=False)
@@ -86,6 +87,10 @@ def index(
     overlap: Overlap = None,
     sampling: SamplingName = None,
     fit: Fit = None,
+    distinct: Annotated[
+        float | None,
+        typer.Option(help="Keep out moments nearer than this (1 - cosine) to the one before (0)."),
+    ] = None,
     workers: Workers = None,
     threads: Threads = None,
     engine: Engine = "auto",
@@ -110,6 +115,8 @@ def index(
     A new index of plain CLIP weights looks at a few windows first: it gets a system that merges
     (tempme) where that agrees with the dense model, and the dense one where not.
     """
+    from tempme.adapting.choosing import Wanted
+    from tempme.adapting.windows import Decoding
     from tempme.cli.progress import ProgressBar
     from tempme.engines.choice import EngineChoice
     from tempme.index.building.order import RunOrder
@@ -122,6 +129,7 @@ def index(
         "overlap": overlap,
         "sampling": sampling,
         "fit": fit,
+        "distinct": distinct,
     }
     chosen = {name: value for name, value in cutting.items() if value is not None}
     if shards is not None:
@@ -142,15 +150,8 @@ def index(
         )
         make_shards(order, uri=shards, on=on, model=model, cutting=chosen, as_json=as_json)
         return
-    asked = {
-        "model": model,
-        "system": system,
-        "budget": budget,
-        "cutting": chosen,
-        "running": running,
-    }
-    read = (tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
-    opened = _open(index, paths, asked, read)
+    decoding = Decoding(tuple(exclude or ()), workers, timeout_seconds, worker_memory_mb)
+    opened = _open(index, paths, Wanted(model, system, budget, chosen, running), decoding)
 
     def add(paths: Sequence[Path], *, prune: bool, force: bool) -> None:
         with ProgressBar() as bar:
@@ -200,14 +201,11 @@ def _watch(paths: list[Path], add: Callable[..., None]) -> None:
                 time.sleep(BUSY_SECONDS)
 
 
-def _open(
-    folder: Path, paths: list[Path], asked: Mapping[str, Any], read: tuple[Any, ...]
-) -> Index:
-    from tempme.adapting.choosing import Wanted, open_index
-    from tempme.adapting.windows import Decoding
+def _open(folder: Path, paths: list[Path], wanted: Wanted, decoding: Decoding) -> Index:
+    from tempme.adapting.choosing import open_index
 
     there = [path.expanduser() for path in paths if os.path.lexists(path.expanduser())]
-    opened = open_index(folder.expanduser(), there, Wanted(**asked), decoding=Decoding(*read))
+    opened = open_index(folder.expanduser(), there, wanted, decoding=decoding)
     if opened.why:
         say(opened.why)
     return opened.index
@@ -236,6 +234,8 @@ def _summary(opened: Index, report: Report) -> None:
     more = {"with a note": len(report.notes), "missing": len(report.missing)}
     counts |= {kind: number for kind, number in more.items() if number}
     told = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+    if report.repeats:
+        say(f"{counted(report.repeats, 'moment')} kept out that repeat the one before (--distinct)")
     print_line(
         f"{opened.name}: {told or 'no videos found'}; {counted(report.moments, 'moment')}, "
         f"{report.seconds:.1f} s, {report.videos_per_second:.2f} videos/s"

@@ -31,16 +31,23 @@ class Cutting:
     """How a video is cut into windows: one frame per `every_seconds`, windows half overlapping.
 
     `fit` is what becomes of frames that are not square. An index that says nothing of it was made
-    when their centre was all there was.
+    when their centre was all there was. distinct: moments that repeat the one before, nearer than
+    this (1 - cosine), are kept out; 0 keeps all.
     """
 
     every_seconds: float = 1.0
     overlap: float = 0.5
     sampling: Sampling = "auto"
     fit: Fit = "crop"
+    distinct: float = 0.0
 
     def __post_init__(self) -> None:
         self.reading()
+        if not 0 <= self.distinct < 1:
+            raise BadSetting(
+                f"distinct is {self.distinct}; it is 1 - cosine of two moments that count as one: "
+                f"0 (all are kept) up to below 1, such as 0.02"
+            )
 
     def reading(self, **others: Any) -> Reading:
         """How a video is read to be cut so; `others` are the settings that an index leaves open."""
@@ -85,6 +92,8 @@ class Header:
     def write(self, folder: Path) -> None:
         """Write into `folder` so that a reader sees the old header or the new one, never half."""
         fields = {**asdict(self), "format": FORMAT, "written_by": f"tempme {version('tempme')}"}
+        if not self.cutting.distinct:  # which earlier versions do not know
+            del fields["cutting"]["distinct"]
         text = json.dumps(fields, indent=2)
         try:
             with replacing(folder / NAME) as draft, draft.open("w", encoding="utf-8") as file:

@@ -119,6 +119,7 @@ class Index:
         overlap: float = 0.5,
         sampling: Sampling = "auto",
         fit: Fit = "squash",
+        distinct: float = 0.0,
         running: EngineChoice = ANY_ENGINE,
     ) -> Index:
         """A new index at `path`, or the one there if the same model made it.
@@ -126,10 +127,11 @@ class Index:
         `source` is what `tempme.load` takes to load the model again (a name or hub id). Without
         it the model is saved into the index, which then needs nothing else. `fit`: frames that are
         no squares are squashed, which finds what is at their edges, too, cropped, or padded.
+        `distinct`: moments nearer (1 - cosine) to the one before are kept out, which grows.
         """
         folder = Path(path).expanduser()
         if not (folder / NAME).exists():
-            cutting = Cutting(every_seconds, overlap, sampling, fit)
+            cutting = Cutting(every_seconds, overlap, sampling, fit, distinct)
             retriever = on_engine(retriever, running)
             begin(folder, retriever, cutting, source=source)
         return cls.open(folder, retriever=retriever, running=running)

@@ -10,7 +10,7 @@ Shape letters: V videos, P phrases, D feature.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -102,7 +102,10 @@ def distillation_loss(
 
 
 class DistillationTask(LearningTask[Retriever]):
-    """A retriever that learns the features it is given; `phrases` (P, D) are of its own texts."""
+    """A retriever that learns the features it is given; `phrases` (P, D) are of its own texts.
+
+    Its checkpoints hold what learns, and nothing that a fresh student has anyway.
+    """
 
     phrases: Tensor
 
@@ -119,6 +122,7 @@ class DistillationTask(LearningTask[Retriever]):
         super().__init__(retriever, recipe, validate, history)
         self.register_buffer("phrases", phrases, persistent=False)
         self.losses = losses or Distillation()
+        self.strict_loading = False
 
     def training_step(self, batch: Taught, number: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch."""
@@ -127,3 +131,9 @@ class DistillationTask(LearningTask[Retriever]):
         loss = distillation_loss(videos, teacher, self.phrases, self.losses)
         self.log("loss", loss, prog_bar=True, batch_size=len(videos))
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what did not learn: most of the weights."""
+        learnt = {name for name, value in self.named_parameters() if value.requires_grad}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: state[name] for name in state if name in learnt}

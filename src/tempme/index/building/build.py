@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.building.digests import Identified, identify
+from tempme.index.building.distinct import without_repeats
 from tempme.index.building.encode import Encoder, encode_windows, join_batches, why_unusable
 from tempme.index.building.kinds import Kept, keep
 from tempme.index.building.ledger import Ledger
@@ -76,7 +77,7 @@ class Build:
         )
         self._roots: tuple[Root, ...] = ()
         self._pieces: dict[Path, _Pieces] = {}
-        self._total = 0
+        self._total = self._repeats = 0
         self._decode_seconds = self._encode_seconds = 0.0
         self._begin = time.monotonic()
 
@@ -215,7 +216,8 @@ class Build:
             self.settling.fail(item, NO_FEATURE.format(problem))
             return
         spans = np.concatenate(pieces.spans)
-        moments = Moments(item.digest, spans, features)
+        moments = Moments(item.digest, *without_repeats(spans, features, self.cutting.distinct))
+        self._repeats += len(spans) - len(moments.spans)
         self.settling.finish(item, _ok_row(item, last, moments), moments)
 
     def _take_pictures(self, pictures: Sequence[Picture]) -> None:
@@ -266,6 +268,7 @@ class Build:
             notes=tuple(self.settling.notes),
             missing=self.ledger.missing(),
             skipped=dict(Counter(found.skipped) + Counter(kept.skipped)),
+            repeats=self._repeats,
         )
 
 

@@ -65,8 +65,9 @@ class Report:
     `failures` and `notes` are rows with a reason: of files that gave nothing, and of videos read in
     part. `unreadable` are folders that could not be read and named files that are not a video,
     `missing` the known files that are gone, wherever they lie, and `skipped` counts by rule.
-    `moments` counts those in the index. `decode_seconds` is the time the encoder waited for
-    frames, `encode_seconds` the time it worked: the larger of the two is the bottleneck.
+    `moments` counts those in the index, `repeats` those that this run kept out of it
+    (`Cutting.distinct`). `decode_seconds` is the time the encoder waited for frames,
+    `encode_seconds` the time it worked: the larger of the two is the bottleneck.
     """
 
     videos: Counts
@@ -80,6 +81,7 @@ class Report:
     notes: tuple[Video, ...] = ()
     missing: tuple[Path, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    repeats: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON; failures first, figures last."""
@@ -93,6 +95,7 @@ class Report:
             "skipped": dict(self.skipped),
             "videos": asdict(self.videos),
             "moments": self.moments,
+            "repeats": self.repeats,
             "seconds": round(self.seconds, 3),
             "decode_seconds": round(self.decode_seconds, 3),
             "encode_seconds": round(self.encode_seconds, 3),

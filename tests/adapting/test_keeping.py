@@ -1,0 +1,59 @@
+"""The folder of a run: one run at a time, and models that cannot be taught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adapting_material import SMALL, dense_folder, films, plain_weights
+from tempme.adapting.keeping import Folder
+from tempme.adapting.models import dense_model, learning_videos, merging_model, row_for
+from tempme.adapting.run import adapt
+from tempme.errors import BadWeights, IndexBusy
+from tempme.index.lock import writing
+from tempme.retriever.retriever import Retriever
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    model, videos = dense_folder(tmp_path / "model"), films(tmp_path / "films", 1)
+    folder = Folder(tmp_path / "made")
+    folder.run.mkdir(parents=True)
+    with (
+        writing(folder.run, what="the run in"),
+        pytest.raises(
+            IndexBusy, match=r"another run is writing to the run in .*made.run \(process"
+        ),
+    ):
+        adapt(videos, model, folder.path, SMALL)
+
+
+def test_weights_without_words(tmp_path: Path) -> None:
+    state = torch.load(plain_weights(tmp_path / "clip.pt"), weights_only=True)
+    images = {name: value for name, value in state.items() if name.startswith("visual")}
+    torch.save(images, tmp_path / "images.pt")
+    with pytest.raises(BadWeights, match=r"images\.pt"):
+        dense_model(tmp_path / "images.pt")
+
+
+def test_a_shipped_model_gives_its_backbone() -> None:
+    teacher = dense_model("scenes-tiny")
+    assert teacher.system.name == "clip4clip"
+    row = row_for(teacher, "tempme", 0.5)
+    student = merging_model(teacher, row)
+    texts = ["a red circle above a blue star"]
+    assert torch.allclose(student.encode_texts(texts), teacher.encode_texts(texts), atol=1e-6)
+    assert student.unread("zebra") == teacher.unread("zebra") != ""
+
+
+def test_what_learns_is_what_it_was_once_learning_is_over(tmp_path: Path) -> None:
+    teacher = Retriever.load(dense_folder(tmp_path / "model"))
+    for name in ("tempme", "tempme-full"):
+        student = merging_model(teacher, row_for(teacher, name, None))
+        before = {n for n, p in student.named_parameters() if p.requires_grad}
+        with learning_videos(student):
+            inside = {n for n, p in student.named_parameters() if p.requires_grad}
+            assert inside
+            assert all(n.startswith("backbone.vision.") for n in inside)
+        assert {n for n, p in student.named_parameters() if p.requires_grad} == before > inside
