@@ -111,7 +111,7 @@ $(UMT_BACKBONE)/retriever/system.toml: | .venv/ready
 	$(BIN)/tempme train experiments/scenes-umt/backbone.toml --out $(UMT_BACKBONE)
 
 # Systems on lively scenes begin with a backbone that goes on from scenes-tiny, trained first.
-LIVELY_STAGES := frames frames-where
+LIVELY_STAGES := frames frames-where frames-all
 LIVELY_BACKBONE := runs/scenes-lively/$(lastword $(LIVELY_STAGES))
 OF_LIVELY := $(filter-out $(LIVELY_STAGES:%=scenes-lively/%),$(filter scenes-lively/%,$(EXPERIMENTS)))
 $(foreach seed,$(SEEDS),$(OF_LIVELY:%=$(RESULTS)/%/seed-$(seed).json)): | $(LIVELY_BACKBONE)/retriever/system.toml

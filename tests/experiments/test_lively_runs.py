@@ -18,7 +18,7 @@ from tempme.scenes.batches import Pool
 from tempme.systems.table import system
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("frames", "frames-where")
+STAGES = ("frames", "frames-where", "frames-all")
 ROWS = sorted(
     path for path in (ROOT / "experiments/scenes-lively").glob("*.toml") if path.stem not in STAGES
 )
@@ -107,7 +107,8 @@ def test_tables_show_lively_scenes_only_where_they_were_judged(tmp_path: Path) -
 def test_stages_of_the_backbone_begin_with_each_other() -> None:
     folder = ROOT / "experiments/scenes-lively"
     begun = [Experiment.read(folder / f"{stage}.toml").system.weights for stage in STAGES]
-    assert begun == ["scenes-tiny", "runs/scenes-lively/frames/retriever"]
+    of_before = [f"runs/scenes-lively/{stage}/retriever" for stage in STAGES[:-1]]
+    assert begun == ["scenes-tiny", *of_before]
     assert f"LIVELY_STAGES := {' '.join(STAGES)}\n" in (ROOT / "Makefile").read_text("utf-8")
 
 

@@ -14,14 +14,11 @@ from scenes_material import gallery
 from tempme.errors import BadSetting
 from tempme.scenes import clip, draw, random_scene, scenes
 from tempme.scenes.batches import Pool, SceneBatches
-from tempme.scenes.filming.canvases import canvas, clouds
-from tempme.scenes.filming.sensor import quantised, sensed
-from tempme.scenes.filming.shots import CANVASES, Camera, Sensor, Shot
-from tempme.scenes.lively.stages import CORNERS, corner_of, relation
+from tempme.scenes.filming.shots import Camera, Sensor
+from tempme.scenes.lively.stages import CORNERS, place_of, relation
 from tempme.scenes.lively.stories import LIVELY
 from tempme.scenes.scene import Scene
 from tempme.scenes.tracks import pose_at
-from tempme.scenes.world import BACKGROUNDS, SPLITS, TICKS, Pose
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +49,8 @@ def test_the_world_is_the_one_that_models_were_trained_on() -> None:
     made = scenes(24, part="lively", split="test", seed=3)
     told = repr([(scene, scene.shots, scene.captions) for scene in made]).encode()
     pixels = b"".join(clip(scene, 5).tobytes() for scene in made)
-    assert hashlib.sha256(told).hexdigest()[:16] == "dd3fefa7662c3113"
-    assert hashlib.sha256(pixels).hexdigest()[:16] == "96416311befa24d7"
+    assert hashlib.sha256(told).hexdigest()[:16] == "0dc8949ef008631d"
+    assert hashlib.sha256(pixels).hexdigest()[:16] == "49d943953cf12dab"
 
 
 def test_the_shipped_model_knows_every_word() -> None:
@@ -103,10 +100,10 @@ def test_rivals_differ_where_the_two_things_are_and_nowhere_else(
         corners = {
             name
             for name, (x, y) in CORNERS.items()
-            if changed[round(y * 112) - 20 : round(y * 112) + 20,
-                       round(x * 112) - 20 : round(x * 112) + 20].any()
+            if changed[round(y * 112) - 18 : round(y * 112) + 18,
+                       round(x * 112) - 18 : round(x * 112) + 18].any()
         }  # fmt: skip
-        told = {corner_of(actor.track) for actor in scene.actors[:2]}
+        told = {place_of(actor.track) for actor in scene.actors[:2]}
         assert corners == told
 
 
@@ -117,12 +114,12 @@ def test_things_are_where_captions_say(found: tuple[Scene, ...]) -> None:
             continue
         for thing, actor in zip(scene.things[:2], scene.actors, strict=False):
             assert actor.thing == thing
-            corner = corner_of(actor.track)
+            corner = place_of(actor.track)
             x, y = CORNERS[corner]
             for share in (0.0, 0.5, 1.0):
                 pose = pose_at(actor.track, share)
-                assert abs(pose.x - x) < 0.1
-                assert abs(pose.y - y) < 0.1
+                assert abs(pose.x - x) < 0.08
+                assert abs(pose.y - y) < 0.08
             assert f"{thing.name} at the {corner}" in scene.captions[0]
             looked_at += 1
         first, second = (actor.track[0][1] for actor in scene.actors[:2])
@@ -138,15 +135,19 @@ def test_things_are_where_captions_say(found: tuple[Scene, ...]) -> None:
 
 def test_no_caption_of_places_is_true_of_another_scene(found: tuple[Scene, ...]) -> None:
     """Looked up in the actors, not in what scenes say of themselves."""
-    where = [scene for scene in found if scene.plot == "where"]
-    for scene in where:
-        a, b = (actor.thing.name for actor in scene.actors[:2])
-        for other in found:
-            at = {actor.thing.name: corner_of(actor.track) for actor in other.actors}
-            if other is scene or other.background != scene.background or not {a, b} <= set(at):
+    for scene in found:
+        if scene.plot != "where":
+            continue
+        one, other = scene.actors[:2]
+        told = relation(one.track, other.track)
+        for another in found:
+            if another is scene or another.background != scene.background:
                 continue
-            lies = relation(at[a], at[b])
-            assert relation(*(corner_of(actor.track) for actor in scene.actors[:2])) != lies
+            ones, others = (
+                [actor.track for actor in another.actors if actor.thing.name == name]
+                for name in (one.thing.name, other.thing.name)
+            )
+            assert told not in {relation(a, b) for a in ones for b in others}
 
 
 def test_of_two_alike_one_acts(found: tuple[Scene, ...]) -> None:
@@ -183,101 +184,19 @@ def test_events_come_one_after_the_other(found: tuple[Scene, ...]) -> None:
             assert 0 < pose_at(second, 1.0).x < 1
 
 
-def test_four_names_where_four_are_told_apart(found: tuple[Scene, ...]) -> None:
+def test_things_have_names_of_their_own_but_for_two_alike(found: tuple[Scene, ...]) -> None:
     for scene in found:
         names = [thing.name for thing in scene.things]
-        assert len(names) == 4
-        assert len(set(names)) == (3 if scene.plot.startswith("which") else 4)
+        assert 7 <= len(names) <= 9
+        assert len(set(names)) == len(names) - scene.plot.startswith("which")
+        assert [actor.thing for actor in scene.actors] == list(scene.things)
         for thing, verb in zip(scene.things, scene.verbs, strict=False):
             assert verb != "turns" or thing.shape not in ("circle", "ring")
-
-
-def test_splits_film_canvases_of_their_own() -> None:
-    seen = {
-        split: {shot.canvas for one in gallery("lively", split, 60) for shot in one.shots}
-        for split in SPLITS
-    }
-    for split, (first, after) in CANVASES.items():
-        assert seen[split] <= set(range(first, after))
-    assert not seen["train"] & seen["test"]
-    assert not seen["val"] & (seen["test"] | seen["train"])
-
-
-def test_what_a_camera_adds_is_there(found: tuple[Scene, ...]) -> None:
-    shots = [scene.shots for scene in found]
-    assert {len(some) for some in shots} == {1, 2, 3}
-    every = [shot for some in shots for shot in some]
-    assert {bool(shot.posts) for shot in every} == {True, False}
-    assert {bool(shot.sensor.step) for shot in every} == {True, False}
-    assert {bool(shot.camera.shake) for shot in every} == {True, False}
-    assert any(shot.camera.start != shot.camera.end for shot in every)
-    assert any(shot.camera.zoom[0] != shot.camera.zoom[1] for shot in every)
-    assert any(shot.light.start != shot.light.end for shot in every)
-    still = next(scene for scene in found if len(scene.shots) == 1)
-    assert not np.array_equal(draw(still, 0.5), draw(still, 0.501)), "noise is of every instant"
-
-
-def test_a_cut_changes_most_of_the_picture(found: tuple[Scene, ...]) -> None:
-    def change(scene: Scene, share: float) -> float:
-        a, b = (draw(scene, at).astype(int) for at in (share - 2e-4, share + 2e-4))
-        return float(np.abs(a - b).mean())
-
-    cuts = [change(scene, shot.since) for scene in found for shot in scene.shots[1:]][:30]
-    calm = [change(scene, 0.1) for scene in found][:30]
-    assert np.median(cuts) > 1.5 * np.median(calm)
-
-
-@pytest.mark.parametrize("place", BACKGROUNDS)
-def test_canvases_are_textured(place: str) -> None:
-    one, other = (canvas(place, number, 112)[..., :3].astype(int) for number in (0, 13))
-    assert one.shape == (224, 224, 3)
-    assert np.abs(one - other).mean() > 5, "each is another"
-    parts = one.reshape(14, 16, 14, 16, 3).std(axis=(1, 3)).mean(axis=-1)
-    assert (parts > 2).mean() > 0.5, "patches of a canvas are not plain"
-
-
-def test_clouds_use_the_range() -> None:
-    tones = clouds(random.Random(0), 224, 3, 9, 30)
-    assert 0 <= tones.min() < 60
-    assert 190 < tones.max() <= 255
-
-
-def test_fine_steps_keep_a_picture_and_coarse_ones_do_not() -> None:
-    lot = np.random.default_rng(0)
-    picture = lot.integers(0, 256, (16, 24, 3)).astype(np.int16)
-    coarse = quantised(picture, 24)
-    assert (coarse.min(), coarse.max()) >= (0, 0)
-    assert np.abs(coarse - picture).mean() > 4
-    flat = np.full((16, 16, 3), 96, np.int16)
-    assert np.abs(quantised(flat, 24) - flat).max() <= 1, "an even tone stays"
-
-
-def test_sizes_that_blocks_do_not_fill() -> None:
-    scene = scenes(2, part="lively", split="test")[0]
-    coarse = tuple(shot._replace(sensor=Sensor(8, 24)) for shot in scene.shots)
-    for size in (50, 100):
-        assert draw(Scene(**{**vars(scene), "shots": coarse}), 0.3, size=size).shape == (
-            size,
-            size,
-            3,
-        )
-
-
-def test_noise_is_about_as_strong_as_asked_for() -> None:
-    flat = np.full((112, 112, 3), 128, np.int16)
-    for strength in (4, 8, 12):
-        noisy = sensed(flat, Sensor(strength, 0), seed=1, tick=2).astype(int)
-        assert abs(noisy.mean() - 128) < 1
-        assert strength * 0.7 < noisy.std() < strength * 1.3
-
-
-def test_things_follow_zoom() -> None:
-    from tempme.scenes.filming.camera import seen
-
-    shot = scenes(2, part="lively", split="test")[0].shots[0]
-    near: Shot = shot._replace(camera=Camera((0, 0), (0, 0), (1.0, 1.1), 0.0))
-    pose = seen(Pose(0.75, 0.25, 0.1), near, 1.0, TICKS)
-    assert (pose.x, pose.y, pose.radius) == pytest.approx((0.775, 0.225, 0.11))
+        begins = [actor.track[0][1] for actor in scene.actors if 0 <= actor.track[0][1].x <= 1]
+        for number, pose in enumerate(begins):
+            for other in begins[:number]:
+                gap = max(abs(pose.x - other.x), abs(pose.y - other.y))
+                assert gap > pose.radius + other.radius, "things lie apart"
 
 
 def test_batches_hold_rivals_and_twins_side_by_side() -> None:

@@ -14,7 +14,7 @@ class Plot:
 
     `cast` says how the second thing differs from the first: "any" (another colour or shape),
     "colour" (same shape), "shape" (same colour); "" if there is one thing only. Of lively plots:
-    "four" unlike things, or two of four "alike", or alike but for their "texture".
+    all "unlike", or two "alike", or alike but for their "texture".
     `exchanges` says what of the first two things another scene may have the other way round, so
     that its captions are others: their "places" or "textures"; "" where time alone tells.
     """

@@ -11,7 +11,7 @@ from tempme.errors import BadSetting, UnknownName
 from tempme.scenes.claims import Claims, Deeds
 from tempme.scenes.filming.shots import Shot, random_shots
 from tempme.scenes.lively import casting
-from tempme.scenes.lively.stages import corner_of, relation
+from tempme.scenes.lively.stages import place_of, relation
 from tempme.scenes.plot import Plot
 from tempme.scenes.stages import DEED_OF_PULSE, PULSES
 from tempme.scenes.stories import PLOTS
@@ -71,10 +71,10 @@ class Scene:
             words |= {f"{letter}_colour": thing.colour, f"{letter}_shape": thing.shape}
             words |= {f"{letter}_many": plural(thing.name), f"{letter}_texture": thing.texture}
         for letter, actor in zip("ab", self.actors, strict=False):
-            where = corner_of(actor.track)
-            words |= {f"{letter}_where": where, f"{letter}_side": where.split()[1]}
+            where = place_of(actor.track)
+            words |= {f"{letter}_where": where, f"{letter}_side": where.split()[-1]}
         if self.part == "lively":
-            words["relation"] = relation(words["a_where"], words["b_where"])
+            words["relation"] = relation(*(actor.track for actor in self.actors[:2]))
         words |= dict(zip("xyz", self.verbs, strict=False))
         plot = PLOTS[self.part][self.plot]
         templates = plot.reversed_words if self.is_reversed else plot.words

@@ -1,1 +1,1 @@
-"""The lively part of the world: four small things each, of which captions tell a detail."""
+"""The lively part of the world: seven to nine small things, of which captions tell a detail."""

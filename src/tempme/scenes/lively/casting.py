@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import permutations
 
 from tempme.scenes.claims import Deeds
-from tempme.scenes.lively.stages import corner_of, relation
+from tempme.scenes.lively.stages import place_of, relation
 from tempme.scenes.world import TEXTURES, Actor, Split, Thing, home
 
 Draw = Callable[[], Thing]
+FEWEST, MORE = 7, 2
+"""Things of a scene, and how many more there may be."""
 PATTERNS = tuple(texture for texture in TEXTURES if texture != "plain")
 """Textures that captions have a word for."""
 
@@ -18,23 +20,23 @@ PATTERNS = tuple(texture for texture in TEXTURES if texture != "plain")
 def cast(
     rng: random.Random, kind: str, background: str, split: Split, draw: Draw
 ) -> tuple[Thing, ...]:
-    """Four things, those that captions tell first; one of these is the split's own.
+    """Seven to nine things, those that captions tell first; one of two told is the split's own.
 
-    Half of the time the others mix colours and shapes of the first two, so that neither alone
-    tells which is meant. "four" have four names; of "alike" and "texture" the first two share one.
+    Half of the time others mix colours and shapes of the first two, so that neither alone tells
+    which is meant. "unlike" all have other names; of "alike" and "texture" the first two share one.
     """
     while True:
         first, second = draw(), draw()
-        if kind != "four":
+        if kind != "unlike":
             textures = PATTERNS if kind == "texture" else (first.texture,) * 2
             first, second = (first._replace(texture=texture) for texture in rng.sample(textures, 2))
-        others = [draw(), draw()]
+        others = [draw() for _ in range(FEWEST - 2 + rng.randrange(MORE + 1))]
         if rng.random() < 0.5:
-            mixed = (second if kind == "four" else draw()), first
-            others = [
+            mixed = (second if kind == "unlike" else draw()), first
+            others[:2] = (
                 one._replace(colour=a.colour, shape=b.shape)
-                for one, a, b in zip(others, mixed, mixed[::-1], strict=True)
-            ]
+                for one, a, b in zip(others, mixed, mixed[::-1], strict=False)
+            )
         things = (first, second, *others)
         if _is_right(things, kind, background, split):
             return things
@@ -44,7 +46,7 @@ def _is_right(things: Sequence[Thing], kind: str, background: str, split: Split)
     names = {thing.name for thing in things}
     homes = [home(thing, background) for thing in things]
     is_ours = split in homes[:2] and {"train", split} >= set(homes)
-    return is_ours and len(names) == (4 if kind == "four" else 3)
+    return is_ours and len(names) == len(things) - (kind != "unlike")
 
 
 def told(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
@@ -53,7 +55,7 @@ def told(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
     if plot == "where":
         return frozenset({_relation(first, second)})
     if plot == "which-place":
-        return frozenset({(first.thing.name, corner_of(first.track), *verbs)})
+        return frozenset({(first.thing.name, place_of(first.track), *verbs)})
     if plot == "which-texture":
         return frozenset({(first.thing.name, first.thing.texture, *verbs)})
     if plot == "leave-and-come":
@@ -65,15 +67,14 @@ def shown(plot: str, actors: Sequence[Actor], verbs: Sequence[str]) -> Deeds:
     """All that a caption of any lively scene could truly claim of this one."""
     acts: set[tuple[str, ...]] = set()
     for actor, verb in zip(actors, verbs, strict=False):
-        thing, corner = actor.thing, corner_of(actor.track)
-        acts |= {(thing.name, verb), (thing.name, corner, verb), (thing.name, thing.texture, verb)}
+        thing, place = actor.thing, place_of(actor.track)
+        acts |= {(thing.name, verb), (thing.name, place, verb), (thing.name, thing.texture, verb)}
     lies = {_relation(one, other) for one, other in permutations(actors, 2)}
     return told(plot, actors, verbs) | lies | acts
 
 
 def _relation(one: Actor, other: Actor) -> tuple[str, ...]:
-    how = relation(corner_of(one.track), corner_of(other.track))
-    return one.thing.name, how, other.thing.name
+    return one.thing.name, relation(one.track, other.track), other.thing.name
 
 
 def exchanged(actors: Sequence[Actor], what: str) -> tuple[Actor, ...]:

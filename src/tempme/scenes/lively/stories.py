@@ -1,6 +1,6 @@
 """What can happen in a lively scene, and its words: which of two alike, where, in what order.
 
-Beside the words of `stories`, `{a_where}` is a quarter of the picture ("top left"), `{a_side}` a
+Beside the words of `stories`, `{a_where}` is a corner of the picture ("top left"), `{a_side}` a
 side of it, and `{relation}` how the first thing lies to the second ("left of", "above"). What they
 claim is told by `casting.told`, so that `deeds` are empty.
 """
@@ -12,7 +12,7 @@ from tempme.scenes.plot import Plot
 
 LIVELY: dict[str, Plot] = {
     "where": Plot(
-        "four",
+        "unlike",
         stages.stand,
         (),
         (
@@ -50,7 +50,7 @@ LIVELY: dict[str, Plot] = {
         exchanges="textures",
     ),
     "one-by-one": Plot(
-        "four",
+        "unlike",
         stages.one_by_one,
         (),
         (
@@ -68,7 +68,7 @@ LIVELY: dict[str, Plot] = {
         num_verbs=3,
     ),
     "leave-and-come": Plot(
-        "four",
+        "unlike",
         stages.leave_and_come,
         (),
         (
