@@ -9,8 +9,10 @@ Whoever opens one keeps nothing but a copy of its side files, so that any number
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tempme.errors import BadIndex, BadSetting
 from tempme.index.header import NAME as HEADER
@@ -51,6 +53,15 @@ def is_begun(uri: str) -> bool:
     if _is_milvus(uri):
         return MilvusServer(Address.of(uri)).about() is not None
     return has_side_files(Place.of(uri))
+
+
+def begin_with(uri: str, make: Callable[[Path], object]) -> None:
+    """Make an index without rows, as `make` makes one in a folder, unless there is one."""
+    if not is_begun(uri):
+        with TemporaryDirectory(prefix="tempme-") as scratch:
+            folder = Path(scratch) / "new.tempme"
+            make(folder)
+            begin_far(uri, Place(str(folder)), stays=False)
 
 
 def begin_far(uri: str, side: Place, *, stays: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
 from tempme.index.creating import begin
-from tempme.index.far import Far, begin_far, is_begun, keep_beside, local_store, open_far
+from tempme.index.far import Far, begin_with, keep_beside, local_store, open_far
 from tempme.index.file_query import file_features
 from tempme.index.folder import check_new, check_plain, check_present
 from tempme.index.header import NAME, Cutting, Header, identity, read_header
@@ -30,7 +29,7 @@ from tempme.index.search import Asked, Request, request_of
 from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
-from tempme.index.stores.places import Place, is_remote, uri_of
+from tempme.index.stores.places import is_remote, uri_of
 from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
@@ -43,12 +42,7 @@ class Index:
     """
 
     def __init__(
-        self,
-        path: Path,
-        header: Header,
-        model: IndexModel | None = None,
-        *,
-        far: Far | None = None,
+        self, path: Path, header: Header, model: IndexModel | None = None, far: Far | None = None
     ) -> None:
         self.path, self.header, self.model = path, header, model or IndexModel(path, header)
         self.name = far.name if far else str(path)  # what a person calls it
@@ -74,7 +68,10 @@ class Index:
         """
         retriever = retriever if isinstance(create, bool) else create
         if is_remote(path):
-            return cls._far(uri_of(path), retriever, create, running, cutting)
+            if create:
+                again = partial(cls.open, retriever=retriever, create=create, running=running)
+                begin_with(uri_of(path), partial(again, **cutting))
+            return cls._far(uri_of(path), retriever, running, cutting)
         folder = Path(path).expanduser()
         if create and not (folder / NAME).exists():
             return cls._created(folder, retriever, {"running": running, **cutting})
@@ -91,22 +88,13 @@ class Index:
 
     @classmethod
     def _far(
-        cls,
-        uri: str,
-        retriever: Encoder | str | None,
-        create: Any,
-        running: EngineChoice,
-        cutting: Any,
+        cls, uri: str, given: Encoder | str | None, running: EngineChoice, cutting: Any
     ) -> Index:
-        if create and not is_begun(uri):
-            with TemporaryDirectory(prefix="tempme-") as scratch:
-                folder = Path(scratch) / "new.tempme"
-                cls.open(folder, retriever=retriever, create=create, running=running, **cutting)
-                begin_far(uri, Place(str(folder)), stays=False)
         far = open_far(uri)
         far.header.cutting.check_same(cutting, Path(far.name))
-        model = opened_model(far.folder, far.header, retriever, running)
-        return cls(far.folder, far.header, model, far=far)
+        return cls(
+            far.folder, far.header, opened_model(far.folder, far.header, given, running), far
+        )
 
     @classmethod
     def create(
