@@ -27,6 +27,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         ),
     ):
         adapt(videos, model, folder.path, SMALL)
+    assert not (folder.path / "adapting.json").exists()  # the other run's is not touched
 
 
 def test_weights_without_words(tmp_path: Path) -> None:

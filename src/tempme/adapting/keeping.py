@@ -50,9 +50,12 @@ class Folder:
         elif strangers := self._strangers():
             raise BadSetting(f"{self.path} holds {strangers[0]} already: {_ELSEWHERE}")
 
-    def claim(self, asked: Mapping[str, Any]) -> None:
-        """Write what the run is; OSError, which names the place, where nothing can be written."""
+    def make(self) -> None:
+        """Make it; OSError, which names the place, where nothing can be written."""
         check_writable(self.run / PIXELS)
+
+    def claim(self, asked: Mapping[str, Any]) -> None:
+        """Write what the run is; the caller holds the lock of `run`."""
         _write_json(_plain(asked), self.path / NAME)
 
     def sample_is_kept(self) -> bool:
