@@ -27,6 +27,16 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         ),
     ):
         adapt(videos, model, folder.path, SMALL)
+    assert not (folder.path / "adapting.json").exists()  # the other run's is not touched
+
+
+def test_a_folder_that_is_not_there_is_no_name_on_a_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(Path("mine") / "made")  # as owner/name would be
+    folder.check({})
+    assert folder.report() is None
 
 
 def test_weights_without_words(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tempme.adapting.windows import Sample
 from tempme.atomic import check_writable, is_draft, replacing
 from tempme.errors import BadSetting
 from tempme.index.building.scan import Unseen
-from tempme.retriever.names import is_saved
+from tempme.retriever.names import SYSTEM
 from tempme.untrusted import MEBIBYTE, read_json
 
 FORMAT = 1
@@ -45,15 +45,22 @@ class Folder:
     def check(self, asked: Mapping[str, Any]) -> None:
         """BadSetting where the folder holds something that is not of this run; nothing is made."""
         if (self.path / NAME).exists():
-            if self.sample_is_kept() or is_saved(self.path):
+            if self.sample_is_kept() or self.is_saved():
                 self._check_same(_plain(asked))
         elif strangers := self._strangers():
             raise BadSetting(f"{self.path} holds {strangers[0]} already: {_ELSEWHERE}")
 
-    def claim(self, asked: Mapping[str, Any]) -> None:
-        """Write what the run is; OSError, which names the place, where nothing can be written."""
+    def make(self) -> None:
+        """Make it; OSError, which names the place, where nothing can be written."""
         check_writable(self.run / PIXELS)
+
+    def claim(self, asked: Mapping[str, Any]) -> None:
+        """Write what the run is; the caller holds the lock of `run`."""
         _write_json(_plain(asked), self.path / NAME)
+
+    def is_saved(self) -> bool:
+        """Whether a retriever is here: a folder that is not there yet is no name on a hub."""
+        return (self.path / SYSTEM).is_file()
 
     def sample_is_kept(self) -> bool:
         """Whether the videos have been read."""
@@ -61,7 +68,7 @@ class Folder:
 
     def report(self) -> dict[str, Any] | None:
         """What a finished run told; None where none has finished, or its retriever is gone."""
-        if not is_saved(self.path):
+        if not self.is_saved():
             return None
         try:
             found = read_json(self.path / REPORT, most_bytes=MOST_BYTES)

@@ -62,8 +62,9 @@ def adapt(
     teacher = dense_model(model)
     row = row_for(teacher, settings.system, settings.budget)
     merging_model(teacher, row)  # refuses what cannot be, before anything is written
-    folder.claim(asked)
+    folder.make()
     with writing(folder.run, what="the run in"):
+        folder.claim(asked)
         sample = folder.sample()
         if sample is None:
             sample = _sampled(given, teacher, settings, decoding, counting)
