@@ -65,6 +65,7 @@ bench: setup  ## measure the encoder, the decoder and their sharing of cores on 
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/threads.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search.py
 
 soak: setup  ## attack tempme for an hour: kills, damage, bombs, crowds -> docs/reliability.md
 	$(BIN)/python benchmarks/soak.py

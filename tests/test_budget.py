@@ -101,6 +101,8 @@ def test_what_was_measured_is_within_the_budget(moments: str) -> None:
             for row in json.loads(path.read_text("utf-8"))["rows"]
             if row["moments"] == int(moments.replace("_", ""))
         }
+        if not rows:
+            pytest.skip(f"{path.name} has no run with {moments} moments")
         videos: dict[str, Any] = rows["videos"]
         assert rows["windows"]["p50_ms"] <= limits["windows_p50_ms"]
         for key in limits.keys() - {"windows_p50_ms", "recall"}:

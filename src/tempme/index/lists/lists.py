@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from tempme.index.lists.array_file import Unusable
@@ -19,6 +20,7 @@ class Lists:
         self._opened: Opened | None = None
         self._known: tuple[str, View] | None = None
         self._passed_over = ""
+        self._lock = threading.Lock()
 
     def view(self) -> View | None:
         """The index as it is now; None where it has no lists that can be used."""
@@ -26,15 +28,16 @@ class Lists:
         if not stamp or stamp == self._passed_over:
             return None
         state = f"{self._store.version()} {stamp}"
-        known = self._known
-        if known is None or known[0] != state:
-            try:
-                known = (state, self._look(stamp))
-            except Unusable as error:
-                self.drop(error, stamp)
-                return None
-            self._known = known
-        return known[1]
+        with self._lock:  # of several searches one brings it up to date
+            known = self._known
+            if known is None or known[0] != state:
+                try:
+                    known = (state, self._look(stamp))
+                except Unusable as error:
+                    self.drop(error, stamp)
+                    return None
+                self._known = known
+            return known[1]
 
     def drop(self, why: Unusable, stamp: str | None = None) -> None:
         """Remove lists that are damaged, so that the next run that writes makes them anew."""
