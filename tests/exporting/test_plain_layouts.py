@@ -184,8 +184,8 @@ def test_what_a_layout_cannot_say(tmp_path: Path) -> None:
     heads = trained("lora", replace(SLIM, heads=4)).parts
     with pytest.raises(BadSetting, match="means heads 2, and this model has 4: use --format"):
         export(heads, "openai", tmp_path / "out")
-    with pytest.raises(UnknownName, match="no format 'onxn'"):
-        export(gelu, "onxn", tmp_path / "out")
+    with pytest.raises(UnknownName, match="no format 'tflite'"):
+        export(gelu, "tflite", tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(BadSetting, match="is not empty: give another folder"):
@@ -222,6 +222,6 @@ def test_the_verb(tmp_path: Path) -> None:
         "files": ["model.safetensors"],
         "system": "lora",
     }
-    wrong = run("model", "--format", "onxn", "--out", "other")
+    wrong = run("model", "--format", "tflite", "--out", "other")
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr.startswith(f"error: no format 'onxn'; known: {', '.join(FORMATS)}")
+    assert wrong.stderr.startswith(f"error: no format 'tflite'; known: {', '.join(FORMATS)}")
