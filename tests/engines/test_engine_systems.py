@@ -11,7 +11,7 @@ import torch
 
 from learning import moved
 from small_models import FRAMES, SMALL, TEXTS
-from tempme.engines.folder import Facts, read_engine, write_engine
+from tempme.engines.folder import EngineFacts, read_engine, write_engine
 from tempme.engines.graphs import graphs_of
 from tempme.retriever.by_engine import texts_of, videos_of, windows_of
 from tempme.retriever.retriever import Retriever
@@ -52,7 +52,7 @@ def test_features_are_those_of_pytorch(name: str, tmp_path: Path) -> None:
     system, words = model.system, min(model.system.max_words, model.tokenizer.context)
     graphs = graphs_of(system, model.backbone, words=words)
     write_engine(
-        tmp_path, graphs, Facts("onnx", "fp32", system.frames, words, system.config.embed, {})
+        tmp_path, graphs, EngineFacts("onnx", "fp32", system.frames, words, system.config.embed, {})
     )
     engine, size = read_engine(tmp_path, threads=1), system.config.image_size
     given = np.random.default_rng(0).integers(0, 256, (2, FRAMES, size, size, 3), dtype=np.uint8)

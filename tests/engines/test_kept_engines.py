@@ -16,14 +16,14 @@ from tempme.engines import kept
 from tempme.engines.agreement import (
     EXACT,
     LIMIT,
-    Agreement,
+    EngineAgreement,
     agreement,
     engine_in,
     named,
     without_engine,
 )
 from tempme.engines.choice import ENGINES, EngineChoice
-from tempme.engines.folder import NAME, Facts, write_facts
+from tempme.engines.folder import NAME, EngineFacts, write_facts
 from tempme.retriever.running import AGREES, chosen
 
 INT8 = EngineChoice("onnx", "int8")
@@ -57,10 +57,10 @@ def test_agreement_is_of_cosines_and_of_the_best_hits() -> None:
         (replace(LIMIT, cosine=LIMIT.cosine - 1e-4), "+onnx-int8"),
         (replace(LIMIT, least=LIMIT.least - 1e-4), "+onnx-int8"),
         (replace(LIMIT, overlap=LIMIT.overlap - 1e-4), "+onnx-int8"),
-        (Agreement(float("nan"), 1.0, 1.0), "+onnx-int8"),
+        (EngineAgreement(float("nan"), 1.0, 1.0), "+onnx-int8"),
     ],
 )
-def test_a_fingerprint_names_an_engine_beyond_the_limit(near: Agreement, suffix: str) -> None:
+def test_a_fingerprint_names_an_engine_beyond_the_limit(near: EngineAgreement, suffix: str) -> None:
     own = named("tempme-0123456789abcdef", "onnx", "int8", near)
     assert own == f"tempme-0123456789abcdef{suffix}"
     assert without_engine(own) == "tempme-0123456789abcdef"
@@ -84,8 +84,8 @@ class Stand:
     engine = None
 
 
-def keep_facts(near: Agreement) -> Path:
-    facts = Facts("onnx", "int8", 6, 12, 16, {AGREES: vars(near)})
+def keep_facts(near: EngineAgreement) -> Path:
+    facts = EngineFacts("onnx", "int8", 6, 12, 16, {AGREES: vars(near)})
     made = kept.keep(Stand.fingerprint, INT8, lambda draft: write_facts(draft, facts, []))
     assert made is not None
     return made

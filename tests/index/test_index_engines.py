@@ -13,7 +13,7 @@ from commands import error_of, start
 from index_material import write_films
 from small_models import small
 from tempme.engines import agreement
-from tempme.engines.agreement import Agreement
+from tempme.engines.agreement import EngineAgreement
 from tempme.engines.choice import EngineChoice
 from tempme.errors import WrongModel
 from tempme.index import Index
@@ -45,7 +45,7 @@ def test_engines_that_do_not_agree_are_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is as near as that: a stand-in for an engine that is further away than the limit.
-    monkeypatch.setattr(agreement, "LIMIT", Agreement(2, 2, 2))
+    monkeypatch.setattr(agreement, "LIMIT", EngineAgreement(2, 2, 2))
     model, films = small("tempme"), write_films(tmp_path / "films")
     index = Index.create(tmp_path / "index", model, running=ONNX)
     index.add(films, workers=1)

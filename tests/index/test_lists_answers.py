@@ -14,7 +14,7 @@ from lists_material import filled, put, queries_about, store_in, video_of, view_
 from tempme.index.lists.answers import EXACT_ROWS, answer
 from tempme.index.lists.half import products, widened
 from tempme.index.lists.looking import look
-from tempme.index.lists.view import View
+from tempme.index.lists.view import ListsView
 from tempme.index.moments import Hit
 from tempme.index.search import Request, Scan
 from tempme.index.stores.lance import LanceStore
@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
 
 
 @pytest.fixture(scope="module")
-def view(store: LanceStore) -> View:
+def view(store: LanceStore) -> ListsView:
     return view_of_store(store)
 
 
@@ -74,7 +74,9 @@ def share_found(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("windows", [1, 6])
-def test_hits_are_those_of_a_scan(view: View, scan: Scan, request_: Request, windows: int) -> None:
+def test_hits_are_those_of_a_scan(
+    view: ListsView, scan: Scan, request_: Request, windows: int
+) -> None:
     shares = []
     for seed in range(12):
         queries = queries_about([97 * seed] * windows, seed=seed)
@@ -96,7 +98,7 @@ def test_what_is_looked_at_to_the_end_is_exact(store: LanceStore, scan: Scan) ->
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_filters_let_nothing_else_through(
-    view: View, scan: Scan, filters: dict[str, object]
+    view: ListsView, scan: Scan, filters: dict[str, object]
 ) -> None:
     for moments in (False, True):
         request = Request(k=12, moments=moments, **filters)  # type: ignore[arg-type]
@@ -110,7 +112,7 @@ def test_filters_let_nothing_else_through(
         assert np.mean(shares) >= 0.98
 
 
-def test_few_admitted_moments_are_all_compared(view: View, scan: Scan) -> None:
+def test_few_admitted_moments_are_all_compared(view: ListsView, scan: Scan) -> None:
     paths = frozenset(video_of(n, scan.gallery.content(n)).path for n in range(0, 150, 2))
     request = Request(k=40, paths=paths)
     assert sum(len(scan.gallery.content(n).spans) for n in range(0, 150, 2)) < EXACT_ROWS
@@ -119,13 +121,13 @@ def test_few_admitted_moments_are_all_compared(view: View, scan: Scan) -> None:
         check_same(answer(view, queries, request), scan.hits(queries, request))
 
 
-def test_more_hits_than_there_are_videos(view: View, scan: Scan) -> None:
+def test_more_hits_than_there_are_videos(view: ListsView, scan: Scan) -> None:
     queries = queries_about([3])
     for request in (Request(k=5000), Request(k=20_000, moments=True)):
         check_same(answer(view, queries, request), scan.hits(queries, request))
 
 
-def test_ties_come_in_the_order_of_contents(view: View, scan: Scan) -> None:
+def test_ties_come_in_the_order_of_contents(view: ListsView, scan: Scan) -> None:
     """ReadArrays 6, 13, 20, ... are copies of the one before: equal to the last bit."""
     for number in (6, 13, 699):
         twin = scan.gallery.content(number - 1)
@@ -136,7 +138,7 @@ def test_ties_come_in_the_order_of_contents(view: View, scan: Scan) -> None:
         assert best[0].score == pytest.approx(best[1].score, abs=1e-6)
 
 
-def test_a_look_finds_rows_where_they_are(view: View, scan: Scan) -> None:
+def test_a_look_finds_rows_where_they_are(view: ListsView, scan: Scan) -> None:
     queries = queries_about([5, 400])
     seen = look(view, queries, None, most=300)
     assert 300 <= len(seen) < view.num_moments

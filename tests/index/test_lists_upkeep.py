@@ -26,14 +26,14 @@ from tempme.index.lists.answers import answer
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.opened import CATALOG, FOLDER, open_lists
 from tempme.index.lists.upkeep import PARTS_BEFORE_JOINING
-from tempme.index.lists.view import View
+from tempme.index.lists.view import ListsView
 from tempme.index.search import Request, Scan
 from tempme.index.stores.lance import LanceStore
 
 ASKED = (3, 200, 431, 777, 1190, 1230)
 
 
-def check_finds_all(store: LanceStore, view: View | None = None) -> None:
+def check_finds_all(store: LanceStore, view: ListsView | None = None) -> None:
     """All moments are there as the tables have them, and what is near is found."""
     view = view or view_of_store(store)
     gallery = store.gallery()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tempme.index.header import Cutting, Header
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.opened import CATALOG, FOLDER
-from tempme.index.lists.view import View
+from tempme.index.lists.view import ListsView
 from tempme.index.moments import Moments, Video
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.searcher import Searcher
@@ -79,7 +79,7 @@ def filled(folder: Path, count: int = 1200) -> LanceStore:
     return store
 
 
-def view_of_store(store: LanceStore) -> View:
+def view_of_store(store: LanceStore) -> ListsView:
     view = Lists(store.folder, store, width=WIDTH).view()
     assert view is not None
     return view

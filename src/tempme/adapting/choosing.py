@@ -58,7 +58,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedIndex:
     """An index; `why` says in one line which system it got, empty where nothing was to choose."""
 
     index: Index
@@ -67,7 +67,7 @@ class Opened:
 
 def open_index(
     folder: Path, paths: Iterable[Path], wanted: Wanted, *, decoding: Decoding | None = None
-) -> Opened:
+) -> OpenedIndex:
     """The index at `folder`, or a new one for the videos at and below `paths`.
 
     An index keeps its system. BadSetting where another one is asked for, or one of a model that
@@ -76,7 +76,7 @@ def open_index(
     cutting = {"running": wanted.running, **wanted.cutting}
     if _is_there(folder):
         given = _of_far(folder, wanted) if is_remote(folder) else _of_index(folder, wanted)
-        return Opened(Index.open(folder, retriever=given, **cutting))
+        return OpenedIndex(Index.open(folder, retriever=given, **cutting))
     if (wanted.system, wanted.budget) != (None, None) and wanted.model and is_saved(wanted.model):
         raise BadSetting(OF_SAVED.format(wanted.model))
     if not is_remote(folder):
@@ -85,10 +85,10 @@ def open_index(
     loaded = model.load_model(source) if wanted.model else model.load_default_model()
     kept = None if Path(source).expanduser().exists() else source
     if not isinstance(loaded, Retriever) or is_saved(source):
-        return Opened(_made(folder, loaded, kept, cutting))
+        return OpenedIndex(_made(folder, loaded, kept, cutting))
     chosen, why = _chosen(loaded, paths, wanted, decoding)
     kept = kept if chosen is loaded else None
-    return Opened(_made(folder, chosen, kept, cutting), why)
+    return OpenedIndex(_made(folder, chosen, kept, cutting), why)
 
 
 def _is_there(folder: Path) -> bool:

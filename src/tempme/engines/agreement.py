@@ -17,7 +17,7 @@ MARK = "+"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class EngineAgreement:
     """Of features of the same videos and texts, made in two ways.
 
     cosine: the mean over videos and texts, whichever is lower. least: that of the worst feature.
@@ -28,7 +28,7 @@ class Agreement:
     least: float
     overlap: float
 
-    def within(self, limit: Agreement) -> bool:
+    def within(self, limit: EngineAgreement) -> bool:
         """Whether all of it is as near as the limit."""
         return (
             self.cosine >= limit.cosine
@@ -39,28 +39,28 @@ class Agreement:
 
 # As far as bf16 is away, which has shared the fingerprint of fp32 from the start: one merge that
 # goes to another token moves a feature by a hundredth (docs/results.md).
-LIMIT = Agreement(cosine=0.998, least=0.98, overlap=0.95)
-EXACT = Agreement(cosine=1.0, least=1.0, overlap=1.0)
+LIMIT = EngineAgreement(cosine=0.998, least=0.98, overlap=0.95)
+EXACT = EngineAgreement(cosine=1.0, least=1.0, overlap=1.0)
 
 
 def agreement(
     exact: tuple[NDArray[np.float32], NDArray[np.float32]],
     near: tuple[NDArray[np.float32], NDArray[np.float32]],
-) -> Agreement:
+) -> EngineAgreement:
     """Unit features of videos (V, D) and texts (T, D), twice -> how near they are."""
     cosines = [(one * other).sum(axis=1) for one, other in zip(exact, near, strict=True)]
     best = [_best(texts @ videos.T) for videos, texts in (exact, near)]
     shared = [
         len(set(a) & set(b)) / len(a) for a, b in zip(*map(np.ndarray.tolist, best), strict=True)
     ]
-    return Agreement(
+    return EngineAgreement(
         cosine=min(_number(each.mean()) for each in cosines),
         least=min(_number(each.min()) for each in cosines),
         overlap=float(np.mean(shared)),
     )
 
 
-def named(fingerprint: str, engine: str, precision: str, near: Agreement) -> str:
+def named(fingerprint: str, engine: str, precision: str, near: EngineAgreement) -> str:
     """The fingerprint of features that agree so with those of `fingerprint`."""
     if near.within(LIMIT):
         return fingerprint

@@ -29,7 +29,7 @@ FUNCTIONS = ("frames", "windows", "texts")
 
 
 @dataclass(frozen=True)
-class Facts:
+class EngineFacts:
     """What `engine.json` says beside its files.
 
     engine, precision: what computes. num_frames, num_words: the fixed sizes. about: the model, in
@@ -44,7 +44,7 @@ class Facts:
     about: Mapping[str, Any]
 
 
-def write_engine(folder: Path, graphs: Graphs, facts: Facts) -> tuple[str, ...]:
+def write_engine(folder: Path, graphs: Graphs, facts: EngineFacts) -> tuple[str, ...]:
     """Write the functions, then `engine.json`; the names of the files. MissingExtra, OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     suffix = SUFFIXES[facts.engine]
@@ -56,7 +56,7 @@ def write_engine(folder: Path, graphs: Graphs, facts: Facts) -> tuple[str, ...]:
     return (*every, NAME)
 
 
-def write_facts(folder: Path, facts: Facts, files: list[str]) -> None:
+def write_facts(folder: Path, facts: EngineFacts, files: list[str]) -> None:
     """`engine.json` of files that are there."""
     sums = {name: _digest(folder / name) for name in files}
     document = {"format": FORMAT, "files": sums, **asdict(facts)}
@@ -69,14 +69,16 @@ def is_engine(folder: Path) -> bool:
     return (folder / NAME).is_file()
 
 
-def read_facts(folder: Path) -> tuple[Facts, dict[str, str]]:
+def read_facts(folder: Path) -> tuple[EngineFacts, dict[str, str]]:
     """What a folder says, and the checksums of its files; BadWeights where that is damaged."""
     try:
         table = read_json(folder / NAME)
         if table.pop("format", None) != FORMAT:
             raise BadWeights(f"{folder / NAME} has another format than {FORMAT}: export it again")
         files = table.pop("files")
-        return typed(Facts, table, str(folder / NAME)), {str(k): str(v) for k, v in files.items()}
+        return typed(EngineFacts, table, str(folder / NAME)), {
+            str(k): str(v) for k, v in files.items()
+        }
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as reason:
         raise BadWeights(f"{folder} is not the folder of an engine: {reason}") from reason
 
@@ -99,7 +101,7 @@ def read_engine(folder: Path, *, threads: int | None = None) -> Engine:
     )
 
 
-def _checked(folder: Path, facts: Facts, files: Mapping[str, str]) -> Iterator[str]:
+def _checked(folder: Path, facts: EngineFacts, files: Mapping[str, str]) -> Iterator[str]:
     """The functions that there are, once all files are what was written."""
     suffix = SUFFIXES.get(facts.engine)
     if suffix is None:

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from tempme.engines.choice import EngineChoice
 from tempme.engines.extras import NEEDED, missing
-from tempme.engines.folder import Facts, read_facts
+from tempme.engines.folder import EngineFacts, read_facts
 from tempme.errors import BadWeights
 
 CACHE = "TEMPME_CACHE"
@@ -45,7 +45,7 @@ def kept_folder(fingerprint: str, choice: EngineChoice) -> Path:
     return cache_folder() / f"{_stem(fingerprint, choice)}-{own}"
 
 
-def kept_facts(fingerprint: str, choice: EngineChoice) -> Facts | None:
+def kept_facts(fingerprint: str, choice: EngineChoice) -> EngineFacts | None:
     """What is said of a kept engine; None where none is."""
     if missing(choice.engine):
         return None

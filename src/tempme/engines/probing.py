@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tempme.backbones.vocabularies import AnyTokenizer
-from tempme.engines.agreement import Agreement, agreement
+from tempme.engines.agreement import EngineAgreement, agreement
 from tempme.engines.engine import Engine
 from tempme.engines.graphs import Example, Graphs
 from tempme.engines.runtimes import Function
@@ -48,7 +48,7 @@ class Probe:
         return engine.encode_videos(self.videos), engine.encode_ids(self.ids)
 
 
-def measured(graphs: Graphs, engine: Engine, probe: Probe) -> Agreement:
+def measured(graphs: Graphs, engine: Engine, probe: Probe) -> EngineAgreement:
     """How near an engine is to the functions that it was made of."""
     functions = {name: _eager(example) for name, example in graphs.named().items()}
     exact = Engine(

@@ -18,7 +18,7 @@ from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.vocabularies import AnyTokenizer
 from tempme.engines.choice import ENGINES, ONNX, OPENVINO, TORCH, EngineChoice
 from tempme.engines.extras import need
-from tempme.engines.folder import NAME, Facts, read_facts
+from tempme.engines.folder import NAME, EngineFacts, read_facts
 from tempme.errors import BadSetting
 from tempme.exporting.files import save_json
 from tempme.retriever.exported import TOKENIZER_FILE, about
@@ -99,7 +99,7 @@ def _card(parts: Parts, folder: Path, files: list[str]) -> str:
     )
 
 
-def _near(facts: Facts) -> str:
+def _near(facts: EngineFacts) -> str:
     if facts.precision == "fp32":
         return ""
     told = facts.about["agreement"]

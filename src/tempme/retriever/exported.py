@@ -19,7 +19,7 @@ from tempme.backbones.backbone import made_of
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.vocabularies import load_words
 from tempme.engines.engine import Engine
-from tempme.engines.folder import NAME, Facts, is_engine, read_engine, read_facts
+from tempme.engines.folder import NAME, EngineFacts, is_engine, read_engine, read_facts
 from tempme.errors import BadWeights
 from tempme.retriever.described import Described, to_toml
 from tempme.retriever.fingerprint import fingerprints
@@ -108,6 +108,6 @@ def has_numbers(parts: Parts) -> bool:
     return not any(value.is_meta for value in parts.backbone.state_dict().values())
 
 
-def _check_sizes(facts: Facts, frames: int, embed: int, folder: Path) -> None:
+def _check_sizes(facts: EngineFacts, frames: int, embed: int, folder: Path) -> None:
     if (facts.num_frames, facts.feature_size) != (frames, embed):
         raise BadWeights(f"{folder / NAME} is of other sizes than its system: export it again")

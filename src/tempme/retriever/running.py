@@ -10,11 +10,18 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tempme.engines import kept
-from tempme.engines.agreement import EXACT, LIMIT, Agreement, named
+from tempme.engines.agreement import EXACT, LIMIT, EngineAgreement, named
 from tempme.engines.choice import AUTO, TORCH, EngineChoice, faster_ones
 from tempme.engines.engine import Engine
 from tempme.engines.extras import need
-from tempme.engines.folder import NAME, Facts, read_engine, read_facts, write_engine, write_facts
+from tempme.engines.folder import (
+    NAME,
+    EngineFacts,
+    read_engine,
+    read_facts,
+    write_engine,
+    write_facts,
+)
 from tempme.engines.graphs import Example, Graphs, graphs_of
 from tempme.engines.probing import Probe, measured
 from tempme.errors import BadSetting, BadWeights
@@ -30,7 +37,7 @@ class Running:
     """An engine of a model, and how near it is to PyTorch in fp32."""
 
     engine: Engine
-    agreement: Agreement
+    agreement: EngineAgreement
 
     def fingerprints(self, plain: tuple[str, str]) -> tuple[str, str]:
         """Those of the model, as they are of features of this engine."""
@@ -98,7 +105,7 @@ def write_running(
     words = min(system.max_words, parts.tokenizer.context)
     graphs = graphs_of(system, parts.backbone, words=words)
     towers = {name: shapes(example) for name, example in graphs.named().items()}
-    facts = Facts(
+    facts = EngineFacts(
         engine=choice.engine,
         precision=choice.precision,
         num_frames=system.frames,
@@ -123,16 +130,16 @@ def shapes(example: Example) -> dict[str, dict[str, list[int]]]:
     }
 
 
-def agreed(facts: Facts) -> Agreement:
+def agreed(facts: EngineFacts) -> EngineAgreement:
     """How near the engine of a folder is; BadWeights where it does not say."""
-    return typed(Agreement, facts.about.get(AGREES), f"{AGREES} of an engine")
+    return typed(EngineAgreement, facts.about.get(AGREES), f"{AGREES} of an engine")
 
 
 def _shapes(names: Sequence[str], arrays: Sequence[Tensor]) -> dict[str, list[int]]:
     return {name: list(array.shape) for name, array in zip(names, arrays, strict=True)}
 
 
-def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> Agreement:
+def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> EngineAgreement:
     """Exact in fp32, which tests hold it to; else measured."""
     if choice.precision == EXACT_PRECISION:
         return EXACT

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tempme.index.confidence import spread_over
 from tempme.index.lists.looking import SeenRows, gallery_of_rows, look
-from tempme.index.lists.view import View
+from tempme.index.lists.view import ListsView
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Request, Scan
 
@@ -33,7 +33,7 @@ CONTENTS_PER_HIT = 4
 ROUNDING = 1e-5
 
 
-def answer(view: View, queries: Floats, request: Request) -> list[Hit]:
+def answer(view: ListsView, queries: Floats, request: Request) -> list[Hit]:
     """The hits of queries (Q, D), unit rows, as `Scan.hits` gives them for all moments."""
     admitted = _admitted(view, request)
     contents = np.arange(len(view.catalog)) if admitted is None else np.flatnonzero(admitted)
@@ -53,7 +53,7 @@ def answer(view: View, queries: Floats, request: Request) -> list[Hit]:
 
 
 def _videos(
-    view: View, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
+    view: ListsView, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
 ) -> list[Hit] | None:
     """The hits among what was seen; None if more has to be seen."""
     order = np.argsort(seen.contents, kind="stable")
@@ -85,7 +85,7 @@ def _best_rows(seen: SeenRows, places: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _moments(
-    view: View, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
+    view: ListsView, seen: SeenRows, queries: Floats, request: Request, *, most_contents: int
 ) -> list[Hit] | None:
     """The distinct moments among what was seen; None if more has to be seen."""
     del most_contents
@@ -110,7 +110,7 @@ def _is_all_above(request: Request, found: int, candidates: int) -> bool:
     return request.min_score is not None and found < candidates
 
 
-def _admitted(view: View, request: Request) -> NDArray[np.bool_] | None:
+def _admitted(view: ListsView, request: Request) -> NDArray[np.bool_] | None:
     """Which contents have an admitted file; None for all."""
     if not request.is_filtered:
         return None
@@ -124,7 +124,7 @@ def _admitted(view: View, request: Request) -> NDArray[np.bool_] | None:
     return admitted
 
 
-def sample_of(view: View, *, most: int) -> Gallery:
+def sample_of(view: ListsView, *, most: int) -> Gallery:
     """About `most` moments of contents evenly spread."""
     share = most / max(1, view.num_moments)
     count = max(1, round(share * len(view.catalog)))

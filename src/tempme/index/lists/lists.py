@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 from tempme.index.lists.array_file import Unusable
-from tempme.index.lists.opened import Opened, open_lists, remove_lists, stamp_of
-from tempme.index.lists.view import View, fresh, view_as_written, view_of
+from tempme.index.lists.opened import OpenLists, open_lists, remove_lists, stamp_of
+from tempme.index.lists.view import ListsView, fresh, view_as_written, view_of
 from tempme.index.stores.store import Store
 
 
@@ -17,12 +17,12 @@ class Lists:
 
     def __init__(self, folder: Path, store: Store, *, width: int) -> None:
         self._folder, self._store, self._width = folder, store, width
-        self._opened: Opened | None = None
-        self._known: tuple[str, View] | None = None
+        self._opened: OpenLists | None = None
+        self._known: tuple[str, ListsView] | None = None
         self._passed_over = ""
         self._lock = threading.Lock()
 
-    def view(self) -> View | None:
+    def view(self) -> ListsView | None:
         """The index as it is now; None where it has no lists that can be used."""
         stamp = stamp_of(self._folder)
         if not stamp or stamp == self._passed_over:
@@ -53,7 +53,7 @@ class Lists:
             "removed" if is_gone else "passed over",
         )
 
-    def _look(self, stamp: str) -> View:
+    def _look(self, stamp: str) -> ListsView:
         opened = self._opened
         if opened is None or opened.stamp != stamp:
             opened = open_lists(self._folder, width=self._width)

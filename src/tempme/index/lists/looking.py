@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tempme.index.lists.catalog import IN_MEMORY, PathsOf
 from tempme.index.lists.half import products, widened
 from tempme.index.lists.part import ListsPart
-from tempme.index.lists.view import View
+from tempme.index.lists.view import ListsView
 from tempme.index.moments import Gallery
 
 Floats = NDArray[np.float32]
@@ -38,7 +38,9 @@ class SeenRows:
         return len(self.contents)
 
 
-def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int) -> SeenRows:
+def look(
+    view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int
+) -> SeenRows:
     """Look at about `most` rows of admitted contents (None: all), list by list from the nearest."""
     pieces, seen, begin = [_in_memory(view, queries, admitted)], 0, 0
     wanted = most * min(len(queries), MOST_SHARES)
@@ -63,7 +65,7 @@ def look(view: View, queries: Floats, admitted: NDArray[np.bool_] | None, *, mos
     )
 
 
-def gallery_of_rows(view: View, seen: SeenRows, chosen: NDArray[np.int64]) -> Gallery:
+def gallery_of_rows(view: ListsView, seen: SeenRows, chosen: NDArray[np.int64]) -> Gallery:
     """The rows that were `chosen` of those seen, as a gallery of their contents."""
     chosen = chosen[np.lexsort((seen.rows[chosen], seen.parts[chosen], seen.contents[chosen]))]
     contents, owner = np.unique(seen.contents[chosen], return_inverse=True)
@@ -87,7 +89,7 @@ def gallery_of_rows(view: View, seen: SeenRows, chosen: NDArray[np.int64]) -> Ga
     )
 
 
-def _nearest_lists(view: View, queries: Floats) -> NDArray[np.int64]:
+def _nearest_lists(view: ListsView, queries: Floats) -> NDArray[np.int64]:
     """The lists that are not empty, nearest first; those of several queries take turns."""
     near = (view.tree.centres @ queries.T).T
     order = np.argsort(-near, axis=1)
@@ -100,7 +102,7 @@ def _nearest_lists(view: View, queries: Floats) -> NDArray[np.int64]:
 
 
 def _in_lists(
-    view: View, queries: Floats, admitted: NDArray[np.bool_] | None, numbers: NDArray[np.int64]
+    view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None, numbers: NDArray[np.int64]
 ) -> Iterator[SeenRows]:
     """What counts of the rows in these lists, ascending, part by part."""
     for place, part in enumerate(view.parts):
@@ -117,7 +119,7 @@ def _in_lists(
 
 
 def _counting(
-    view: View, contents: NDArray[np.int32], admitted: NDArray[np.bool_] | None
+    view: ListsView, contents: NDArray[np.int32], admitted: NDArray[np.bool_] | None
 ) -> NDArray[np.int64] | None:
     """Which of the rows with these contents count; None for all."""
     if admitted is None:
@@ -142,7 +144,7 @@ def _products(
     return part.products_in(numbers, queries)[:, counts]
 
 
-def _in_memory(view: View, queries: Floats, admitted: NDArray[np.bool_] | None) -> SeenRows:
+def _in_memory(view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None) -> SeenRows:
     contents = view.in_memory[view.memory.owner].astype(np.int32)
     rows = np.arange(len(contents))
     if admitted is not None:

@@ -32,7 +32,7 @@ ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Facts:
+class ListsFacts:
     """What the catalogue says beside its arrays.
 
     version: of the store when they were written. grown_from: rows that the tree was grown for.
@@ -47,10 +47,10 @@ class Facts:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenLists:
     """Lists that are open: which contents they have, where, and by which tree."""
 
-    facts: Facts
+    facts: ListsFacts
     catalog: Catalog
     tree: Tree
     parts: tuple[ListsPart, ...]
@@ -85,7 +85,7 @@ def has_lists(folder: Path) -> bool:
     return bool(stamp_of(folder))
 
 
-def open_lists(folder: Path, *, width: int) -> Opened | None:
+def open_lists(folder: Path, *, width: int) -> OpenLists | None:
     """The lists in an index folder; None without them. Unusable where they are damaged."""
     for attempt in range(ATTEMPTS):
         stamp = stamp_of(folder)
@@ -102,7 +102,7 @@ def open_lists(folder: Path, *, width: int) -> Opened | None:
     return None
 
 
-def _open(folder: Path, stamp: str, width: int) -> Opened:
+def _open(folder: Path, stamp: str, width: int) -> OpenLists:
     file = ArrayFile(folder / CATALOG, {**KINDS, **_tree_kinds(width)})
     file.close()
     facts, arrays = _facts(file.contents, width), file.contents.arrays
@@ -119,7 +119,7 @@ def _open(folder: Path, stamp: str, width: int) -> Opened:
         for part in parts:
             part.close()
         raise
-    return Opened(facts, catalog, tree, tuple(parts), stamp)
+    return OpenLists(facts, catalog, tree, tuple(parts), stamp)
 
 
 def _tree_kinds(width: int) -> dict[str, Kind]:
@@ -142,7 +142,7 @@ def _check_tree(tree: Tree) -> None:
         raise Unusable("its centres are not as we write them")
 
 
-def _facts(contents: ReadArrays, width: int) -> Facts:
+def _facts(contents: ReadArrays, width: int) -> ListsFacts:
     facts = contents.facts
     try:
         if (facts["format"], facts["width"]) != (FORMAT, width):
@@ -150,7 +150,7 @@ def _facts(contents: ReadArrays, width: int) -> Facts:
         parts = tuple(str(name) for name in facts["parts"])
         if len(parts) > MOST_PARTS or not all(is_part(name) for name in parts):
             raise Unusable("its parts have other names")
-        return Facts(
+        return ListsFacts(
             version=str(facts["version"]),
             parts=parts,
             left_out=tuple(text_to_path(str(text)) for text in facts["left_out"]),
@@ -166,7 +166,9 @@ def is_part(name: str) -> bool:
     return name.startswith("part-") and name.removeprefix("part-").isalnum() and name.isascii()
 
 
-def write_catalog(folder: Path, facts: Facts, catalog: Catalog, tree: Tree, *, width: int) -> None:
+def write_catalog(
+    folder: Path, facts: ListsFacts, catalog: Catalog, tree: Tree, *, width: int
+) -> None:
     """Replace the catalogue in one step, then remove the parts that it does not name."""
     told: dict[str, Any] = {
         "format": FORMAT,

@@ -20,8 +20,8 @@ from tempme.index.lists.calibrating import Nearest, noisy_moments
 from tempme.index.lists.catalog import IN_MEMORY, Catalog
 from tempme.index.lists.opened import (
     FOLDER,
-    Facts,
-    Opened,
+    ListsFacts,
+    OpenLists,
     open_lists,
     remove_lists,
     remove_parts,
@@ -29,7 +29,7 @@ from tempme.index.lists.opened import (
 )
 from tempme.index.lists.spool import Spool
 from tempme.index.lists.tree import Tree, grow, num_lists, sample_size
-from tempme.index.lists.view import Fresh, View, fresh, view_of
+from tempme.index.lists.view import Fresh, ListsView, fresh, view_of
 from tempme.index.moments import Gallery
 from tempme.index.stores.store import Store
 
@@ -80,7 +80,7 @@ def _update(folder: Path, source: ListsSource, width: int) -> None:
         opened.close()
 
 
-def _is_outgrown(view: View, facts: Facts) -> bool:
+def _is_outgrown(view: ListsView, facts: ListsFacts) -> bool:
     is_large = view.num_moments > (1 + MOST_ADDED) * facts.grown_from
     return is_large or view.num_dead > MOST_GONE * max(1, view.num_moments)
 
@@ -112,7 +112,7 @@ def _make(folder: Path, source: ListsSource, version: str, width: int) -> None:
         catalog = _catalog(source, spool)
     finally:
         spool.close()
-    facts = Facts(version, (name,), tuple(sorted(left_out)), rows_in, scanned)
+    facts = ListsFacts(version, (name,), tuple(sorted(left_out)), rows_in, scanned)
     write_catalog(folder, facts, catalog, tree, width=width)
 
 
@@ -132,7 +132,9 @@ def _catalog(source: ListsSource, spool: Spool) -> Catalog:
     )
 
 
-def _grow(folder: Path, opened: Opened, view: View, now: Fresh, version: str, width: int) -> None:
+def _grow(
+    folder: Path, opened: OpenLists, view: ListsView, now: Fresh, version: str, width: int
+) -> None:
     """What is new goes into a part of its own, or with all small parts into one."""
     catalog, names = now.catalog, list(opened.facts.parts)
     joined = np.zeros(len(catalog), dtype=bool)
@@ -149,12 +151,12 @@ def _grow(folder: Path, opened: Opened, view: View, now: Fresh, version: str, wi
         catalog = _placed_in(catalog, contents, len(names), checksums)
         names.append(name)
     scanned = max(opened.facts.scanned, 1)
-    facts = Facts(version, tuple(names), now.left_out, opened.facts.grown_from, scanned)
+    facts = ListsFacts(version, tuple(names), now.left_out, opened.facts.grown_from, scanned)
     write_catalog(folder, facts, catalog, opened.tree, width=width)
 
 
 def _write_part(
-    path: Path, view: View, contents: np.ndarray, tree: Tree, name: str, width: int
+    path: Path, view: ListsView, contents: np.ndarray, tree: Tree, name: str, width: int
 ) -> list[int]:
     """A part of these contents; their checksums."""
     spool = Spool(path.parent, width=width)
@@ -176,7 +178,7 @@ def _placed_in(catalog: Catalog, contents: np.ndarray, part: int, checksums: lis
     return replace(catalog, parts=parts, places=places, checksums=sums)
 
 
-def _opened(folder: Path, width: int) -> Opened | None:
+def _opened(folder: Path, width: int) -> OpenLists | None:
     """The lists that are there; what is damaged is removed."""
     try:
         return open_lists(folder, width=width)

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.catalog import IN_MEMORY, Catalog, PathsOf, catalog_of
 from tempme.index.lists.half import is_finite
-from tempme.index.lists.opened import Opened
+from tempme.index.lists.opened import OpenLists
 from tempme.index.lists.part import ListsPart, rows_between
 from tempme.index.lists.tree import Tree
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.store import Store
 
 
-class View:
+class ListsView:
     """All contents of an index: those of the parts, and those in `memory`, which no part has yet.
 
     `owners[p]` gives for each content of part p its number in the catalogue, -1 where it is gone.
-    `in_memory` are the contents in memory, in the order of `memory`; `scanned` as of `Facts`.
+    `in_memory` are the contents in memory, in the order of `memory`; `scanned` as of `ListsFacts`.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Fresh:
     left_out: tuple[Path, ...]
 
 
-def fresh(store: Store, opened: Opened) -> Fresh:
+def fresh(store: Store, opened: OpenLists) -> Fresh:
     """What a store has, held against lists of an earlier version of it."""
     rows = store.videos()
     good = [row for row in rows if row.status == "ok" and row.num_moments]
@@ -125,14 +125,14 @@ def fresh(store: Store, opened: Opened) -> Fresh:
     return Fresh(catalog, memory, tuple(sorted(damaged.union(memory.left_out))))
 
 
-def _placed(rows: Sequence[Video], opened: Opened) -> tuple[Catalog, list[str]]:
+def _placed(rows: Sequence[Video], opened: OpenLists) -> tuple[Catalog, list[str]]:
     catalog = catalog_of(rows, opened.catalog, opened.counts)
     return catalog, [catalog.digest(int(i)) for i in np.flatnonzero(catalog.parts == IN_MEMORY)]
 
 
-def view_of(opened: Opened, now: Fresh) -> View:
+def view_of(opened: OpenLists, now: Fresh) -> ListsView:
     """Lists of an earlier version, with what the store has beyond them."""
-    return View(
+    return ListsView(
         now.catalog,
         opened.tree,
         opened.parts,
@@ -142,12 +142,12 @@ def view_of(opened: Opened, now: Fresh) -> View:
     )
 
 
-def view_as_written(opened: Opened, *, width: int) -> View:
+def view_as_written(opened: OpenLists, *, width: int) -> ListsView:
     """Lists that are of the version that the store has."""
     none = Gallery(
         (), (), np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros((0, width), np.float16)
     )
-    return View(
+    return ListsView(
         opened.catalog,
         opened.tree,
         opened.parts,
