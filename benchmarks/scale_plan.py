@@ -130,7 +130,8 @@ def _measured() -> Iterator[str]:
     found = json.loads(path.read_text())
     yield (
         f"`benchmarks/scale.py` on {MACHINE}, {WIDTH} numbers a feature, ten moments a video. "
-        f"Other work ran beside it (load {found['load']:.0f}): times are upper bounds."
+        f"Other work ran beside it (load {found['load']:.0f}): times are upper bounds. "
+        f"{found.get('note', '')}"
     )
     yield from (
         "",
@@ -142,12 +143,17 @@ def _measured() -> Iterator[str]:
         kind = "yes" if row["has_index"] else "scan"
         yield (
             f"| {row['store']} | {row['moments']:,} | {kind} | {row['write_seconds']:.1f} | "
-            f"{row['build_seconds']:.1f} | {row['size_bytes'] / 1e6:.0f} | {row['p50_ms']:.0f} | "
+            f"{row['build_seconds']:.1f} | {_megabytes(row['size_bytes'])} | {row['p50_ms']:.0f} | "
             f"{row['p99_ms']:.0f} | {row['recall_at_10']:.3f} |"
         )
     engines = RESULTS / f"scale-engines-{MACHINE}.json"
     if engines.exists():
         yield from _engines(json.loads(engines.read_text()))
+
+
+def _megabytes(size: int) -> str:
+    """What lies in an object store is not seen on this disk."""
+    return f"{size / 1e6:.0f}" if size else "-"
 
 
 def _engines(found: dict[str, Any]) -> Iterator[str]:

@@ -30,8 +30,7 @@ class Verb:
 def verb(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Verb:
-    for module in ("tempme.index.model", "tempme.index.index"):
-        monkeypatch.setattr(f"{module}.load_model", lambda _: ColourRetriever())
+    monkeypatch.setattr("tempme.index.model.load_model", lambda _: ColourRetriever())
     return Verb(Terminal(monkeypatch, capfd), tmp_path / "a.tempme")
 
 

@@ -110,7 +110,7 @@ def test_no_verb_prints_a_forged_name(
     run: Terminal, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempme.index.model.load_model", lambda _: ColourRetriever())
-    monkeypatch.setattr("tempme.index.index.load_model", lambda _: ColourRetriever())
+    monkeypatch.setattr("tempme.index.model.load_model", lambda _: ColourRetriever())
     index = ("--index", tmp_path / "a.tempme")
     film = films / f"{FORGED}.mp4"
     for words, code in {

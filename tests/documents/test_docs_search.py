@@ -41,8 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.new("RGB", (90, 60), (220, 30, 30)).save(videos / "cover.jpg")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    for module in ("tempme.index.model", "tempme.index.index"):
-        monkeypatch.setattr(f"{module}.DEFAULT_MODEL", HERE)
+    monkeypatch.setattr("tempme.index.model.DEFAULT_MODEL", HERE)
     return tmp_path
 
 

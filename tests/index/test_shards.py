@@ -61,7 +61,7 @@ def loaded(shards: Shards, folder: Path) -> Index:
     header = shards.header
     index = Index.create(folder, ColourRetriever(), source="colours")
     assert recipe_of(index.header) == recipe_of(header)
-    load(shards, index.store)
+    load(shards, index._store)
     return index
 
 
@@ -113,7 +113,7 @@ def test_a_shard_that_is_damaged_is_named_and_made_again(films: Path, tmp_path: 
     files[2].write_bytes(changed)
     files[3].write_bytes(whole[0])  # of another content
     index = Index.create(tmp_path / "a.tempme", ColourRetriever(), source="colours")
-    told = load(shards, index.store)
+    told = load(shards, index._store)
     assert {one.name for one in told.damaged} == {
         *(path.relative_to(shards.place.uri).as_posix() for path in files),
         "units/zz/notes.txt",
@@ -122,7 +122,7 @@ def test_a_shard_that_is_damaged_is_named_and_made_again(films: Path, tmp_path: 
     assert (len(told.unmade), told.written) == (4, 0)
     run(shards, films)
     assert [path.read_bytes() for path in files] == whole
-    assert load(shards, index.store).written == 4
+    assert load(shards, index._store).written == 4
 
 
 def test_files_that_move_change_and_go(films: Path, tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_files_that_move_change_and_go(films: Path, tmp_path: Path) -> None:
     write_video(films / "green blue.mp4", ["yellow"])
     (films / "bad.mp4").unlink()
     assert counts(run(shards, films)) == {"indexed": 1, "renamed": 1, "unchanged": 1}
-    load(shards, index.store)
+    load(shards, index._store)
     names = [row.path.name for row in index.videos()]
     assert "red.mp4" not in names
     assert "still red.mp4" in names
     assert not any("blue" in hit.path.name for hit in index.search("blue", min_score=0.5))
     report = run(shards, films, prune=True)
     assert counts(report) == {"unchanged": 3, "removed": 1}
-    load(shards, index.store)
+    load(shards, index._store)
     assert "bad.mp4" not in [row.path.name for row in index.videos()]
     (films / "more films" / "yellow \N{CLAPPER BOARD}.mkv").unlink()
     with pytest.raises(BadSetting, match="not mounted"):

@@ -6,18 +6,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import typer
+
 from tempme.errors import BadSetting
 
 STDIN = Path("-")
 
 
 def given_files(paths: Sequence[Path] | None, files_from: Path | None) -> list[Path]:
-    """The paths named, and those of a file with one on each line; BadSetting for none at all."""
-    listed = [] if files_from is None else _listed(files_from)
-    given = [*(paths or ()), *listed]
+    """The paths named, and those of a file with one on each line; a usage error for none at all."""
+    if files_from is None:
+        if not paths:
+            raise typer.BadParameter("Missing argument 'PATHS...' (or --files-from).")
+        return list(paths)
+    given = [*(paths or ()), *_listed(files_from)]
     if not given:
-        what = "no paths given" if files_from is None else f"{files_from} lists no paths"
-        raise BadSetting(f"{what}; name at least one file or folder")
+        raise BadSetting(f"{files_from} lists no paths; write one on each line")
     return given
 
 

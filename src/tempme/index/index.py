@@ -46,8 +46,8 @@ class Index:
     ) -> None:
         self.path, self.header, self.model = path, header, model or IndexModel(path, header)
         self.name = far.name if far else str(path)  # what a person calls it
-        self.store = far.store if far else local_store(path, header)
-        self._searcher = Searcher(path, header, self.store, encoder=lambda: self.retriever)
+        self._store = far.store if far else local_store(path, header)
+        self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
 
     @classmethod
     def open(
@@ -174,9 +174,9 @@ class Index:
             worker_memory_mb=worker_memory_mb,
             within=tuple(within),
         )
-        with in_order(self.path, self.store, lambda: self.retriever.fingerprint):
+        with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
             build = Build(
-                self.store,
+                self._store,
                 self.retriever,
                 cutting=self.header.cutting,
                 order=order,
@@ -194,13 +194,13 @@ class Index:
 
     def check(self) -> Damage:
         """What is damaged, after a look at every row, every moment, and a model kept inside."""
-        return inspected(self.store, self.header, lambda: self.retriever)
+        return inspected(self._store, self.header, lambda: self.retriever)
 
     def repair(self, *, workers: int | None = None) -> Repair:
         """Take out what `check` finds, and embed it again where its file is there."""
         again = partial(self.add, workers=workers)
         return repaired(
-            self.path, self.store, self.check(), lambda: self.retriever.fingerprint, again
+            self.path, self._store, self.check(), lambda: self.retriever.fingerprint, again
         )
 
     def search(
@@ -251,11 +251,11 @@ class Index:
 
     def videos(self) -> tuple[Video, ...]:
         """Every file the index knows, failed ones too, ordered by path."""
-        return self.store.videos()
+        return self._store.videos()
 
     def status(self) -> Status:
         """Counts, the model, and what failed."""
-        return Status.of(self.path, self.header, self.store, name=self.name)
+        return Status.of(self.path, self.header, self._store, name=self.name)
 
     def notes_on(self, query: str) -> tuple[str, ...]:
         """What the model does not take in of a query, in words for a person; mostly nothing."""
@@ -270,11 +270,11 @@ class Index:
         from tempme.index.forgetting import forget
 
         with writing(self.path):
-            return forget(self.store, given_paths(paths))
+            return forget(self._store, given_paths(paths))
 
     def version(self) -> str:
         """A word that changes with everything that is written into the index."""
-        return f"{self.store.version()} {identity(self.path)}"
+        return f"{self._store.version()} {identity(self.path)}"
 
     def moments_of(self, video_id: str) -> Gallery:
         """The moments of one content in order of time; none if the index does not have it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tempme.errors import BadSetting
-from tempme.index.far import begin_far
+from tempme.index.far import begin_far, local_store, open_far
 from tempme.index.folder import make_folder
 from tempme.index.header import NAME as HEADER
 from tempme.index.index import Index
@@ -37,8 +37,10 @@ def fill(
             f"the index {index.name} is of another model or cutting than the shards "
             f"{shards.place.uri}: load them into another index"
         )
-    with in_order(index.path, index.store, lambda: index.header.fingerprint):
-        loaded = load(shards, index.store, on_progress=on_progress)
+    far = is_remote(index.name)
+    store = open_far(index.name).store if far else local_store(index.path, index.header)
+    with in_order(index.path, store, lambda: index.header.fingerprint):
+        loaded = load(shards, store, on_progress=on_progress)
     index.settle()
     return index.name, loaded
 

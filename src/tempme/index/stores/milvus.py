@@ -151,16 +151,22 @@ class MilvusStore:
         self._delete_moments(sorted({row.digest for row in damage.videos} - {""}))
         self._change()
 
-    def _rows(self) -> list[Video]:
+    def _rows(self, only: Collection[str] | None = None) -> list[Video]:
+        """The rows of all videos, or of those with `only` these contents."""
         import pyarrow as pa
 
-        rows = [json.loads(row["row"]) for row in self._pages(self.server.videos, ["row"])]
+        if only is None:
+            found = list(self._pages(self.server.videos, ["row"]))
+        else:
+            wheres = map(_among, _parts(sorted(only), NAMES_PER_REQUEST))
+            parts = [self.server.query(self.server.videos, where, ["row"]) for where in wheres]
+            found = [row for part in parts for row in part]
+        rows = [json.loads(row["row"]) for row in found]
         return videos_from(pa.Table.from_pylist(rows, schema=schema("videos", width=0)))
 
     def _gallery(self, only: Collection[str] | None) -> tuple[Gallery, list[Video]]:
         """The moments of contents, and the rows of those that are damaged or lost."""
-        wanted = None if only is None else set(only)
-        rows = [row for row in self._rows() if wanted is None or row.digest in wanted]
+        rows = self._rows(only)
         good = [row for row in rows if row.status == "ok"]
         damaged = [row for row in rows if row.status == "damaged"]
         paths: dict[str, list[Path]] = {}
@@ -239,7 +245,14 @@ def _video_entities(videos: Sequence[Video]) -> Iterator[dict[str, Any]]:
     for row, video in zip(video_rows(videos).to_pylist(), videos, strict=True):
         key = _key(video.path)
         told = json.dumps(row, sort_keys=True)
-        yield {"id": key, "bucket": _bucket(key), "row": told, "feature": [0.0, 1.0]}
+        owner = video.digest
+        yield {
+            "id": key,
+            "bucket": _bucket(key),
+            "video": owner,
+            "row": told,
+            "feature": [0.0, 1.0],
+        }
 
 
 def _key(path: Path) -> str:

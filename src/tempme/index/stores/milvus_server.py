@@ -179,13 +179,13 @@ class MilvusServer:
         """Make the collections where they are missing, and say what the index is."""
         with self.calling("make"):
             self._make(self.moments, features, {"video": KEY_LETTERS}, spans=True)
-            self._make(self.videos, 2, {"row": LONGEST}, spans=False)
+            self._make(self.videos, 2, {"video": KEY_LETTERS, "row": LONGEST}, spans=False)
         self.say(about)
 
     def say(self, about: About) -> None:
         """Write what the index says of itself, with a new word."""
         told = json.dumps({**asdict(about), "word": secrets.token_hex(8)})
-        row = {"id": ABOUT, "bucket": -1, "row": told, "feature": [0.0, 1.0]}
+        row = {"id": ABOUT, "bucket": -1, "video": "", "row": told, "feature": [0.0, 1.0]}
         with self.calling("write to"):
             self.client.upsert(self.videos, [row], timeout=CALL_SECONDS)
 
@@ -205,8 +205,7 @@ class MilvusServer:
         # A collection has to have a vector; that of the videos is never searched.
         kind, params = ("HNSW", GRAPH) if spans else ("FLAT", {})
         indexes.add_index("feature", index_type=kind, metric_type="IP", params=params)
-        if spans:
-            indexes.add_index("video", index_type="INVERTED")
+        indexes.add_index("video", index_type="INVERTED")
         self.client.create_collection(
             name,
             schema=schema,
