@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -80,7 +80,7 @@ def main() -> int:
         "machine": machine(),
         "environment": environment(),
         "seed": asked.seed,
-        "attacks": {},
+        "attacks": _known_but(asked.only),
     }
     parts = [
         (name, part, place)
@@ -99,6 +99,14 @@ def main() -> int:
     faults = list(faults_of(report))
     print("\n".join(faults) or "all held")
     return bool(faults)
+
+
+def _known_but(attacks: Sequence[str]) -> dict[str, Any]:
+    """What an earlier run wrote of the other attacks, which stays."""
+    if not TARGET.exists():
+        return {}
+    known = json.loads(TARGET.read_text("utf-8"))["attacks"]
+    return {name: figures for name, figures in known.items() if name not in attacks}
 
 
 def _split(name: str, number: float) -> list[float]:

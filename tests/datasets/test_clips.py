@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tempme.datasets.augment import RandAugment
-from tempme.datasets.clips import ClipBatches, Clips, MomentJob, Reader
+from tempme.datasets.clips import ClipBatches, Clips
 from tempme.datasets.frames import read_moment
+from tempme.datasets.moment_reader import MomentJob, Reader
 from tempme.datasets.order import PairOrder
 from tempme.datasets.pairs import Moment, Pair, Split
 from tempme.errors import BadDataset, BadSetting

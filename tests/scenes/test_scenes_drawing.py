@@ -11,7 +11,7 @@ import pytest
 from scenes_material import gallery, one_of_each_plot
 from tempme.scenes import clip, draw
 from tempme.scenes.backgrounds import PAINTERS, backdrop
-from tempme.scenes.drawing import OUTLINES, stamp
+from tempme.scenes.stamps import OUTLINES, stamp
 from tempme.scenes.world import BACKGROUNDS, COLOURS, SHAPES, TEXTURES
 
 

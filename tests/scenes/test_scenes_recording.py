@@ -13,7 +13,7 @@ from tempme.datasets import load_folder
 from tempme.errors import BadDataset, BadSetting
 from tempme.scenes import clip, draw, write, write_video
 from tempme.scenes.recording import CODECS
-from tempme.scenes.world import PARTS
+from tempme.scenes.world import PLAIN_PARTS
 
 
 def decode(path: Path) -> np.ndarray:
@@ -65,12 +65,20 @@ def test_write_and_read_a_folder(tmp_path: Path) -> None:
     pairs = write(5, tmp_path, size=32, on_video=lambda *done: heard.append(done))
     assert load_folder(tmp_path) == pairs
     assert heard == [(number, 5) for number in range(1, 6)]
-    static, temporal = (load_folder(tmp_path, part=part) for part in PARTS)
+    static, temporal = (load_folder(tmp_path, part=part) for part in PLAIN_PARTS)
     assert len({pair.video for pair in static}) == 3
     assert len({pair.video for pair in temporal}) == 2
     assert len(static) + len(temporal) == len(pairs)
     with pytest.raises(BadDataset, match="no caption with split=train"):
         load_folder(tmp_path, split="train")
+
+
+def test_write_lively_scenes(tmp_path: Path) -> None:
+    pairs = write(3, tmp_path, size=32, part="lively")
+    assert load_folder(tmp_path, part="lively") == pairs
+    stems = [Path(video).stem for video in dict.fromkeys(str(pair.video) for pair in pairs)]
+    assert len(stems) == 3
+    assert stems[1] in (f"{stems[0]}-exchanged", f"{stems[0]}-reversed")
 
 
 def test_write_joins_scenes(tmp_path: Path) -> None:

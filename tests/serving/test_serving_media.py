@@ -129,6 +129,55 @@ def test_a_still_of_hdr_is_not_pale(tmp_path: Path) -> None:
     assert abs(shown[0].std() - shown[1].std()) < 0.1 * shown[1].std()
 
 
+def first_of_clip(source: Path, target: Path, *, height: int = 480) -> av.VideoFrame:
+    assert make(Excerpt(source, 0.2, 0.8, height, target)) == Made()
+    with av.open(str(target)) as clip:
+        frame = next(clip.decode(video=0))
+        stated = frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range
+        assert stated == (1, 1, 1, 1)  # BT.709: a player need not guess
+        return frame
+
+
+def test_a_clip_of_hdr_is_not_pale(tmp_path: Path) -> None:
+    shown = [
+        first_of_clip(FAULTS / name, tmp_path / name).to_ndarray(format="rgb24").astype(float)
+        for name in ("pq2.mp4", "sdr2.mp4")
+    ]
+    assert np.abs(shown[0] - shown[1]).mean() < 12
+    assert abs(shown[0].std() - shown[1].std()) < 0.1 * shown[1].std()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "height", "coded_by", "is_full"),
+    [
+        (1, 720, 1, False),
+        (5, 240, 5, False),
+        (1, 240, 1, True),
+        (2, 720, 1, False),
+        (2, 240, 5, False),
+    ],
+)
+def test_a_clip_has_the_colours_of_its_video(
+    tmp_path: Path, matrix: int, height: int, coded_by: int, is_full: bool
+) -> None:
+    wanted = np.full((height, 320, 3), (220, 40, 30), np.uint8)
+    scale = 2 if is_full else 1
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, height, "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, scale
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(wanted, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=coded_by, dst_color_range=scale
+            )
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    frame = first_of_clip(tmp_path / "a.mp4", tmp_path / "clip.mp4", height=120)
+    assert frame.to_ndarray(format="rgb24")[60, 40].astype(int) == pytest.approx(
+        [220, 40, 30], abs=4
+    )
+
+
 def test_what_browsers_play_is_told_by_content(tmp_path: Path) -> None:
     plays = write_video(tmp_path / "a.mkv", ["red"], codec="libx264")  # Matroska
     assert make(Playability(plays)).type == ""

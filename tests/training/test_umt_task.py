@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tempme.backbones.attention import attention
+from tempme.backbones.layers import Attention
+from tempme.backbones.umt.bert import Look
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.vision import VideoBlock
 from tempme.compression import ToMe
@@ -127,6 +130,33 @@ def test_what_is_dropped_is_of_the_run(tmp_path: Path) -> None:
     torch.testing.assert_close(
         retriever.encode_texts(TEXTS), retriever.encode_texts(TEXTS), rtol=0, atol=0
     )
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("learns", [False, True])
+def test_in_the_mean_no_weight_of_attention_is_dropped(causal: bool, learns: bool) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 1, 5, 4).expand(4000, 1, 5, 4) for _ in range(3))
+    q = q.clone().requires_grad_(learns)
+    whole = attention(q, k, v, None, causal=causal)
+    dropped = attention(q, k, v, None, causal=causal, dropout=0.3)
+    assert not torch.allclose(dropped[0], dropped[1])
+    torch.testing.assert_close(dropped.mean(0), whole[0], atol=0.06, rtol=0.0)
+
+
+def test_only_training_drops_and_all_of_bert_does() -> None:
+    umt = umt_of(fresh("umt"))
+    umt.text.drop(0.25)
+    parts = [m for m in umt.text.modules() if isinstance(m, Attention | Look)]
+    assert {part.dropout for part in parts} == {0.25}
+    assert any(isinstance(part, Look) for part in parts)
+    x = torch.randn(2, 3, parts[0].out.in_features)
+    for part in parts:
+        given = (x, torch.randn(2, 4, part.kv.in_features)) if isinstance(part, Look) else (x,)
+        both = [part.eval()(*given), part(*given), part.train()(*given)]
+        one, same, other = (b if isinstance(b, torch.Tensor) else b[0] for b in both)
+        torch.testing.assert_close(one, same, rtol=0, atol=0)
+        assert not torch.allclose(one, other)
 
 
 def test_in_the_mean_nothing_is_dropped() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drawn_videos import FPS, Fraction, frames_of, mux
-from tempme.video import colour
+from tempme.video import Failure, Reading, colour, load
 from tempme.video.colour import BT2020, HLG, PQ, to_sdr
 from tempme.video.containers import light
 
@@ -175,3 +175,53 @@ def test_hdr_of_full_range_is_shown_as_its_original(tmp_path: Path, transfer: in
     shown = frames_of(path, frames=2).pixels[0].astype(int)
     for y, x in ((16, 16), (16, 48), (48, 16), (48, 48)):
         assert shown[y, x] == pytest.approx(rgb[y, x], abs=8)
+
+
+def tagged(path: Path, matrix: int, primaries: int = 1) -> Path:
+    """A red video whose codec names this matrix."""
+
+    def prepare(stream: av.VideoStream) -> None:
+        stream.codec_context.colorspace = matrix
+        stream.codec_context.color_primaries = primaries
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
+        prepare(stream)
+        for number in range(4):
+            red = np.full((64, 64, 3), (200, 40, 30), np.uint8)
+            frame = av.VideoFrame.from_ndarray(red, "rgb24").reformat(
+                format="yuv444p", dst_colorspace={9: 9}.get(primaries, 1)
+            )
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            mux(out, stream.encode(frame), 0)
+        mux(out, stream.encode(None), 0)
+    return path
+
+
+@pytest.mark.parametrize("matrix", [12, 13])
+def test_a_matrix_that_no_scaler_knows_does_not_lose_the_video(tmp_path: Path, matrix: int) -> None:
+    path = tagged(tmp_path / "a.mp4", matrix)
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).colorspace == matrix
+    shown = frames_of(path, frames=2).pixels[0, 32, 32].astype(int)
+    assert shown == pytest.approx([200, 40, 30], abs=4)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "primaries", "read_as"), [(3, 1, 2), (99, 9, 2), (10, 9, 9), (12, 9, 9), (9, 9, 9)]
+)
+def test_a_reserved_matrix_says_nothing(matrix: int, primaries: int, read_as: int) -> None:
+    frame = av.VideoFrame(32, 32, "yuv420p")
+    frame.colorspace, frame.color_primaries = matrix, primaries
+    light.Light(2, 2, 2).fill_in(frame)
+    assert frame.colorspace == read_as
+    assert frame.reformat(format="rgb24").width == 32
+
+
+@pytest.mark.parametrize(("matrix", "name"), [(8, "YCgCo"), (14, "ICtCp")])
+def test_colours_that_no_matrix_codes_are_named(tmp_path: Path, matrix: int, name: str) -> None:
+    path = tagged(tmp_path / "a.mp4", matrix)
+    answer = load(path, Reading(frames=2, size=32))
+    assert isinstance(answer, Failure)
+    assert name in answer.reason

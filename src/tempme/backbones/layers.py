@@ -118,6 +118,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.dropout = 0.0  # of weights, in training
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -146,7 +147,8 @@ class Attention(nn.Module):
             _, *more = self.project(prompts_BMD, 0)
             k, v = (torch.cat([spread(m, len(q)), t], 2) for m, t in zip(more, (k, v), strict=True))
             bias = None if bias is None else F.pad(bias, (prompts_BMD.shape[1], 0))
-        return self.gather(attention(q, k, v, bias, causal=causal)), cues
+        dropout = self.dropout if self.training else 0.0
+        return self.gather(attention(q, k, v, bias, causal=causal, dropout=dropout)), cues
 
     def _by_frame(
         self, x_CND: Tensor, shown: Shown, num_queries: int | None, prompts_BMD: Tensor | None

@@ -22,6 +22,7 @@ class PartName(StrEnum):
 
     static = "static"
     temporal = "temporal"
+    lively = "lively"
     both = "both"
 
 
@@ -46,7 +47,12 @@ def scenes(
     count: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     former_count: Annotated[int | None, typer.Option("--videos", min=1, hidden=True)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same videos.")] = 0,
-    part: Annotated[PartName, typer.Option(help="One frame tells, order tells.")] = PartName.both,
+    part: Annotated[
+        PartName,
+        typer.Option(
+            help="One frame tells; order tells; both; or textured, filmed, a detail tells."
+        ),
+    ] = PartName.both,
     split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 224,
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 12,

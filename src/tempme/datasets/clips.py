@@ -7,7 +7,6 @@ the file is counted with its reason; or the run fails, if asked.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from tempme.datasets.augment import RandAugment
-from tempme.datasets.frames import read_moment
+from tempme.datasets.moment_reader import Augment, MomentJob, Reader, augment_of
 from tempme.datasets.order import PairOrder
-from tempme.datasets.pairs import Moment, Split, Video
+from tempme.datasets.pairs import Split, Video
 from tempme.datasets.places import locate
-from tempme.errors import BadDataset, BadSetting, TempmeError
+from tempme.errors import BadDataset, BadSetting
 from tempme.processes.cores import num_cores
 from tempme.processes.limits import WORKER_MEMORY_MB
 from tempme.processes.pool import Crash, Limits, Workers
@@ -50,36 +48,6 @@ class Clips(NamedTuple):
     videos: list[int]
 
 
-class MomentJob(NamedTuple):
-    """A moment to read once, and the seeds of its augmented copies."""
-
-    path: Path
-    moment: Moment
-    looks: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What a worker does with a moment."""
-
-    reading: Reading
-    augment: RandAugment | None
-
-    def __call__(self, job: MomentJob) -> Pixels | Failure:
-        """(K, F, S, S, 3): a copy for every look; plain ones are all alike, so K is 1."""
-        try:
-            answer = read_moment(job.path, job.moment, self.reading)
-        except TempmeError:
-            raise
-        except Exception as error:  # one file must not end a run of days
-            return Failure(job.path, f"cannot be decoded: {type(error).__name__}: {error}")
-        if isinstance(answer, Failure):
-            return answer
-        if self.augment is None:
-            return answer.pixels[None]
-        return np.stack([self.augment(answer.pixels, random.Random(look)) for look in job.looks])
-
-
 @dataclass
 class _Row:
     """One row of a share on its way: the pair it shows, and the clip to come."""
@@ -94,12 +62,14 @@ class _Row:
 class ClipBatches:
     """Batches of a split's pairs, each with its clip of exactly `frames` frames.
 
-    Steps may be asked for in any order, and share by share; read-ahead follows what was asked
-    last. `videos` is the folder of the files, None where pairs hold their files. Videos that are
-    missing take no part in the order. `workers` decode (None: one per core, divided among the
-    processes of a run; 0: this process, which then dies with a decoder). `timeout_seconds` limits
-    the wait for each frame, `worker_memory_mb` what a process may hold. `failed` says which
-    videos could not be used, and why; with `on_bad` "fail" the first of them raises `BadDataset`.
+    Steps may be asked for in any order, and share by share; read-ahead follows what was asked last.
+    `augment`: False, True for `RandAugment`, one of `AUGMENTS`, or a value; `draws_frames`: a frame
+    of each equal part of a clip is drawn, instead of even spacing. `videos` is the folder of the
+    files, None where pairs hold their files. Videos that are missing take no part in the order.
+    `workers` decode (None: one per core, divided among the processes of a run; 0: this process,
+    which then dies with a decoder). `timeout_seconds` limits the wait for each frame,
+    `worker_memory_mb` what a process may hold. `failed` says which videos could not be used, and
+    why; with `on_bad` "fail" the first of them raises `BadDataset`.
     """
 
     def __init__(
@@ -111,7 +81,8 @@ class ClipBatches:
         size: int,
         batch: int,
         seed: int,
-        augment: RandAugment | bool = False,
+        augment: Augment | str | bool = False,
+        draws_frames: bool = False,
         workers: int | None = None,
         worker_memory_mb: float | None = WORKER_MEMORY_MB,
         on_bad: str = "skip",
@@ -138,8 +109,7 @@ class ClipBatches:
                 f"{split.name} has {len(self.order.split)} pairs here, fewer than one batch of"
                 f" {batch}: make batch smaller"
             )
-        change = RandAugment() if augment is True else augment or None
-        self._reader = Reader(reading, change)
+        self._reader = Reader(reading, augment_of(augment), draws_frames)
         hang = HANGS * timeout_seconds
         self._limits = Limits(timeout_seconds=hang, worker_memory_mb=worker_memory_mb)
         self._num_workers = workers

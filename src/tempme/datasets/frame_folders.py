@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,13 @@ def is_frame_folder(folder: Path) -> bool:
     return next(_pictures(folder), None) is not None
 
 
-def read_frames(folder: Path, moment: Moment, reading: Reading) -> Frames | Failure:
+def read_frames(
+    folder: Path, moment: Moment, reading: Reading, *, draws: Sequence[float] = ()
+) -> Frames | Failure:
     """`reading.frames` pictures by the rule for videos; a Failure where one of them is unreadable.
 
-    The published rule (one a second, then spread evenly) for whole videos and for moments.
+    The published rule (one a second, then spread evenly) for whole videos and for moments; with
+    `draws` one picture of each of as many equal parts, at this share of its part.
     """
     found = _sorted(folder, reading)
     if isinstance(found, Failure):
@@ -42,7 +45,7 @@ def read_frames(folder: Path, moment: Moment, reading: Reading) -> Frames | Fail
             f"holds {len(found)} pictures, {length:g} s at {rate:g} a second: nothing from "
             f"{moment.start_seconds:g} s on",
         )
-    picks = _picks(len(found), moment, reading)
+    picks = _picks(len(found), moment, reading, draws)
     pixels = {}
     for number in dict.fromkeys(picks):
         read = read_image(found[number], reading.size, fit=reading.fit)
@@ -72,16 +75,21 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted((Path(entry.path) for entry in _pictures(folder)), key=_key)
 
 
-def _picks(count: int, moment: Moment, reading: Reading) -> tuple[int, ...]:
+def one_of_each_part(start: float, end: float, shares: Sequence[float]) -> tuple[float, ...]:
+    """A time in each of as many equal parts of a span as there are shares of a part."""
+    step = (end - start) / len(shares)
+    return tuple(start + (number + share) * step for number, share in enumerate(shares))
+
+
+def _picks(count: int, moment: Moment, reading: Reading, draws: Sequence[float]) -> tuple[int, ...]:
     """Which pictures a moment shows, as `read_moment` chooses frames of a file."""
     start, end, rate = moment.start_seconds, moment.end_seconds, reading.frame_rate
-    if start is None and end is None:
+    if start is None and end is None and not draws:
         return uniform_indices(count, rate, frames=reading.frames)
     first, last = start or 0.0, count / rate if end is None else end
-    if first.is_integer() and last.is_integer():
+    if first.is_integer() and last.is_integer() and not draws:
         return uniform_indices(count, rate, frames=reading.frames, start=first, end=last)
-    step = (last - first) / reading.frames
-    times = (first + (i + 0.5) * step for i in range(reading.frames))
+    times = one_of_each_part(first, last, draws or (0.5,) * reading.frames)
     return tuple(min(count - 1, int(time * rate)) for time in times)
 
 

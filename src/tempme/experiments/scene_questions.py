@@ -13,7 +13,7 @@ from tempme.experiments.asking import QuestionBatches, best_answers, scores
 from tempme.experiments.settings import SceneQuestions
 from tempme.experiments.world import hash_of
 from tempme.retriever.answerer import Answerer
-from tempme.scenes import PARTS, Part, Scene, clip, random_scene, scenes
+from tempme.scenes import PLAIN_PARTS, Part, Scene, clip, random_scene, scenes
 from tempme.scenes.questions import SceneQuestion, ask, every_answer, questions
 from tempme.scenes.world import Split
 from tempme.training import Recipe
@@ -64,7 +64,7 @@ class AskedScenes:
         """A hash over the test questions: equal only where the grammar is."""
         asked = (
             f"{one.text}\t{one.answer}\n"
-            for part in PARTS
+            for part in PLAIN_PARTS
             for scene in scenes(self.gallery, part=part, split="test", seed=TEST_SEED)
             for one in questions(scene)
         )
@@ -104,7 +104,7 @@ class SceneQuestionBatches:
 def _judged_scenes(model: Answerer, gallery: int, *, split: Split, seed: int) -> dict[str, Any]:
     rng = random.Random(f"judge/{seed}")
     answer: dict[str, Any] = {}
-    for part in PARTS:
+    for part in PLAIN_PARTS:
         found = scenes(gallery, part=part, split=split, seed=seed)
         asked = [[ask(rng, scene), ask(rng, scene)] for scene in found]
         given: list[str] = []

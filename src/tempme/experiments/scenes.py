@@ -23,7 +23,7 @@ from tempme.experiments.looked_again import scores_again
 from tempme.experiments.settings import SceneData
 from tempme.experiments.world import hash_of
 from tempme.retriever.retriever import Retriever
-from tempme.scenes import PARTS, Part, Scene, clip, scenes
+from tempme.scenes import PARTS, PLAIN_PARTS, Part, Scene, clip, scenes
 from tempme.scenes.batches import Pool, SceneBatches
 from tempme.scenes.questions import every_word
 from tempme.scenes.world import Split
@@ -59,7 +59,13 @@ class Scenes:
         """New scenes in every batch, or a pool whose frozen blocks run once."""
         data, batch = self.data, recipe.batch
         if data.pool:
-            pool = Pool.of(data.pool, static=data.static, lookalikes=data.lookalikes, seed=seed)
+            pool = Pool.of(
+                data.pool,
+                static=data.static,
+                lookalikes=data.lookalikes,
+                seed=seed,
+                lively=data.lively,
+            )
             return BegunBatches(retriever, pool, batch=batch, seed=seed)
         return FreshScenes(
             SceneBatches(
@@ -70,6 +76,7 @@ class Scenes:
                 twins=data.twins,
                 lookalikes=data.lookalikes,
                 seed=seed,
+                lively=data.lively,
             )
         )
 
@@ -82,23 +89,33 @@ class Scenes:
     def close(self) -> None:
         """Nothing is open."""
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that are judged: lively scenes where some are learnt from."""
+        return PARTS if self.data.lively else PLAIN_PARTS
+
     def judge(self, retriever: Retriever) -> dict[str, Any]:
-        """Held-out combinations: each part in a gallery of its own, and both in one."""
-        return judge_parts(retriever, self.gallery, split="test", seed=TEST_SEED)
+        """Held-out combinations: each part in a gallery of its own, and static and temporal in
+        one.
+        """
+        return judge_parts(retriever, self.gallery, self.parts, split="test", seed=TEST_SEED)
 
     def validate(self, retriever: Retriever) -> Mapping[str, Any]:
         """Scenes of the training split that no batch and no pool holds."""
         gallery = min(VALIDATION_GALLERY, self.gallery)
-        return judge_parts(retriever, gallery, split="train", seed=VALIDATION_SEED)
+        return judge_parts(retriever, gallery, self.parts, split="train", seed=VALIDATION_SEED)
 
     def facts(self) -> dict[str, Any]:
         """A hash over captions of the test scenes: equal only where the grammar is."""
-        test = hash_of(
+        told = {"name": self.data.name, "test": self._hash(*PLAIN_PARTS), "gallery": self.gallery}
+        return told | ({"lively": self._hash("lively")} if self.data.lively else {})
+
+    def _hash(self, *parts: Part) -> str:
+        return hash_of(
             "\n".join((scene.id, *scene.captions))
-            for part in PARTS
+            for part in parts
             for scene in scenes(self.gallery, part=part, split="test", seed=TEST_SEED)
         )
-        return {"name": self.data.name, "test": test, "gallery": self.gallery}
 
 
 class FreshScenes:
@@ -116,25 +133,26 @@ class FreshScenes:
 
 
 def judge_parts(
-    retriever: Retriever, gallery: int, *, split: Split, seed: int
+    retriever: Retriever, gallery: int, parts: Sequence[Part], *, split: Split, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Metrics of each part, and of both in one gallery."""
+    """Metrics of each part, and of static and temporal in one gallery."""
     ready = retriever.for_inference("fp32")
-    found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in PARTS}
+    found = {part: scenes(gallery, part=part, split=split, seed=seed) for part in parts}
     encoded = {part: _encode(ready, some) for part, some in found.items()}
-    answer = {part: judged(*encoded[part], found[part]) for part in PARTS}
+    answer = {part: judged(*encoded[part], found[part]) for part in parts}
     if isinstance(ready.backbone, Umt):  # whose match head looks at the best again
-        for part in PARTS:
+        for part in parts:
             answer[part][AGAIN] = scores_again(ready, found[part], _scores(*encoded[part]))
-    texts, videos = (np.concatenate([pair[i] for pair in encoded.values()]) for i in (0, 1))
+    texts, videos = (np.concatenate([encoded[part][i] for part in PLAIN_PARTS]) for i in (0, 1))
     return answer | {"both": _expected(_scores(texts, videos))}
 
 
 def judge(retriever: Retriever, part: Part, *, gallery: int) -> dict[str, Any]:
     """Metrics of held-out scenes, one caption each: both directions, and twins told apart.
 
-    `twins` is the share (%) of temporal captions nearer to their video than to its twin, a tie
-    counting half; mean pooling cannot do better than 50.
+    `twins` is the share (%) of captions nearer to their video than to its twin, of scenes that
+    have one, a tie counting half; mean pooling cannot do better than 50. `rivals` is the same of
+    lively scenes that differ in one detail.
     """
     found = scenes(gallery, part=part, split="test", seed=TEST_SEED)
     return judged(*_encode(retriever.for_inference("fp32"), found), found)
@@ -163,12 +181,19 @@ def judged(texts: Matrix, videos: Matrix, found: Sequence[Scene]) -> dict[str, A
     matrix = _scores(texts, videos)
     answer: dict[str, Any] = _expected(matrix)
     place = {scene.id: number for number, scene in enumerate(found)}
-    twin = [place[scene.twin.id] for scene in found if scene.twin]
-    if twin:
-        own, other = matrix.diagonal(), matrix[range(len(twin)), twin]
-        share_apart = (own > other).mean() + (own == other).mean() / 2
-        answer["twins"] = round(100 * float(share_apart), 2)
+    twins = {place[one.id]: place[one.twin.id] for one in found if one.twin}
+    rivals = {place[one.id]: place[one.rival.id] for one in found if one.rival}
+    for name, pairs in (("twins", twins), ("rivals", rivals)):
+        if pairs:
+            answer[name] = _apart(matrix, pairs)
     return answer
+
+
+def _apart(matrix: Matrix, pairs: Mapping[int, int]) -> float:
+    """The share (%) of captions nearer to their video than to the other of a pair."""
+    rows = list(pairs)
+    own, other = matrix[rows, rows], matrix[rows, list(pairs.values())]
+    return round(100 * float((own > other).mean() + (own == other).mean() / 2), 2)
 
 
 def _scores(texts: Matrix, videos: Matrix) -> Matrix:
@@ -188,7 +213,10 @@ def _expected(matrix: Matrix) -> dict[str, Any]:
 
 
 def vocabulary(context: int, sizes: Sizes | None = None) -> AnyTokenizer:
-    """The words of the scenes' captions, and no others; a UMT knows those of questions, too."""
+    """The words of the scenes' captions, and no others; a UMT knows those of questions, too.
+
+    Lively captions have no words of their own (a test holds that).
+    """
     if isinstance(sizes, UmtConfig):
         return WordPiece.of_words(chain(_captions(), every_word()), context=context)
     return Tokenizer.of_words(_captions(), context=context)
@@ -197,7 +225,7 @@ def vocabulary(context: int, sizes: Sizes | None = None) -> AnyTokenizer:
 def _captions() -> Iterator[str]:
     return (
         caption
-        for part in PARTS
+        for part in PLAIN_PARTS
         for split in ("train", "test")
         for scene in scenes(VOCABULARY_SCENES, part=part, split=split, seed=1)
         for caption in scene.captions

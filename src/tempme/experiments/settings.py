@@ -7,14 +7,16 @@
               activation, where the weights do not say it; tuning and compression: settings that
               override the row's; fit: what becomes of frames that are not square, "crop" (the
               default), "squash" or "pad"
-[data]        name = "scenes" (the default): static (share of static videos), twins, lookalikes;
+[data]        name = "scenes" (the default): lively (share of lively videos; 0), static (share of
+              static ones among the others), twins, lookalikes;
               pool: scenes to learn from (0: new ones in every batch; else frozen blocks run once
               for each)
               name = "scenes-questions": questions about them; static (share of static videos)
               name = a published data set (msrvtt-qa and msvd-qa: questions), or "folder":
-              annotations, videos, train, validation, test, augment, workers, worker_memory_mb,
-              on_bad ("skip" or "fail"), frame_rate (pictures a second, where videos are folders of
-              pictures; 1)
+              annotations, videos, train, validation, test, augment (true or "rand-augment",
+              "crop-flip"), draws_frames (one of each equal part of a clip, instead of even
+              spacing), workers, worker_memory_mb, on_bad ("skip" or "fail"), frame_rate (pictures
+              a second, where videos are folders of pictures; 1)
 [recipe]      fields of `training.Recipe`
 [evaluation]  gallery (scenes of each part); select = "last", "validation" or "test": which
               weights are reported (the paper's own protocol is "test")
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from tempme.backbones.sizes import Sizes
+from tempme.datasets.moment_reader import augment_of
 from tempme.datasets.table import DATASETS, FOLDER
 from tempme.errors import BadSetting, UnknownName
 from tempme.processes.limits import WORKER_MEMORY_MB
@@ -112,10 +115,12 @@ class SceneData:
     twins: bool = True
     lookalikes: int = 0
     pool: int = 0
+    lively: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.static <= 1:
-            raise BadSetting(f"data.static is {self.static}; it is a share: 0 up to 1")
+        for name in ("static", "lively"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadSetting(f"data.{name} is {getattr(self, name)}; it is a share: 0 up to 1")
         for name in ("lookalikes", "pool"):
             if getattr(self, name) < 0:
                 raise BadSetting(f"data.{name} is {getattr(self, name)}; it must be 0 or more")
@@ -143,13 +148,15 @@ class VideoData:
     train: str = "train"
     validation: str | None = None
     test: str = "test"
-    augment: bool = False
+    augment: bool | str = False
+    draws_frames: bool = False
     workers: int | None = None
     worker_memory_mb: float = WORKER_MEMORY_MB
     on_bad: str = "skip"
     frame_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        augment_of(self.augment)
         if not self.frame_rate > 0:
             raise BadSetting(f"data.frame_rate is {self.frame_rate}; it must be above 0")
         if self.on_bad not in BAD:

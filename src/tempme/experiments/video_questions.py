@@ -76,6 +76,7 @@ class AskedVideos:
             batch=recipe.batch,
             seed=seed,
             augment=self.data.augment,
+            draws_frames=self.data.draws_frames,
             workers=self.data.workers,
             worker_memory_mb=self.data.worker_memory_mb,
             on_bad=self.data.on_bad,

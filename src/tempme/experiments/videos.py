@@ -47,6 +47,7 @@ class ExperimentVideos:
             batch=recipe.batch,
             seed=seed,
             augment=self.data.augment,
+            draws_frames=self.data.draws_frames,
             workers=self.data.workers,
             worker_memory_mb=self.data.worker_memory_mb,
             on_bad=self.data.on_bad,

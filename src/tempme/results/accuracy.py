@@ -14,7 +14,8 @@ from tempme.systems.table import SYSTEMS
 Summary = Mapping[str, Any]
 Column = tuple[str, Callable[[Summary], str]]
 
-SCENE_PARTS = ("static", "temporal", "both")
+SCENE_PARTS = ("static", "temporal", "both", "lively")
+PLAIN = SCENE_PARTS[:3]  # lively scenes are judged where some were learnt from
 # The table of the README; everything else is in docs/results.md.
 SHORT = (
     "clip4clip",
@@ -186,10 +187,16 @@ def _accuracy(found: Mapping[str, Summary]) -> list[Column]:
         return [(f"{part} accuracy (%)", _answered(part)) for part in parts] + [
             (f"{part}: {kind} (%)", _answered(part, kind)) for part in parts for kind in KINDS
         ]
-    of_scenes = [part for part in SCENE_PARTS if set(parts) & set(SCENE_PARTS)]
+    of_scenes = PLAIN if set(parts) & set(PLAIN) else ()
     columns: list[Column] = [(f"{part} R@1", _score(part, "t2v", "r1")) for part in of_scenes]
     if of_scenes:
         columns.append(("twins told apart (%)", _twins))
+    if "lively" in parts:
+        columns += [
+            ("lively R@1", _score("lively", "t2v", "r1")),
+            ("lively: order told apart (%)", _apart("lively", "twins")),
+            ("lively: details told apart (%)", _apart("lively", "rivals")),
+        ]
     if any(AGAIN in (one["metrics"].get("static") or {}) for one in found.values()):
         columns += [(f"{part} R@1, looked at again", _again(part)) for part in SCENE_PARTS[:2]]
     others = [part for part in parts if part not in SCENE_PARTS]
@@ -236,8 +243,14 @@ def _score(part: str, direction: str, key: str) -> Callable[[Summary], str]:
     return cell
 
 
-def _twins(one: Summary) -> str:
-    return spread((one["metrics"].get("temporal") or {}).get("twins"))
+def _apart(part: str, of: str) -> Callable[[Summary], str]:
+    def cell(one: Summary) -> str:
+        return spread((one["metrics"].get(part) or {}).get(of))
+
+    return cell
+
+
+_twins = _apart("temporal", "twins")
 
 
 def _cost(one: Summary, key: str, digits: int) -> str:

@@ -17,22 +17,24 @@ from tempme.scenes import Part, Scene, clip, draw, lookalike, random_scene
 class Pool:
     """Scenes that a run shows again and again; `groups` hold hard negatives side by side.
 
-    A group is a static scene with its lookalikes, or a temporal scene alone, whose twin needs no
-    frames of its own: it shows the same ones backwards.
+    A group is a static scene with its lookalikes, a lively one with its rival, or one alone whose
+    twin needs no frames of its own: it shows the same ones backwards.
     """
 
     groups: tuple[tuple[Scene, ...], ...]
 
     @classmethod
-    def of(cls, count: int, *, static: float, lookalikes: int, seed: int) -> Pool:
+    def of(
+        cls, count: int, *, static: float, lookalikes: int, seed: int, lively: float = 0.0
+    ) -> Pool:
         """About `count` scenes of the training split."""
-        _check(static, lookalikes)
+        _check(static, lookalikes, lively)
         if count < 1:
             raise BadSetting(f"pool is {count}; it is a number of scenes: 1 or more")
         rng = random.Random(f"pool/{seed}")
         groups: list[tuple[Scene, ...]] = []
         while sum(map(len, groups)) < count:
-            groups.append(_group(rng, static, lookalikes))
+            groups.append(_group(rng, static, lookalikes, lively))
         return cls(tuple(groups))
 
     @property
@@ -58,11 +60,13 @@ class Pool:
 
 @dataclass(frozen=True)
 class SceneBatches:
-    """Batches of `batch` videos; a share of them static, the rest temporal with their twins.
+    """Batches of `batch` videos; a share of them lively, of the rest a share static, and what
+    then is left temporal with their twins.
 
     With one frame a video, the frame is drawn at a random time. The twin of a temporal video has
     its frames in another order, so a batch holds the negatives that only order tells apart. A
-    static video brings `lookalikes` more that differ from it in shapes, textures, sizes and sides.
+    static video brings `lookalikes` more that differ from it in shapes, textures, sizes and sides;
+    a lively one of which time tells nothing its rival, which differs in one detail.
     """
 
     batch: int
@@ -72,9 +76,10 @@ class SceneBatches:
     twins: bool = True
     lookalikes: int = 0
     seed: int = 0
+    lively: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.static, self.lookalikes)
+        _check(self.static, self.lookalikes, self.lively)
 
     def __getitem__(self, step: int) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
         """Frames (V, F, S, S, 3), a caption per video, and another of its captions."""
@@ -92,7 +97,7 @@ class SceneBatches:
     def _scenes(self, rng: random.Random) -> list[Scene]:
         made: list[Scene] = []
         while len(made) < self.batch:
-            group = _group(rng, self.static, self.lookalikes)
+            group = _group(rng, self.static, self.lookalikes, self.lively)
             made += group
             if self.twins and group[0].twin is not None:
                 made.append(group[0].twin)
@@ -104,15 +109,19 @@ class SceneBatches:
         return clip(scene, self.frames, size=self.size)
 
 
-def _check(static: float, lookalikes: int) -> None:
-    if not 0 <= static <= 1:
-        raise BadSetting(f"static is {static}; it is a share: 0 to 1")
+def _check(static: float, lookalikes: int, lively: float) -> None:
+    for name, share in (("static", static), ("lively", lively)):
+        if not 0 <= share <= 1:
+            raise BadSetting(f"{name} is {share}; it is a share: 0 to 1")
     if lookalikes < 0:
         raise BadSetting(f"lookalikes is {lookalikes}; it is a number: 0 or more")
 
 
-def _group(rng: random.Random, static: float, lookalikes: int) -> tuple[Scene, ...]:
-    """A static scene with its lookalikes, or a temporal one alone."""
+def _group(rng: random.Random, static: float, lookalikes: int, lively: float) -> tuple[Scene, ...]:
+    """A static scene with its lookalikes, a lively one with its rival, or one that has a twin."""
+    if lively and rng.random() < lively:  # no lot is drawn where none are: others stay the same
+        scene = random_scene(rng, "lively", "train")
+        return (scene,) if scene.rival is None else (scene, scene.rival)
     part: Part = "static" if rng.random() < static else "temporal"
     scene = random_scene(rng, part, "train")
     more = lookalikes if part == "static" else 0

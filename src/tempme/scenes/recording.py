@@ -140,13 +140,14 @@ def _programme(
     """The scenes of every video."""
     if count < 1 or scenes_per_video < 1:
         raise BadSetting(f"videos {count}, scenes per video {scenes_per_video}; both are 1 or more")
-    num_temporal = {"static": 0, "temporal": count, "both": count // 4 * 2}.get(part)
-    if num_temporal is None:
+    if part not in (*PARTS, "both"):
         raise UnknownName.among("part", part, (*PARTS, "both"))
+    num_temporal = count // 4 * 2
+    both: dict[Part, int] = {"static": count - num_temporal, "temporal": num_temporal}
     programme: list[tuple[Scene, ...]] = []
-    for one, videos in zip(PARTS, (count - num_temporal, num_temporal), strict=True):
+    for one, videos in (both if part == "both" else {part: count}).items():
         needed = videos * scenes_per_video
-        even = needed + needed % 2 if one == "temporal" else needed
+        even = needed + needed % 2 if one != "static" else needed
         all_acts = scenes(even, part=one, split=split, seed=seed)
         firsts = range(0, needed, scenes_per_video)
         programme.extend(all_acts[first : first + scenes_per_video] for first in firsts)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, combinations
 
 from tempme.errors import BadSetting, UnknownName
+from tempme.scenes.filming.shots import Shot, random_shots
+from tempme.scenes.lively import casting
+from tempme.scenes.lively.stages import corner_of
+from tempme.scenes.plot import Plot
 from tempme.scenes.stages import DEED_OF_PULSE, PULSES
-from tempme.scenes.stories import PLOTS, Plot
+from tempme.scenes.stories import PLOTS
 from tempme.scenes.world import (
     BACKGROUNDS,
     COLOURS,
@@ -31,6 +36,9 @@ from tempme.scenes.world import (
 Deeds = frozenset[tuple[str, ...]]
 NO_SYMMETRY = tuple(shape for shape in SHAPES if shape not in ("circle", "ring"))
 """Shapes whose turning can be seen."""
+EXCHANGED = "-exchanged"
+MOST_CLAIMS = 3
+"""Deeds that one caption tells, at most."""
 PATIENCE = 2000
 """Scenes refused in a row before a split counts as exhausted."""
 
@@ -41,6 +49,7 @@ class Scene:
 
     `plot` names a row of `plots.PLOTS`, whose words make the captions; `things` are those the
     captions speak of; `is_reversed` runs the actors' tracks backwards and takes the other words.
+    `shots` are how a lively scene is filmed; others have none, and nothing but their actors moves.
     """
 
     id: str
@@ -53,6 +62,8 @@ class Scene:
     verbs: tuple[str, ...]
     actors: tuple[Actor, ...]
     is_reversed: bool = False
+    # Left out of repr, which for static and temporal scenes is what it was without shots.
+    shots: tuple[Shot, ...] = field(default=(), repr=False)
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -61,8 +72,11 @@ class Scene:
         for letter, thing in zip("abc", self.things, strict=False):
             words |= {letter: thing.name, letter.upper(): thing.full_name}
             words |= {f"{letter}_colour": thing.colour, f"{letter}_shape": thing.shape}
-            words |= {f"{letter}_many": plural(thing.name)}
-        words |= dict(zip(("x", "y"), self.verbs, strict=False))
+            words |= {f"{letter}_many": plural(thing.name), f"{letter}_texture": thing.texture}
+        for letter, actor in zip("ab", self.actors, strict=False):
+            where = corner_of(actor.track)
+            words |= {f"{letter}_where": where, f"{letter}_side": where.split()[1]}
+        words |= dict(zip("xyz", self.verbs, strict=False))
         plot = PLOTS[self.part][self.plot]
         templates = plot.reversed_words if self.is_reversed else plot.words
         return tuple(articles(template.format_map(words)) for template in templates)
@@ -70,6 +84,8 @@ class Scene:
     @property
     def deeds(self) -> Deeds:
         """What every caption claims, whichever way time runs."""
+        if self.part == "lively":
+            return casting.told(self.plot, self.actors, self.verbs)
         plot = PLOTS[self.part][self.plot]
         verbs = plot.deeds or tuple(DEED_OF_PULSE.get(verb, verb) for verb in self.verbs)
         if len(verbs) < len(self.things) and self.part == "static":
@@ -80,15 +96,39 @@ class Scene:
         ) | frozenset((self.things[0].name, verb) for verb in verbs[len(self.things) :])
 
     @property
+    def shown(self) -> Deeds:
+        """All that is true of the scene: what no other scene of a gallery may claim."""
+        if self.part == "lively":
+            return casting.shown(self.plot, self.actors, self.verbs)
+        return self.deeds
+
+    @property
     def twin(self) -> Scene | None:
-        """The same frames in reversed order; None where order tells nothing (static)."""
-        if self.part == "static":
+        """The same frames in reversed order; None where order tells nothing."""
+        if not PLOTS[self.part][self.plot].reversed_words:
             return None
         base = self.id.removesuffix("-reversed")
         return replace(
             self,
             id=base if self.is_reversed else f"{base}-reversed",
             is_reversed=not self.is_reversed,
+        )
+
+    @property
+    def rival(self) -> Scene | None:
+        """The same but for one detail, which all captions tell: two things have each other's
+        places or textures. None where time tells, or where nothing was filmed (static).
+        """
+        what = PLOTS[self.part][self.plot].exchanges
+        if not what:
+            return None
+        actors = casting.exchanged(self.actors, what)
+        base = self.id.removesuffix(EXCHANGED)
+        return replace(
+            self,
+            id=base if self.id != base else f"{base}{EXCHANGED}",
+            things=tuple(actor.thing for actor in actors),
+            actors=actors,
         )
 
     def tick(self, at: float) -> int:
@@ -104,8 +144,12 @@ def random_scene(rng: random.Random, part: Part, split: Split) -> Scene:
     plot = PLOTS[part][name]
     verbs = tuple(rng.choice(tuple(PULSES)) for _ in range(plot.num_verbs))
     background = rng.choice(tuple(BACKGROUNDS))
-    things = _cast(rng, plot, verbs, background, split)
-    if part == "temporal":
+    if part == "lively":
+        drawn = partial(_thing, rng, turns="turns" in verbs)
+        things = casting.cast(rng, plot.cast, background, split, drawn)
+    else:
+        things = _cast(rng, plot, verbs, background, split)
+    if part != "static":
         things = tuple(thing._replace(size="", texture=thing.texture) for thing in things)
     scene = Scene(
         id=f"{part}-{split}-{rng.getrandbits(40):010x}",
@@ -117,6 +161,7 @@ def random_scene(rng: random.Random, part: Part, split: Split) -> Scene:
         things=things,
         verbs=verbs,
         actors=plot.stage(rng, things, verbs),
+        shots=random_shots(rng, split) if part == "lively" else (),
     )
     twin = scene.twin
     return twin if twin is not None and rng.random() < 0.5 else scene
@@ -172,15 +217,16 @@ def _thing(rng: random.Random, *, turns: bool) -> Thing:
 
 
 def scenes(count: int, *, part: Part, split: Split, seed: int = 0) -> tuple[Scene, ...]:
-    """`count` scenes, no caption of which fits two; temporal: each next to its twin.
+    """`count` scenes, no caption of which fits two; each next to its twin or its rival, if any.
 
     The same arguments give the same scenes on every machine. Raises `BadSetting` if the split
-    has fewer scenes, or for an odd count of temporal scenes.
+    has fewer scenes, or for an odd count of scenes that come in twos.
     """
     check(part, split)
-    if count < 0 or (part == "temporal" and count % 2):
+    if count < 0 or (part != "static" and count % 2):
         raise BadSetting(
-            f"count is {count}; it is 0 or more, and even for temporal, which come with their twins"
+            f"count is {count}; it is 0 or more, and even for {part}, "
+            f"which come with their {'twins' if part == 'temporal' else 'twins or rivals'}"
         )
     rng = random.Random(((seed * 16) + PARTS.index(part)) * 16 + SPLITS.index(split))
     return tuple(_distinct(rng, count, part, split, seed))
@@ -190,13 +236,16 @@ def _distinct(
     rng: random.Random, count: int, part: Part, split: Split, seed: int
 ) -> Iterator[Scene]:
     whole: set[tuple[str, Deeds]] = set()
-    partial: set[tuple[str, Deeds]] = set()
+    lesser: set[tuple[str, Deeds]] = set()
     made = refused = 0
     while made < count:
-        scene = random_scene(rng, part, split)
-        told = scene.background, scene.deeds
-        lesser = {(scene.background, less) for less in _subsets(scene.deeds)}
-        if told in partial or not whole.isdisjoint(lesser):
+        scene = replace(random_scene(rng, part, split), is_reversed=False)
+        scene = replace(scene, id=f"{part}-{split}-{seed}-{made:06d}")
+        other = scene.twin or scene.rival
+        both = (scene,) if other is None else (scene, other)
+        claims = {(one.background, one.deeds) for one in both}
+        truths = {(one.background, less) for one in both for less in _subsets(one.shown)}
+        if not claims.isdisjoint(lesser) or not whole.isdisjoint(truths):
             refused += 1
             if refused > PATIENCE:
                 raise BadSetting(
@@ -204,18 +253,14 @@ def _distinct(
                 )
             continue
         refused = 0
-        whole.add(told)
-        partial |= lesser
-        scene = replace(scene, id=f"{part}-{split}-{seed}-{made:06d}", is_reversed=False)
-        yield scene
-        made += 1
-        if scene.twin is not None:
-            yield scene.twin
-            made += 1
+        whole |= claims
+        lesser |= truths
+        yield from both
+        made += len(both)
 
 
 def _subsets(deeds: Deeds) -> Iterator[Deeds]:
-    sizes = range(1, len(deeds) + 1)
+    sizes = range(1, min(MOST_CLAIMS, len(deeds)) + 1)
     return map(frozenset, chain.from_iterable(combinations(sorted(deeds), n) for n in sizes))
 
 

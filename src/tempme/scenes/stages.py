@@ -82,12 +82,12 @@ def grow_and_turn(rng: random.Random, things: Things, verbs: Verbs) -> tuple[Act
     """Grows in the first half, turns in the second."""
     del verbs
     x, y = 0.5 + _jitter(rng), 0.5 + _jitter(rng)
-    turn = _full_turn(things[0])
+    turn = full_turn(things[0])
     keys = ((0.06, 0.12, 0.0), (0.46, 0.32, 0.0), (0.54, 0.32, 0.0), (0.94, 0.32, turn))
     return (Actor(things[0], _path(*((at, Pose(x, y, r, degrees)) for at, r, degrees in keys))),)
 
 
-def _full_turn(thing: Thing) -> float:
+def full_turn(thing: Thing) -> float:
     """A turn after which the shape looks as different as it can."""
     return {"square": 45.0, "cross": 45.0}.get(thing.shape, 180.0)
 
@@ -181,7 +181,7 @@ def _pulse(pose: Pose, thing: Thing, verb: str, *, since: float) -> Track:
         "jumps": pose._replace(y=pose.y - 0.34),
         "grows": pose._replace(radius=pose.radius * 1.65),
         "shrinks": pose._replace(radius=pose.radius * 0.45),
-        "turns": pose._replace(degrees=_full_turn(thing)),
+        "turns": pose._replace(degrees=full_turn(thing)),
         "vanishes": pose._replace(shown=0.0),
     }[verb]
     return _path((since, pose), (since + 0.13, peak), (since + 0.27, peak), (since + 0.4, pose))

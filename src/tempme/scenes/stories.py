@@ -8,26 +8,9 @@ scene if its deeds are among the other's, and `scenes` never lets that happen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tempme.scenes import stages
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One row of the table.
-
-    `cast` says how the second thing differs from the first: "any" (another colour or shape),
-    "colour" (same shape), "shape" (same colour); "" if there is one thing only.
-    """
-
-    cast: str
-    stage: stages.Stage
-    deeds: tuple[str, ...]
-    words: tuple[str, ...]
-    reversed_words: tuple[str, ...] = ()
-    num_verbs: int = 0
-
+from tempme.scenes.lively.stories import LIVELY
+from tempme.scenes.plot import Plot
 
 PLOTS: dict[str, dict[str, Plot]] = {
     "static": {
@@ -280,4 +263,5 @@ PLOTS: dict[str, dict[str, Plot]] = {
             num_verbs=2,
         ),
     },
+    "lively": LIVELY,
 }

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Part = Literal["static", "temporal"]
+Part = Literal["static", "temporal", "lively"]
 Split = Literal["train", "val", "test"]
 Colour = tuple[int, int, int]
 
-PARTS: tuple[Part, ...] = ("static", "temporal")
+PLAIN_PARTS: tuple[Part, ...] = ("static", "temporal")
+"""Things before a plain background: one frame tells; order tells."""
+PARTS: tuple[Part, ...] = (*PLAIN_PARTS, "lively")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 COLOURS: dict[str, Colour] = {

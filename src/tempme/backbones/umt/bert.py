@@ -31,6 +31,8 @@ class Look(nn.Module):
     def __init__(self, width: int, heads: int, watched: int) -> None:
         super().__init__()
         self.heads = heads
+        self.dropout = 0.0  # of weights, in training
+        self.dropped = nn.Dropout(0.0)  # of what is added, in training
         self.q, self.kv = nn.Linear(width, width), nn.Linear(watched, 2 * width)
         self.out, self.ln = nn.Linear(width, width), nn.LayerNorm(width, eps=EPSILON)
 
@@ -46,8 +48,9 @@ class Look(nn.Module):
         )
         q = self.q(x_TND).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         bias = None if bias_BW is None else spread(bias_BW.to(q.dtype), texts)[:, None, None]
-        y = attention(q, k, v, bias, causal=False)
-        return self.ln(x_TND + self.out(y.transpose(1, 2).flatten(2)))
+        dropout = self.dropout if self.training else 0.0
+        y = attention(q, k, v, bias, causal=False, dropout=dropout)
+        return self.ln(x_TND + self.dropped(self.out(y.transpose(1, 2).flatten(2))))
 
 
 class BertBlock(Layer):
@@ -131,10 +134,12 @@ class Bert(nn.Module):
         return words_of(self.dropped(self.ln_embed(x)), hidden)
 
     def drop(self, share: float) -> None:
-        """Let training drop numbers of words where they begin, and of what every half adds."""
+        """Let training drop numbers of words, of what every half adds, and of attention."""
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.p = share
+            elif isinstance(module, Attention | Look):
+                module.dropout = share
 
     def read(self, words: Tokens) -> Tokens:
         """Words after the layers that see words alone (UMT's "text" mode)."""

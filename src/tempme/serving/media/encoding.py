@@ -8,17 +8,21 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from tempme.video.colour import needs_mapping
 from tempme.video.containers.source import Source
 from tempme.video.containers.timeline import Timeline
-from tempme.video.transforms import display_matrix, is_transposed, upright
+from tempme.video.transforms import display_matrix, is_transposed, scaled_rgb, upright
 
 # Constant rate factor and preset of x264: clean at a glance, several times faster than it plays.
 QUALITY = {"crf": "23", "preset": "veryfast"}
 TICKS = 90_000  # in a second: the clock of MPEG, fine enough for every frame rate
 SOUND_RATE = 48_000
 KEYFRAME_SECONDS = 2.0
+# The colours of a new file, as numbers of ITU-T H.273: a player guesses what is not named.
+BT709, UNNAMED = 1, 2
+LARGEST_OF_BT601 = 576
 
 
 def shown_size(frame: av.VideoFrame, pixel_aspect: float) -> tuple[float, float]:
@@ -45,8 +49,10 @@ class Pictures:
         self._stream.options = {**QUALITY, "g": str(max(1, round(rate * KEYFRAME_SECONDS)))}
         self._stream.pix_fmt = "yuv420p"
         self._stream.width = self._stream.height = 0
-        self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        context = self._stream.codec_context
+        context.thread_count, context.time_base = 1, Fraction(1, TICKS)
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = ColorRange.MPEG.value
         self._begin: float | None = None
         self._waiting: av.VideoFrame | None = None
         del timeline
@@ -84,17 +90,27 @@ class Pictures:
         matrix, size = display_matrix(frame), (self._stream.width, self._stream.height)
         across, along = size[::-1] if is_transposed(matrix) else size
         is_upright = matrix[0] >= 0 and matrix[3] >= 0 and not is_transposed(matrix)
-        scaled = frame.reformat(
-            width=across,
-            height=along,
-            format="yuv420p" if is_upright else "rgb24",
+        if not is_upright or needs_mapping(frame):
+            pixels = upright(scaled_rgb(frame, across, along), matrix)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        return frame.reformat(
+            width=size[0],
+            height=size[1],
+            format="yuv420p",
+            src_colorspace=_colours_of(frame),
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
-        if is_upright:
-            return scaled
-        turned = upright(np.asarray(scaled.to_ndarray(), dtype=np.uint8), matrix)
-        return av.VideoFrame.from_ndarray(turned, format="rgb24").reformat(format="yuv420p")
+
+
+def _colours_of(frame: av.VideoFrame) -> int:
+    """Those that the file names; else what players take a video of this size for."""
+    if frame.colorspace != UNNAMED:
+        return frame.colorspace
+    is_large = frame.height > LARGEST_OF_BT601
+    return (Colorspace.ITU709 if is_large else Colorspace.ITU601).value
 
 
 class Sound:
