@@ -22,7 +22,7 @@ from tempme.errors import BadSetting
 from tempme.experiments.scenes import TEST_SEED, judged
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
-from tempme.scenes import PARTS, Scene, clip, scenes
+from tempme.scenes import PARTS, PLAIN_PARTS, Scene, clip, scenes
 from tempme.systems.system import System
 from tempme.systems.table import RULES, system
 
@@ -74,7 +74,7 @@ class World:
         answer["r_sum"] = round(
             sum(one[key] for one in both.values() for key in ("r1", "r5", "r10")), 1
         )
-        return answer | ({"twins": found["twins"]} if "twins" in found else {})
+        return answer | {key: found[key] for key in ("twins", "rivals") if key in found}
 
 
 def ready_for(row: System) -> Retriever:
@@ -135,7 +135,7 @@ def together(old: list[Any], new: list[Any]) -> list[Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", nargs="+", default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--world", nargs="+", default=list(PLAIN_PARTS), help=", ".join(PARTS))
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--budget", nargs="+", type=float, default=list(BUDGETS))
     parser.add_argument("--gallery", type=int, default=400, help="scenes of each world")
