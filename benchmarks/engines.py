@@ -103,9 +103,9 @@ def speeds(made: dict[tuple[str, str], Any], backbone: str, rounds: int) -> list
         told = {"system": name, "engine": engine, "precision": precision, "backbone": backbone}
         told |= timing.summary(own, videos=1)
         told["over_dense_fp32"] = round(timing.ratio(seconds[f"{DENSE} torch:fp32"], own), 3)
-        if name == TEMPME:
-            told |= {"speed_up": round(faster, 3), "macs_ratio": round(due, 3)}
-            told["share_of_ratio"] = round(faster / due, 3)
+        own_due = due if name == TEMPME else 1.0
+        told |= {"speed_up": round(faster, 3), "macs_ratio": round(own_due, 3)}
+        told["share_of_ratio"] = round(faster / own_due, 3)
         answer.append(told)
         print(json.dumps(told), file=sys.stderr, flush=True)
     return answer
