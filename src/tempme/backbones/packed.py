@@ -91,8 +91,9 @@ class PackedLinear(Foldable):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        if x.device.type != "cpu":
-            return self._activation.plain(F.linear(x, self.weight, self.bias))
+        if x.device.type != "cpu" or torch.compiler.is_compiling():  # which lays out by itself
+            dense = self._dense().to(x.device)
+            return self._activation.plain(F.linear(x.to(dense.dtype), dense, self.bias))
         if not self.weight.is_mkldnn:
             weight = self.weight.contiguous()
             self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
@@ -115,6 +116,7 @@ class PackedLinear(Foldable):
         """Itself: there is nothing cheaper."""
         return self
 
+    @torch.compiler.assume_constant_result  # of what is laid out a graph knows nothing
     def _dense(self) -> Tensor:
         return self.weight.to_dense() if self.weight.is_mkldnn else self.weight
 

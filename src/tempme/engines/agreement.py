@@ -37,9 +37,9 @@ class EngineAgreement:
         )
 
 
-# As far as bf16 is away, which has shared the fingerprint of fp32 from the start: one merge that
-# goes to another token moves a feature by a hundredth (docs/results.md).
-LIMIT = EngineAgreement(cosine=0.998, least=0.98, overlap=0.95)
+# Looked at on generated clips, where overlaps are larger than on real ones: int8 of scenes-tiny has
+# 0.98 there and 0.94 on 85 real clips (docs/results.md), which is too far apart to be mixed.
+LIMIT = EngineAgreement(cosine=0.998, least=0.98, overlap=0.99)
 EXACT = EngineAgreement(cosine=1.0, least=1.0, overlap=1.0)
 
 
