@@ -116,7 +116,7 @@ class PackedLinear(Foldable):
         """Itself: there is nothing cheaper."""
         return self
 
-    @torch.compiler.assume_constant_result  # of what is laid out a graph knows nothing
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # unknown to a graph
     def _dense(self) -> Tensor:
         return self.weight.to_dense() if self.weight.is_mkldnn else self.weight
 
