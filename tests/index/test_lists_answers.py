@@ -96,7 +96,7 @@ def test_what_is_looked_at_to_the_end_is_exact(store: LanceStore, scan: Scan) ->
             check_same(answer(view, queries, request), scan.hits(queries, request))
 
 
-@pytest.mark.parametrize("filters", FILTERS, ids=str)
+@pytest.mark.parametrize("filters", FILTERS)
 def test_filters_let_nothing_else_through(
     view: ListsView, scan: Scan, filters: dict[str, object]
 ) -> None:
