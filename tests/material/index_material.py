@@ -92,7 +92,7 @@ class ColourRetriever:
     def unread(self, text: str) -> str:
         return "" if any(name in text for name in COLOURS) else "no colour is named"
 
-    def for_inference(self) -> ColourRetriever:
+    def for_inference(self, *_: str | None) -> ColourRetriever:
         return self
 
     def save(self, folder: Path) -> Path:

@@ -9,6 +9,7 @@ import typer
 
 from tempme.cli.options import (
     AsJson,
+    Device,
     Engine,
     EverySeconds,
     Exclude,
@@ -52,6 +53,7 @@ def features(
     threads: Threads = None,
     engine: Engine = "auto",
     precision: Precision = "auto",
+    device: Device = "auto",
     timeout_seconds: TimeoutSeconds = 120.0,
     total_seconds: TotalSeconds = 3600.0,
     as_json: AsJson = False,
@@ -68,13 +70,13 @@ def features(
     from tempme.index.model import load_default_model, load_model
 
     cutting = _cutting(every_seconds=every_seconds, overlap=overlap, sampling=sampling, fit=fit)
-    running = EngineChoice(engine, precision)
+    running = EngineChoice(engine, precision, device)
     try:
         with feature_file(out) as write, ProgressBar() as bar:
             retriever = load_default_model() if model is None else load_model(model)
             found = extract_features(
                 videos,
-                retriever.for_inference(running.precision, running.engine),
+                retriever.for_inference(running.precision, running.engine, running.device),
                 cutting=cutting,
                 pictures=pictures,
                 exclude=exclude or (),

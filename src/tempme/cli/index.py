@@ -16,6 +16,7 @@ from tempme.cli.given_files import given_files
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
+    Device,
     Engine,
     EverySeconds,
     Exclude,
@@ -95,6 +96,7 @@ def index(
     threads: Threads = None,
     engine: Engine = "auto",
     precision: Precision = "auto",
+    device: Device = "auto",
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes below PATHS.")
     ] = False,
@@ -122,7 +124,7 @@ def index(
     from tempme.index.building.order import RunOrder
 
     check_engine(on, shards, watch=watch)
-    running = EngineChoice(engine, precision)
+    running = EngineChoice(engine, precision, device)
     paths = given_files(paths, files_from)
     cutting: dict[str, object] = {
         "every_seconds": every_seconds,

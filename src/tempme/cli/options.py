@@ -70,6 +70,9 @@ Engine = Annotated[
 Precision = Annotated[
     str, typer.Option(help="fp32, bf16, bf16-mixed, or int8, which is onnx (the engine's fastest).")
 ]
+Device = Annotated[
+    str, typer.Option(help="Where PyTorch computes: auto (a GPU, if any), cpu, cuda, cuda:N, mps.")
+]
 Shards = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ from tempme.cli.answers import answer
 from tempme.cli.options import (
     DEFAULT_INDEX,
     AsJson,
+    Device,
     Engine,
     IndexFolder,
     MinScore,
@@ -37,6 +38,7 @@ def search(
     ] = None,
     engine: Engine = "auto",
     precision: Precision = "auto",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Find the videos that show QUERY, each by its best moment."""
@@ -44,7 +46,7 @@ def search(
     from tempme.index import Index
 
     query = as_words(query)
-    opened = Index.open(index, running=EngineChoice(engine, precision))
+    opened = Index.open(index, running=EngineChoice(engine, precision, device))
     hits = opened.search(query, k, min_score=min_score, moments=moments, under=under, rerank=rerank)
     notes = opened.notes_on(query)
     answer(opened, hits, asked={"query": query}, k=k, as_json=as_json, notes=notes)

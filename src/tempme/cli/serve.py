@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tempme.cli.options import DEFAULT_INDEX, Engine, IndexFolder, Precision
+from tempme.cli.options import DEFAULT_INDEX, Device, Engine, IndexFolder, Precision
 from tempme.cli.output import counted, print_line, say
 from tempme.errors import BadSetting, MissingExtra
 
@@ -43,6 +43,7 @@ def serve(
     ] = None,
     engine: Engine = "auto",
     precision: Precision = "auto",
+    device: Device = "auto",
 ) -> None:
     """Open a page in which the videos of an index are searched; programs use /v1, see /docs.
 
@@ -65,7 +66,7 @@ def serve(
         cache=cache,
         watch=watch,
     )
-    opened = Index.open(index, running=EngineChoice(engine, precision))
+    opened = Index.open(index, running=EngineChoice(engine, precision, device))
     searched = sum(video.status == "ok" for video in opened.videos())
     say(f"{counted(searched, 'video')} in {opened.name}; stop with Ctrl-C")
     server_of(opened, settings, on_start=lambda address: print_line(f"open {address}")).run()

@@ -1,15 +1,18 @@
-"""Which engine computes a model's features, in which numbers."""
+"""Which engine computes a model's features, in which numbers, and where."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tempme.engines.extras import missing
 from tempme.errors import BadSetting, UnknownName
 
 TORCH, ONNX, OPENVINO, AUTO = "torch", "onnx", "openvino", "auto"
+CPU = "cpu"
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 # The precisions of every engine, the most exact first.
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -29,16 +32,28 @@ class EngineChoice:
 
     "auto" of both is PyTorch, or a faster engine that was made for this model before and agrees
     with fp32 (`agreement.LIMIT`); of the engine alone, the first one that has the precision.
+    device: where PyTorch computes; "auto" is a GPU where there is one. Other engines take the CPU.
     """
 
     engine: str = AUTO
     precision: str = AUTO
+    device: str = AUTO
 
     def __post_init__(self) -> None:
         if self.engine not in (AUTO, *ENGINES):
             raise UnknownName.among("engine", self.engine, (AUTO, *ENGINES))
         if self.precision not in PRECISIONS:
             raise UnknownName.among("precision", self.precision, PRECISIONS)
+        if not DEVICE.fullmatch(self.device):
+            raise BadSetting(
+                f"device is {self.device!r}; it is auto, cpu, cuda, cuda:N (a GPU by its number, "
+                "from 0) or mps"
+            )
+        if self.settled.engine in (ONNX, OPENVINO) and self.device not in (AUTO, CPU):
+            raise BadSetting(
+                f"the engine {self.settled.engine} computes on the CPU: leave the device "
+                f"{self.device} out, or take the engine torch"
+            )
         own = ENGINES.get(self.engine, PRECISIONS)
         if self.precision not in (AUTO, *own):
             able = [name for name, names in ENGINES.items() if self.precision in names]
@@ -49,7 +64,7 @@ class EngineChoice:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing is chosen."""
+        """Whether neither engine nor precision is chosen."""
         return (self.engine, self.precision) == (AUTO, AUTO)
 
     @property
@@ -57,15 +72,14 @@ class EngineChoice:
         """The same with an engine named, where the precision alone tells which."""
         if self.engine != AUTO or self.precision == AUTO:
             return self
-        return EngineChoice(
-            next(e for e, own in ENGINES.items() if self.precision in own), self.precision
-        )
+        able = next(engine for engine, own in ENGINES.items() if self.precision in own)
+        return replace(self, engine=able)
 
     @property
     def fastest(self) -> EngineChoice:
         """The same with a precision named, for an engine other than PyTorch."""
         precision = FASTEST[self.engine] if self.precision == AUTO else self.precision
-        return EngineChoice(self.engine, precision)
+        return replace(self, precision=precision)
 
 
 ANY_ENGINE = EngineChoice()

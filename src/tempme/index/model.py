@@ -200,10 +200,8 @@ def _made(retriever: Encoder, header: Header) -> bool:
 def _run(given: Encoder, header: Header, running: EngineChoice) -> Encoder:
     """The model ready to encode: as asked for, else on the engine that the index names."""
     named = engine_in(header.fingerprint)
-    wanted = EngineChoice(*named) if named and running.is_open else running
-    if wanted.is_open:
-        return given.for_inference()
-    return given.for_inference(wanted.precision, wanted.engine)
+    engine, precision = named if named and running.is_open else (running.engine, running.precision)
+    return given.for_inference(precision, engine, running.device)
 
 
 def _near(ready: Encoder, header: Header, folder: Path) -> Encoder:

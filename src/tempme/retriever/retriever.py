@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from tempme.backbones.config import DEFAULT_MODEL
 from tempme.backbones.vocabularies import AnyTokenizer
-from tempme.engines.choice import TORCH, EngineChoice
+from tempme.engines.choice import AUTO, TORCH, EngineChoice
 from tempme.engines.engine import Engine
 from tempme.errors import BadSetting
 from tempme.retriever import checkpoint
@@ -25,6 +25,7 @@ from tempme.retriever.exported import copied, exported_in, has_numbers
 from tempme.retriever.fingerprint import fingerprints
 from tempme.retriever.inputs import Videos, check_transformed, frames_of, ids_of, normalised
 from tempme.retriever.parts import Parts
+from tempme.retriever.placing import device_of
 from tempme.retriever.publish import push
 from tempme.retriever.running import chosen, running
 from tempme.retriever.unread import unread
@@ -217,24 +218,27 @@ class Retriever(nn.Module):
         """Unit features (T, D) and (V, D) -> (T, V): `similarity` times the learnt temperature."""
         return self.backbone.logit_scale.float().exp() * self.similarity(texts, videos)
 
-    def for_inference(self, precision: str = "auto", engine: str = "auto") -> Retriever:
+    def for_inference(
+        self, precision: str = "auto", engine: str = "auto", device: str | None = None
+    ) -> Retriever:
         """The same for encoding alone: LoRA folded, in the given precision, no gradients.
 
-        engine: torch (fp32, bf16, bf16-mixed), onnx (fp32, int8) or openvino (fp32, bf16); auto is
-        the one that has the precision. Both auto: PyTorch, or a faster engine that was made for
-        this model before and agrees with fp32. Other engines are made at their first use, kept, and
-        encode on the CPU. `fingerprint` names one whose features are too far away. MissingExtra.
+        engine: torch (fp32, bf16, bf16-mixed), or, on the CPU, onnx (fp32, int8) or openvino (fp32,
+        bf16), made once and kept; auto: what has the precision, or for both the fastest that agrees
+        with fp32. device: auto, cpu, cuda, cuda:N, mps; None stays. BadSetting, MissingExtra.
         """
-        if (wanted := chosen(self, EngineChoice(engine, precision))) is None:
+        place = self.device if device is None else device_of(device)
+        choice = EngineChoice(engine, precision, device or AUTO)
+        if (wanted := chosen(self, choice, on_cpu=place.type == "cpu")) is None:
             return self
         if wanted.engine != TORCH:
             made = running(self.parts, self.fingerprint, wanted.fastest)
             names = made.fingerprints(self.fingerprints)
             return Retriever(self.parts, fingerprints=names, engine=made.engine).eval()
-        resolved = numbers.resolve(wanted.precision, self.device)
-        parts = replace(self.parts, backbone=copy.deepcopy(self.backbone))
+        resolved = numbers.resolve(wanted.precision, place)
+        parts = replace(self.parts, backbone=copy.deepcopy(self.backbone).to(place))
         folded = Retriever(parts, fingerprints=self.fingerprints)
-        numbers.freeze(folded.backbone, resolved, self.device)
+        numbers.freeze(folded.backbone, resolved, place)
         folded.precision, folded.is_folded = resolved, True
         return folded
 

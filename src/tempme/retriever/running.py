@@ -56,8 +56,10 @@ class Runs(Protocol):
     engine: Engine | None
 
 
-def chosen(model: Runs, choice: EngineChoice) -> EngineChoice | None:
+def chosen(model: Runs, choice: EngineChoice, *, on_cpu: bool = True) -> EngineChoice | None:
     """The choice with an engine named: a faster one that is kept and agrees, else PyTorch.
+
+    Others compute `on_cpu`, and are no faster where the model is on a GPU.
 
     None is made for a choice that was left open: that takes as long as encoding many videos. None
     is also the answer for a model that runs on the engine already; BadSetting where it runs on
@@ -73,7 +75,7 @@ def chosen(model: Runs, choice: EngineChoice) -> EngineChoice | None:
         )
     if not choice.is_open:
         return choice.settled
-    for faster in faster_ones():
+    for faster in faster_ones() if on_cpu else ():
         facts = kept.kept_facts(model.fingerprint, faster)
         if facts is not None and agreed(facts).within(LIMIT):
             return faster

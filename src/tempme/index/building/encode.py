@@ -68,7 +68,9 @@ class Encoder(Protocol):
         """What of a text the model does not take in; empty if it takes in all."""
         ...
 
-    def for_inference(self, precision: str = "auto", engine: str = "auto") -> Encoder:
+    def for_inference(
+        self, precision: str = "auto", engine: str = "auto", device: str | None = None
+    ) -> Encoder:
         """The same model as fast as it gets here, or as is asked for."""
         ...
 
