@@ -29,7 +29,7 @@ def test_without_a_gpu_it_is_the_cpu() -> None:
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is a GPU")
     assert device_of("auto") == device_of("cpu") == torch.device("cpu")
-    with pytest.raises(BadSetting, match="device is cuda:1, but PyTorch .* leave it out, or say"):
+    with pytest.raises(BadSetting, match=r"device is cuda:1, but PyTorch .* leave it out, or say"):
         device_of("cuda:1")
     with pytest.raises(BadSetting, match="device is mps, but"):
         device_of("mps")
@@ -45,7 +45,7 @@ def test_gpus_go_by_their_numbers() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "CPU", "", "meta", "cuda:0;cpu"])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(BadSetting, match="device is .* it is auto, cpu, cuda, cuda:N"):
+    with pytest.raises(BadSetting, match=r"device is .* it is auto, cpu, cuda, cuda:N"):
         EngineChoice(device=name)
 
 

@@ -35,7 +35,7 @@ ROWS_PER_REQUEST = 1000
 # A server answers at most 16,384 rows, and 64 MB, at a time.
 MOST_ROWS, MOST_HITS = 4000, 16_384
 NAMES_PER_REQUEST = 500
-# How widely a graph is searched: at 100,000 moments nine in ten searches miss nothing of the ten.
+# How widely a graph is searched: Milvus's own default finds too little, see docs/scale.md.
 SEARCH_WIDTH, WIDTH_PER_HIT = 512, 2
 
 
