@@ -92,7 +92,7 @@ def _plan(figures: Figures, core_hour: float, gb_month: float) -> Iterator[str]:
         "decoding is what such a cluster is sized by.",
         "",
         "What breaks first: at a million, the exact scan, as a machine no longer holds all moments "
-        "as floats; from 200,000 moments on the index of the features replaces it, and in object "
+        "as floats; from 50,000 moments on the index of the features replaces it, and in object "
         "storage a search takes as long as its requests. At a hundred million, what tempme reads "
         "whole: the rows of all videos, for a filter, and the list of shards, of which a store "
         "tells a thousand at a request; and one graph in memory, where Milvus has DISKANN and "
