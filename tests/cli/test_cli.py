@@ -64,9 +64,10 @@ def test_indexing_ends_with_one_document(
     first = run(*words, "--model", model)
     assert first.code == 0
     report = first.document
-    assert list(report)[-6:] == [
+    assert list(report)[-7:] == [
         "videos",
         "moments",
+        "repeats",
         "seconds",
         "decode_seconds",
         "encode_seconds",
