@@ -66,6 +66,7 @@ def stated(system: System) -> int:
     return round((cost.gmacs + made) * 1e9)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", zoo.SYSTEMS)
 def test_every_row_costs_what_runs(name: str) -> None:
     sizes = TINY_UMT if name in zoo.UMT else TINY
@@ -73,6 +74,7 @@ def test_every_row_costs_what_runs(name: str) -> None:
     assert of_a_video(row) == stated(row)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", LAST)
 def test_whatever_the_last_block_does(name: str) -> None:
     tuning, compression = LAST[name]
@@ -83,6 +85,7 @@ def test_whatever_the_last_block_does(name: str) -> None:
     assert of_a_video(row) == stated(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "frames"), REAL)
 @pytest.mark.parametrize("name", ["lora", "tome", "tempme"])
 def test_real_sizes_by_shapes_alone(name: str, backbone: str, frames: int) -> None:
@@ -90,11 +93,13 @@ def test_real_sizes_by_shapes_alone(name: str, backbone: str, frames: int) -> No
     assert without_numbers(row) == stated(row)
 
 
+@pytest.mark.slow
 def test_shapes_alone_count_as_numbers_do() -> None:
     row = zoo.system("tempme", backbone=TINY)
     assert without_numbers(row) == of_a_video(row)
 
 
+@pytest.mark.slow
 def test_videos_of_a_batch_share_what_is_learnt_alone() -> None:
     """A cost is that of a video alone; only keys and values of shared prompts come once a batch."""
     for name, shared in (("tempme", 0), ("prompt", 12 * 2 * 5 * TINY.width**2)):

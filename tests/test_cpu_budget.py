@@ -58,6 +58,7 @@ def test_a_verb_starts_within_its_budget(index: Path, name: str) -> None:
     assert float(seconds) < budget["cpu_seconds"]
 
 
+@pytest.mark.slow
 def test_an_index_with_lists_stays_within_its_budget(tmp_path: Path) -> None:
     budget = BUDGET["lists"]
     store = store_in(tmp_path / "a.tempme")

@@ -113,6 +113,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> T
     return Terminal(monkeypatch, capfd, "demo")
 
 
+@pytest.mark.slow
 def test_the_verb_tells_where_everything_is(
     few: None,  # noqa: ARG001
     run: Terminal,

@@ -65,6 +65,7 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {module: imports_of(module) for module in MODULES}
     with pytest.raises(CycleError):
@@ -77,6 +78,7 @@ def test_the_picture_shows_every_room() -> None:
     assert drawn()[0].keys() == rooms
 
 
+@pytest.mark.slow
 def test_imports_point_down_or_as_drawn() -> None:
     rows, arrows = drawn()
     used = set()

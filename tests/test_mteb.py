@@ -66,6 +66,7 @@ def encode(encoder: Any, rows: list[dict[str, Any]]) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_features_are_those_of_the_model(encoder: Any, films: dict[str, str]) -> None:
     retriever = encoder.model
@@ -95,6 +96,7 @@ def test_its_card_says_what_it_is(encoder: Any) -> None:
     assert meta.revision == retriever.fingerprint
 
 
+@pytest.mark.slow
 def test_a_whole_task_is_run(encoder: Any, films: dict[str, str]) -> None:
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData

@@ -43,6 +43,7 @@ def whole(
     return out, adapt(videos, model, out, SMALL)
 
 
+@pytest.mark.slow
 def test_what_comes_out_is_a_saved_retriever_that_costs_less(
     whole: tuple[Path, dict[str, Any]], model: Path, videos: Path, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ class Cut(Exception):
     """The end of a run before its time."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
     whole: tuple[Path, dict[str, Any]],
@@ -150,6 +152,7 @@ def test_learning_brings_the_video_encoder_nearer_and_leaves_texts_alone(tmp_pat
     }
 
 
+@pytest.mark.slow
 def test_what_does_not_help_is_not_kept(
     model: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +214,7 @@ def test_a_teacher_that_merges_or_is_more_than_its_backbone(videos: Path, tmp_pa
         adapt(videos, more, tmp_path / "made", SMALL)
 
 
+@pytest.mark.slow
 def test_the_teacher_keeps_what_it_learnt(videos: Path, tmp_path: Path) -> None:
     dense = Retriever.load(dense_folder(tmp_path / "model"))
     with torch.no_grad():
@@ -239,6 +243,7 @@ def test_a_folder_of_something_else_and_another_run(
     adapt(videos, model, whole[0], replace(SMALL, save_every=4))  # which decides nothing
 
 
+@pytest.mark.slow
 def test_too_few_windows_broken_videos_and_one_video(model: Path, tmp_path: Path) -> None:
     (tmp_path / "some").mkdir()
     out = tmp_path / "made"
@@ -265,6 +270,7 @@ def test_too_few_windows_broken_videos_and_one_video(model: Path, tmp_path: Path
     assert report["agreement"]["adapted"]["drawn"] == "windows"
 
 
+@pytest.mark.slow
 def test_what_was_kept_and_is_damaged_says_so(model: Path, videos: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path / "made")
     adapt(videos, model, folder.path, replace(SMALL, steps=1))

@@ -40,6 +40,7 @@ def name_of(index: Path) -> str:
     return Index.open(index).header.fingerprint.rpartition("-")[0]
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_quick_and_the_same_every_time(weights: Path, videos: Path) -> None:
     dense = dense_model(weights)
     merging = merging_model(dense, row_for(dense, "tempme", None))
@@ -56,6 +57,7 @@ def test_what_is_measured_is_quick_and_the_same_every_time(weights: Path, videos
     assert measured(dense, merging, [Path(__file__)], cutting=cutting) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "chosen"), [(0.0, "tempme"), (1.1, "clip4clip")])
 def test_an_index_merges_where_the_agreement_holds_the_limit(
     run: Terminal,
@@ -83,6 +85,7 @@ def test_an_index_merges_where_the_agreement_holds_the_limit(
     assert run(*words[:3]).code == 0  # and needs no --model
 
 
+@pytest.mark.slow
 def test_a_person_overrules_it_and_an_index_keeps_it(
     run: Terminal, weights: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +113,7 @@ def test_a_person_overrules_it_and_an_index_keeps_it(
     assert "keeps every token" in refused
 
 
+@pytest.mark.slow
 def test_the_same_weights_are_told_from_others(weights: Path, videos: Path, tmp_path: Path) -> None:
     wanted = Wanted(str(weights), "tempme", cutting=CUT)
     index = open_index(tmp_path / "i", [videos], wanted).index
@@ -125,6 +129,7 @@ def test_the_same_weights_are_told_from_others(weights: Path, videos: Path, tmp_
         open_index(tmp_path / "i", [videos], Wanted(str(other)))
 
 
+@pytest.mark.slow
 def test_a_saved_retriever_keeps_its_own_system(
     run: Terminal, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

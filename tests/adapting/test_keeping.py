@@ -16,6 +16,7 @@ from tempme.index.lock import writing
 from tempme.retriever.retriever import Retriever
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:
     model, videos = dense_folder(tmp_path / "model"), films(tmp_path / "films", 1)
     folder = Folder(tmp_path / "made")

@@ -64,6 +64,7 @@ def test_of_one_video_nothing_learnt_shows_what_is_held_out() -> None:
     assert np.flatnonzero(taught).tolist() == [0, 4, 5, 9, 10, 11]
 
 
+@pytest.mark.slow
 def test_windows_come_by_video_and_time_the_same_ones_every_time(tmp_path: Path) -> None:
     write_video(tmp_path / "b.mp4", ["red", "blue", "green"])
     write_video(tmp_path / "a.mp4", ["white", "black", "yellow", "red", "blue"], seconds=4)
@@ -85,6 +86,7 @@ def test_windows_come_by_video_and_time_the_same_ones_every_time(tmp_path: Path)
     assert (first > 150).all()  # the first window of a.mp4 is white
 
 
+@pytest.mark.slow
 def test_no_video_none_that_can_be_read_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(BadVideo, match="no video was found there: name videos"):
         sample_windows(tmp_path, ColourRetriever(), most=10)

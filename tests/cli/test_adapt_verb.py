@@ -39,6 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> T
     return Terminal(monkeypatch, capfd, "adapt")
 
 
+@pytest.mark.slow
 def test_figures_for_a_person_and_one_document_for_a_program(
     run: Terminal, model: Path, videos: Path, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_figures_for_a_person_and_one_document_for_a_program(
     )
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_one_line(
     run: Terminal, model: Path, videos: Path, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def index(tmp_path: Path) -> Path:
     return opened.path
 
 
+@pytest.mark.slow
 def test_a_whole_index_is_said_to_be(run: Terminal, index: Path) -> None:
     done = run("check", "--index", index)
     assert done.code == 0
@@ -43,6 +44,7 @@ def test_a_whole_index_is_said_to_be(run: Terminal, index: Path) -> None:
     assert document["damaged"] == []
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_said_everywhere_and_mended(
     run: Terminal, index: Path, tmp_path: Path
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_table_that_cannot_be_read_is_named(run: Terminal, index: Path) -> Non
     assert run("check", "--index", index).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_copy", [True, False])
 def test_a_lost_list_of_files_is_said(run: Terminal, index: Path, has_copy: bool) -> None:
     for path in (index / "videos.lance" / "data").iterdir():

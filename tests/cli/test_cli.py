@@ -57,6 +57,7 @@ def index(films: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+@pytest.mark.slow
 def test_indexing_ends_with_one_document(
     run: Terminal, films: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_indexing_ends_with_one_document(
     assert model_is_remembered.document["videos"]["unchanged"] == 3
 
 
+@pytest.mark.slow
 def test_indexing_tells_people(run: Terminal, films: Path, model: Path, tmp_path: Path) -> None:
     done = run("index", films, "--index", tmp_path / "a.tempme", "--model", model)
     assert done.code == 0
@@ -115,6 +117,7 @@ def test_a_search_answers_in_lines(run: Terminal, index: Path) -> None:
     assert run("search", "red", "--index", index, "--min-score", 0.9999).out == ""
 
 
+@pytest.mark.slow
 def test_a_search_says_what_the_model_does_not_read(
     run: Terminal, films: Path, tmp_path: Path
 ) -> None:
@@ -208,6 +211,7 @@ def test_an_empty_word_is_not_the_current_folder(
     assert len(tempme.Index.open(index).videos()) == count > 0
 
 
+@pytest.mark.slow
 def test_another_model_is_refused(run: Terminal, index: Path, films: Path, tmp_path: Path) -> None:
     other = Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=1)
     other.save(tmp_path / "other", whole=True)
@@ -221,6 +225,7 @@ def test_wrong_usage_ends_with_2(run: Terminal) -> None:
         assert run(*words).code == 2
 
 
+@pytest.mark.slow
 def test_without_network_the_default_model_says_what_else_there_is(
     films: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +240,7 @@ def test_without_network_the_default_model_says_what_else_there_is(
     assert not (tmp_path / "a.tempme").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_waits_for_nobody(films: Path, index: Path) -> None:
     with writing(index):
         run = shell("index", films, "--index", index)
@@ -276,6 +282,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     run.wait(timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not sys.prefix.isascii(), reason="Python itself does not start from such a path in this locale"
 )

@@ -54,6 +54,7 @@ def lines(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(start)]
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_found_and_what_not(verb: Verb, films: Path) -> None:
     done = verb("index", films, films / "app.ts", "--exclude", "private")
     assert done.code == 0
@@ -73,6 +74,7 @@ def test_a_run_tells_what_it_found_and_what_not(verb: Verb, films: Path) -> None
     assert "1 text file named like a video" in again.err
 
 
+@pytest.mark.slow
 def test_a_run_tells_the_same_to_a_program(verb: Verb, films: Path) -> None:
     verb("index", films)
     (films / "red.mp4").unlink()
@@ -84,6 +86,7 @@ def test_a_run_tells_the_same_to_a_program(verb: Verb, films: Path) -> None:
     assert [Path(item["path"]).name for item in told["failures"]] == ["broken.MTS"]
 
 
+@pytest.mark.slow
 def test_the_status_tells_notes_and_what_is_missing(verb: Verb, films: Path) -> None:
     verb("index", films)
     (films / "red.mp4").unlink()
@@ -103,6 +106,7 @@ def test_the_status_tells_notes_and_what_is_missing(verb: Verb, films: Path) -> 
     assert "1 missing" in verb("index", films).out
 
 
+@pytest.mark.slow
 def test_pruning_a_disk_that_is_not_mounted(verb: Verb, films: Path) -> None:
     verb("index", films)
     shutil.rmtree(films)
@@ -114,6 +118,7 @@ def test_pruning_a_disk_that_is_not_mounted(verb: Verb, films: Path) -> None:
     assert "6 removed" in verb("index", films, "--prune", "--force").out
 
 
+@pytest.mark.slow
 def test_pictures_on_demand(verb: Verb, films: Path) -> None:
     assert "1 indexed; 1 moment" in verb("index", films / "paper.jpg").out
     assert "5 indexed, 1 unchanged, 1 failed" in verb("index", films, "--pictures").out
@@ -122,6 +127,7 @@ def test_pictures_on_demand(verb: Verb, films: Path) -> None:
     assert len([line for line in found if " picture " in line]) == 1
 
 
+@pytest.mark.slow
 def test_copies_are_one_hit_with_a_line_each(verb: Verb, films: Path) -> None:
     shutil.copy(films / "red.mp4", films / "private" / "red too.mp4")
     verb("index", films)
@@ -133,6 +139,7 @@ def test_copies_are_one_hit_with_a_line_each(verb: Verb, films: Path) -> None:
     assert len(verb("search", "red", "-k", 1, "--json").document["hits"][0]["paths"]) == 2
 
 
+@pytest.mark.slow
 def test_a_plain_query_has_no_notes_and_a_wrong_folder_is_an_error(verb: Verb, films: Path) -> None:
     verb("index", films / "red.mp4")
     done = verb("search", "red", "--json")
@@ -141,6 +148,7 @@ def test_a_plain_query_has_no_notes_and_a_wrong_folder_is_an_error(verb: Verb, f
     assert verb("search", "red", "--under", films / "nowhere").refusal.startswith("no such folder")
 
 
+@pytest.mark.slow
 def test_forgetting(verb: Verb, films: Path) -> None:
     verb("index", films)
     done = verb("forget", films / "private", films / "red.mp4")
@@ -152,6 +160,7 @@ def test_forgetting(verb: Verb, films: Path) -> None:
     assert "3 indexed" in verb("index", films).out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["npy", "parquet"])
 def test_features(verb: Verb, films: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"f.{suffix}"
@@ -167,6 +176,7 @@ def test_features(verb: Verb, films: Path, tmp_path: Path, suffix: str) -> None:
         assert len(json.loads((tmp_path / "f.json").read_text())["rows"]) == 6
 
 
+@pytest.mark.slow
 def test_features_of_nothing_are_an_error(verb: Verb, films: Path, tmp_path: Path) -> None:
     line = verb("features", films / "broken.MTS", "--out", tmp_path / "f.npy").refusal
     assert "no features, so nothing is written: 1 file failed" in line

@@ -106,6 +106,7 @@ def films(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_no_verb_prints_a_forged_name(
     run: Terminal, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_no_verb_prints_a_forged_name(
         assert "real.mp4" not in [line.split()[-1] for line in done.out.splitlines() if line]
 
 
+@pytest.mark.slow
 def test_the_exact_name_is_in_the_json(run: Terminal, films: Path, tmp_path: Path) -> None:
     index = Index.create(tmp_path / "a.tempme", ColourRetriever())
     index.add(films)

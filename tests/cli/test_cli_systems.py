@@ -35,6 +35,7 @@ def test_show_prints_the_paper(run: Terminal) -> None:
     assert "34.8 as the paper counts" in table
 
 
+@pytest.mark.slow
 def test_systems_are_listed(run: Terminal) -> None:
     document = run("systems", "--json").document
     assert [row["system"] for row in document["systems"]] == list(tempme.list_systems())

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from split_video import make_video
 from tempme.datasets import load_folder
 
@@ -27,6 +29,7 @@ def msvd(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_verify_answers_with_one_document(tmp_path: Path) -> None:
     make_video(tmp_path / "videos/there_0_2.avi", seconds=0.5)
     annotations = msvd(tmp_path / "msvd")
@@ -42,6 +45,7 @@ def test_verify_answers_with_one_document(tmp_path: Path) -> None:
     assert "raw-captions.pkl is missing" in test["captions_missing"]
 
 
+@pytest.mark.slow
 def test_verify_a_captioned_folder(tmp_path: Path) -> None:
     make_video(tmp_path / "dog.mp4", seconds=0.5)
     (tmp_path / "bad.mp4").write_text("no video")
@@ -54,6 +58,7 @@ def test_verify_a_captioned_folder(tmp_path: Path) -> None:
     assert "bad.mp4: " in reason
 
 
+@pytest.mark.slow
 def test_verify_names_what_to_do(tmp_path: Path) -> None:
     done = tempme("verify", "msvdd", "--annotations", tmp_path)
     assert done.returncode == 1
@@ -63,6 +68,7 @@ def test_verify_names_what_to_do(tmp_path: Path) -> None:
     assert "train_list.txt is missing; --annotations is the folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_prepare_says_what_it_made(tmp_path: Path) -> None:
     make_video(tmp_path / "in/dog.avi", seconds=0.5)
     (tmp_path / "in/bad.mp4").write_text("no video")
@@ -76,6 +82,7 @@ def test_prepare_says_what_it_made(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["ready"] == 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder(tmp_path: Path) -> None:
     done = tempme("scenes", "--videos", 2, "--size", 32, "--out", tmp_path / "new")
     assert (done.returncode, done.stderr) == (0, "")
@@ -87,6 +94,7 @@ def test_the_command_writes_a_folder(tmp_path: Path) -> None:
     assert again.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     done = tempme("scenes", "--videos", 2, "--out", tmp_path / "new", way=ON_A_FULL_DISK)
     assert done.returncode == 1

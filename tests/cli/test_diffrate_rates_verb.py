@@ -26,6 +26,7 @@ def asked(*words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_rates_of_scenes_make_a_system(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "rates.toml"
     printed = asked("--target", "0.6", *FEW, "--out", str(out))
@@ -39,6 +40,7 @@ def test_rates_of_scenes_make_a_system(tmp_path: Path) -> None:
     assert system.plan()[-1].tokens_out == min(*kept["prune"], *kept["merge"])
 
 
+@pytest.mark.slow
 def test_rates_of_a_folder_as_json(tmp_path: Path) -> None:
     lines = []
     for number in range(3):

@@ -28,6 +28,7 @@ def tempme_eval(place: Path, *args: str, model: str = "model") -> subprocess.Com
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
 
 
+@pytest.mark.slow
 def test_eval_prints_the_log_lines_and_writes_json(place: Path) -> None:
     done = tempme_eval(
         place, "folder", "--annotations", "scenes", "--workers", "1", "--out", "out/report.json"
@@ -44,6 +45,7 @@ def test_eval_prints_the_log_lines_and_writes_json(place: Path) -> None:
     assert lines[2].startswith(f"\t>>>  R@1: {r1:.1f} - R@5: ")
 
 
+@pytest.mark.slow
 def test_eval_says_what_to_do(place: Path) -> None:
     done = tempme_eval(place, "msrvt", "--annotations", ".")
     assert done.returncode == 1
@@ -53,6 +55,7 @@ def test_eval_says_what_to_do(place: Path) -> None:
     assert "it is one of expected, optimistic, pessimistic" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_known_before_anything_is_encoded(place: Path) -> None:
     (place / "file").write_text("no folder")
     done = tempme_eval(
@@ -63,6 +66,7 @@ def test_what_cannot_be_written_is_known_before_anything_is_encoded(place: Path)
     assert done.stderr == "error: file/report.json: File exists; mend this, or give another path\n"
 
 
+@pytest.mark.slow
 def test_a_folder_of_all_that_is_behind_the_numbers(place: Path) -> None:
     done = tempme_eval(place, "folder", "--annotations", "scenes", "--workers", "1", "--out", "all")
     assert done.returncode == 0, done.stderr
@@ -84,6 +88,7 @@ def test_a_folder_of_all_that_is_behind_the_numbers(place: Path) -> None:
     assert all(row["video"] != row["first"] for row in misses)
 
 
+@pytest.mark.slow
 def test_eval_names_models_that_are_not_there(place: Path) -> None:
     for model in ("nosuch.pt", "nosuch"):
         done = tempme_eval(place, "folder", "--annotations", "scenes", model=model)
@@ -94,6 +99,7 @@ def test_eval_names_models_that_are_not_there(place: Path) -> None:
     assert done.stderr.startswith("error: gone/last.ckpt is of no run")
 
 
+@pytest.mark.slow
 def test_words_that_are_cut_are_counted(place: Path) -> None:
     done = tempme_eval(
         place, "folder", "--annotations", "scenes", "--workers", "1", "--max-words", "4"
@@ -102,6 +108,7 @@ def test_words_that_are_cut_are_counted(place: Path) -> None:
     assert "texts are longer than the model reads, and were cut" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_option_of_a_model_is_heard(place: Path) -> None:
     shallow = Retriever.build(system("clip4clip", backbone="scenes-tiny"), None, seed=0)
     shallow.save(place / "plain")
@@ -119,6 +126,7 @@ def test_every_option_of_a_model_is_heard(place: Path) -> None:
     assert (answer["fit"], answer["system"]) == ("pad", "clip4clip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -141,6 +149,7 @@ def test_options_that_cannot_be_are_refused_early(
     assert said in " ".join(done.stderr.replace("│", " ").split())
 
 
+@pytest.mark.slow
 def test_a_query_bank_is_a_protocol_of_its_own(place: Path) -> None:
     names = sorted(path.stem for path in (place / "scenes").glob("*.mp4"))
     rows = [f"{names[0]},film {i},train" for i in range(3)]

@@ -84,6 +84,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [IN_A_FINALIZER, IN_A_MODULE_THAT_WOULD_NOT_HEAR])
 def test_ctrl_c_where_python_hides_it(before: str) -> None:
     run = start("systems", before=before)

@@ -142,6 +142,7 @@ def test_a_picture_of_the_shipped_model(show: Terminal, film: Path, tmp_path: Pa
         assert min(picture.size) > 900
 
 
+@pytest.mark.slow
 def test_the_document_of_a_picture_holds_the_assignment(
     show: Terminal, film: Path, tmp_path: Path
 ) -> None:

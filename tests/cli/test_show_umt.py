@@ -23,6 +23,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("films") / "film.mp4", ["red", "blue"], seconds=3)
 
 
+@pytest.mark.slow
 def test_rows_stand_on_a_backbone_of_their_own(run: Terminal) -> None:
     rows = {row["system"]: row for row in run("systems", "--json").document["systems"]}
     assert rows["umt"]["backbone"] == "UMT-B/16"

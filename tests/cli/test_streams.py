@@ -60,6 +60,7 @@ def shell(line: str, *words: object, **env: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_messages_never_go_among_the_answers(index: Path) -> None:
     done = shell("2>&-", "search", "red", "--index", index, "--json")
     assert done.returncode == 0
@@ -68,6 +69,7 @@ def test_messages_never_go_among_the_answers(index: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("systems",), ("systems", "--json"), ("--version",)])
 @pytest.mark.parametrize(("line", "why"), [(">&-", "closed"), (">/dev/full", "no space left")])
 def test_an_answer_that_does_not_get_out_is_one_line(
@@ -98,6 +100,7 @@ def test_nothing_at_all_is_open(index: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
+@pytest.mark.slow
 @in_ascii
 def test_any_locale_knows_the_same_files(films: Path, index: Path) -> None:
     before = tempme.Index.open(index).videos()
@@ -108,6 +111,7 @@ def test_any_locale_knows_the_same_files(films: Path, index: Path) -> None:
     assert tempme.Index.open(index).videos() == before
 
 
+@pytest.mark.slow
 @in_ascii
 def test_names_and_words_come_out_in_any_locale(films: Path, index: Path) -> None:
     words = ("search", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "--index", index, "--json")
@@ -120,6 +124,7 @@ def test_names_and_words_come_out_in_any_locale(films: Path, index: Path) -> Non
     assert os.fsencode(row["path"]).endswith(b"/\xff.mp4")
 
 
+@pytest.mark.slow
 def test_a_missing_folder_of_temporary_files_is_named(films: Path, model: Path) -> None:
     folder = model.parent / "a.tempme"
     words = ("index", films, "--index", folder, "--model", model)

@@ -229,6 +229,7 @@ def distance_to_given(projected: Tensor, given: Tensor) -> Tensor:
     return (projected - given).square().mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.6, 0.85])
 def test_rates_converge_to_the_target(share: float) -> None:
     dense = gmacs([50] * 4, [50] * 4)

@@ -50,6 +50,7 @@ def test_every_block_keeps_to_the_plan(method: Compression, frames: int) -> None
         assert (place >= 0).all()
 
 
+@pytest.mark.one_in(4)
 @rules
 @torch.no_grad()
 def test_the_cost_is_what_runs(method: Compression) -> None:

@@ -122,6 +122,7 @@ def test_a_batch_shows_its_pairs(folder: Path) -> None:
     assert not made.failed
 
 
+@pytest.mark.slow
 def test_workers_make_no_difference(folder: Path) -> None:
     steps = (0, 1, 2, 7, 3)
     with batches(ALL, folder, augment=True) as here:

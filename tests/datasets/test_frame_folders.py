@@ -95,6 +95,7 @@ def test_what_is_wrong_with_pictures_is_said(tmp_path: Path) -> None:
             Reading(frame_rate=rate)
 
 
+@pytest.mark.slow
 def test_verify_looks_into_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
         extract(tmp_path / name, 3)
@@ -110,6 +111,7 @@ def test_verify_looks_into_folders(tmp_path: Path) -> None:
     assert (info.num_frames, info.width, info.codec) == (3, SIDE, "png")
 
 
+@pytest.mark.slow
 def test_they_are_learnt_from_and_tested_with(tmp_path: Path) -> None:
     for number, name in enumerate("abc"):
         folder = extract(tmp_path / name, 6)

@@ -158,6 +158,7 @@ def hostile(path: Path, video: bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_an_archive_could_do_harm_with_is_refused(
     films: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_what_an_archive_could_do_harm_with_is_refused(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_cut_off(films: dict[str, Path], tmp_path: Path) -> None:
     whole = write_tar(
         tmp_path / "whole.tar", {"a.mp4": films["clip0"], "b.mp4": films["clip1"]}
@@ -256,6 +258,7 @@ def test_steps_of_archives_are_those_of_files(films: dict[str, Path], shards: Pa
         assert ours.captions == theirs.captions
 
 
+@pytest.mark.slow
 def test_archives_are_tested_with_and_verified(films: dict[str, Path], shards: Path) -> None:
     retriever = Retriever.build(system("tempme", backbone="scenes-tiny"), None, seed=0)
     split = Split("shards", load_folder(shards))

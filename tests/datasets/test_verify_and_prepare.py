@@ -36,6 +36,7 @@ def cut_among_frames(path: Path) -> None:
     path.write_bytes(content[: (first + last) // 2])
 
 
+@pytest.mark.slow
 def test_verify_says_what_is_there_and_what_is_not(videos: Path) -> None:
     names = ["whole", "twin", "tall", "text", "cut.avi", "gone", "whole"]
     seen: list[tuple[int, int]] = []
@@ -79,6 +80,7 @@ def frames_of(path: Path, times: list[float]) -> Frames:
     return frames
 
 
+@pytest.mark.slow
 def test_prepare_keeps_time_shape_and_name(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     done = prepare(videos, out, recipe=VideoEncoding(fps=3, size=32), workers=2)
@@ -102,6 +104,7 @@ def test_prepare_keeps_time_shape_and_name(videos: Path, tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow
 def test_prepare_goes_on_where_it_stopped(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     recipe = VideoEncoding(fps=2, size=16)
@@ -141,6 +144,7 @@ def test_prepare_turns_frames_upright_and_never_enlarges(tmp_path: Path) -> None
     assert abs(top - bottom) > 60
 
 
+@pytest.mark.slow
 def test_two_files_of_one_name_both_survive(tmp_path: Path) -> None:
     for name in ("v.avi", "v.mp4"):
         make_video(tmp_path / "in" / name, seconds=0.5)

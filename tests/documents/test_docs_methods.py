@@ -85,6 +85,7 @@ def test_the_plan_of_the_page() -> None:
         run("quiet")["Quiet"](r=-1)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("files")
 def test_the_training_of_the_page() -> None:
     made = run("train")

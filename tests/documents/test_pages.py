@@ -13,6 +13,7 @@ from tempme.cli.verbs import VERBS
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_are_up_to_date(page: Path) -> None:
     assert (ROOT / page).read_text("utf-8") == PAGES[page](), f"{page} is stale: run `make docs`"

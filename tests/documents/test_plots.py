@@ -122,6 +122,7 @@ def test_long_histories_are_averaged_in_groups() -> None:
     assert len(figure.axes[0].lines[0].get_xdata()) == 60
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     for name, runs in many(3).items():
         put(tmp_path / "results", *runs)

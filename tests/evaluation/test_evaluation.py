@@ -86,6 +86,7 @@ def test_a_report_is_json_and_lines(report: EvaluationReport, tmp_path: Path) ->
     assert "Not the whole split: 1 videos are missing, 1 cannot be read" in partial
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_left_out_and_counted(
     retriever: Retriever, folder: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_what_is_not_there_is_left_out_and_counted(
     assert not report.is_complete
 
 
+@pytest.mark.slow
 def test_nothing_to_evaluate_is_said(retriever: Retriever, tmp_path: Path) -> None:
     split = Split("named/test", (Pair("gone", "nothing"),))
     with pytest.raises(BadSetting, match="in which folder"):
@@ -161,6 +163,7 @@ def test_features_of_another_split_are_refused() -> None:
         score(unit(2, seed=0), unit(3, seed=1), split)
 
 
+@pytest.mark.slow
 def test_msrvtt_as_published_is_scored_in_little_memory() -> None:
     """2,990 videos of 20 captions: 179 million scores; a matrix of them is 0.7 GB in fp32."""
     split = Split("full", tuple(Pair(f"v{i // 20}", "x") for i in range(2990 * 20)))
@@ -267,6 +270,7 @@ def test_a_known_question_finds_a_defect(
         ask_known_answers(defect(retriever))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "damage"),
     [

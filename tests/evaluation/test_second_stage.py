@@ -53,6 +53,7 @@ def matrix_of(split: Split) -> np.ndarray:
     return np.array(rows)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_best_are_in_the_order_of_the_match_head(
     split: Split, tested: tuple[EvaluationReport, SplitFeatures]
@@ -71,6 +72,7 @@ def test_the_best_are_in_the_order_of_the_match_head(
     assert found.mean_rank == pytest.approx(np.mean(ranks))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_all_of_them_by_the_official_rule(split: Split) -> None:
     report, _ = examine(tiny_umt("umt4clip-tempme"), split, workers=1, rerank=100)

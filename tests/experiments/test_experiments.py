@@ -189,6 +189,7 @@ def test_data_are_scenes_or_videos(tmp_path: Path) -> None:
         run(Experiment.read(path, ["recipe.epochs=2"]), seed=0, folder=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_on_scenes_says_all_of_itself(tmp_path: Path) -> None:
     experiment = Experiment.read(saved(tmp_path, SCENES))
     _, result = run(experiment, seed=1, folder=tmp_path / "run", show_progress=False)
@@ -242,6 +243,7 @@ def test_a_run_on_a_folder_of_videos(tmp_path: Path, folder: Path) -> None:
         run(unknown, seed=1, folder=tmp_path / "other", show_progress=False)
 
 
+@pytest.mark.slow
 def test_a_retriever_is_judged_on_pairs_of_twins() -> None:
     found = judge(
         Retriever.build(system("tome", backbone="scenes-tiny"), "scenes-tiny", seed=0),

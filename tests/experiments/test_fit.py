@@ -82,6 +82,7 @@ def features_by_hand(retriever: Retriever, split: Split, fit: Fit) -> torch.Tens
         return frozen.encode_videos(frozen.transform(np.stack(rows)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 def test_a_test_sees_what_the_system_says(films: Path, fit: Fit) -> None:
     split = Split("films", load_folder(films))
@@ -100,6 +101,7 @@ def test_a_test_sees_what_the_system_says(films: Path, fit: Fit) -> None:
     assert bool(red.any()) == (fit != "crop")
 
 
+@pytest.mark.slow
 def test_several_devices_find_the_same_features(films: Path) -> None:
     split = Split("films", load_folder(films))
     retriever = Retriever.build(system("tempme", backbone="scenes-tiny"), None, seed=0)

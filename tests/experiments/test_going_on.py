@@ -70,6 +70,7 @@ def test_what_the_end_needs_is_looked_at_first(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_test_split_of_which_nothing_can_be_read(films: Path, tmp_path: Path) -> None:
     broken = tmp_path / "films"
     shutil.copytree(films, broken)
@@ -83,6 +84,7 @@ def test_a_test_split_of_which_nothing_can_be_read(films: Path, tmp_path: Path) 
         run(experiment(broken), seed=0, folder=tmp_path / "run", show_progress=False)
 
 
+@pytest.mark.slow
 def test_a_bad_end_loses_nothing(films: Path, tmp_path: Path) -> None:
     there, folder = tmp_path / "films", tmp_path / "run"
     shutil.copytree(films, there)
@@ -114,6 +116,7 @@ def test_a_bad_end_loses_nothing(films: Path, tmp_path: Path) -> None:
         assert torch.equal(saved[name], value), name
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_as_itself_alone(films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     _, first = run(experiment(films), seed=0, folder=folder, show_progress=False)
@@ -140,6 +143,7 @@ def test_a_finished_run_goes_on_as_itself_alone(films: Path, tmp_path: Path) -> 
         run(more, seed=0, folder=folder, show_progress=False)
 
 
+@pytest.mark.slow
 def test_other_captions_are_another_run(films: Path, tmp_path: Path) -> None:
     there, folder = tmp_path / "films", tmp_path / "run"
     shutil.copytree(films, there)
@@ -150,6 +154,7 @@ def test_other_captions_are_another_run(films: Path, tmp_path: Path) -> None:
         run(experiment(there), seed=0, folder=folder, show_progress=False)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_a_retriever(films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     trained, _ = run(experiment(films), seed=0, folder=folder, show_progress=False)
@@ -163,6 +168,7 @@ def test_a_checkpoint_is_a_retriever(films: Path, tmp_path: Path) -> None:
         of_checkpoint(folder / CHECKPOINT)
 
 
+@pytest.mark.slow
 def test_a_retriever_that_learnt_is_trained_on(films: Path, tmp_path: Path) -> None:
     trained, _ = run(experiment(films), seed=0, folder=tmp_path / "one", show_progress=False)
     source = tmp_path / "one" / "retriever"
@@ -196,6 +202,7 @@ def test_a_retriever_that_learnt_is_trained_on(films: Path, tmp_path: Path) -> N
         Experiment.of("on", {"system": table["system"] | {"tuning": {"rank": 4}}}, "here")
 
 
+@pytest.mark.slow
 def test_a_validation_is_called_so(films: Path, tmp_path: Path) -> None:
     chosen = experiment(films, "data.validation=spare", "evaluation.select=validation")
     _, result = run(chosen, seed=0, folder=tmp_path / "run", show_progress=False)

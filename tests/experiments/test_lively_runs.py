@@ -41,6 +41,7 @@ gallery = 4
 """
 
 
+@pytest.mark.slow
 def test_what_learns_from_lively_scenes_is_judged_on_them(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text(SMALL, "utf-8")
@@ -66,6 +67,7 @@ def test_a_share_that_is_none_is_refused(tmp_path: Path) -> None:
         Experiment.read(path, ["data.lively=1.5"])
 
 
+@pytest.mark.slow
 def test_mean_pooling_tells_rivals_apart_but_no_twins() -> None:
     made = Retriever.build(system("lora", backbone="scenes-tiny"), "scenes-tiny", seed=0)
     found = judge(made, "lively", gallery=12)

@@ -91,6 +91,7 @@ def test_a_run_on_scenes(done: tuple[Path, dict[str, Any]]) -> None:
     assert model.num_frames == 4
 
 
+@pytest.mark.slow
 def test_a_run_goes_on(done: tuple[Path, dict[str, Any]]) -> None:
     folder, before = done
     experiment = Experiment.read(folder / "small.toml", ["recipe.steps=3"])
@@ -119,6 +120,7 @@ def test_batches_put_twins_side_by_side_with_the_same_question(
         assert (whole.frames[one] == whole.frames[other][::-1]).all()
 
 
+@pytest.mark.slow
 def test_a_run_on_videos(tmp_path: Path, films: Path) -> None:
     told: list[str] = []
     experiment = Experiment.read(of_films(tmp_path, films), ["recipe.batch=2"])
@@ -147,6 +149,7 @@ def test_films_that_are_not_there(tmp_path: Path, films: Path) -> None:
         run_questions(experiment, seed=0, folder=tmp_path / "run", show_progress=False)
 
 
+@pytest.mark.slow
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:
     experiment = Experiment.read(saved(tmp_path, SCENES))
     with pytest.raises(BadSetting, match="has questions: learn to answer them"):
@@ -202,6 +205,7 @@ def test_what_the_terminal_refuses(
     assert answer(tmp_path / "none.mp4", "what", "--model", model).code == 1
 
 
+@pytest.mark.slow
 def test_trained_in_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_reports_both_stages(done: Path) -> None:
     experiment = Experiment.read(done / "small.toml", ["recipe.steps=3"])
     retriever, result = run(experiment, seed=0, folder=done / "run", show_progress=False)
@@ -61,6 +62,7 @@ def test_a_run_reports_both_stages(done: Path) -> None:
     assert not retriever.tokenizer.unknown("what colour is the circle")  # it may answer, too
 
 
+@pytest.mark.slow
 def test_a_backbone_for_the_other_rows(done: Path, tmp_path: Path) -> None:
     """What learnt on single frames sees them all at once, or merges them."""
     (tmp_path / "other.toml").write_text(EXPERIMENT, "utf-8")

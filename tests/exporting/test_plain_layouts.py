@@ -56,6 +56,10 @@ FOLDED = {
     "temporal-modelling",
     "tome-full",
     "token-reduction",
+    "evs",
+    "rlt-share",
+    "rlt-size",
+    "earlytom",
 }
 TEXTS = ["a dog jumps over a log", "Two people TALK!", "café naïve 123", "x " * 60]
 
@@ -89,6 +93,7 @@ def both(retriever: Retriever) -> tuple[torch.Tensor, torch.Tensor]:
     return videos, retriever.encode_texts(TEXTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip4clip", "lora", "tome", "evit"])
 @pytest.mark.parametrize("form", ["openai", "transformers"])
 def test_weights_read_back_give_the_same_features(tmp_path: Path, form: str, name: str) -> None:
@@ -206,6 +211,7 @@ def test_pixels_are_those_of_transformers(tmp_path: Path) -> None:
     assert (theirs - ours).abs().mean() < 0.05
 
 
+@pytest.mark.slow
 def test_the_verb(tmp_path: Path) -> None:
     trained("lora").save(tmp_path / "model")
 

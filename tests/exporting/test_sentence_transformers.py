@@ -57,6 +57,7 @@ def model(folder: Path) -> Any:
     return load(folder)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_it_encodes_as_the_model_does(
     model: Any, retriever: Retriever, films: list[tuple[str, str]]
@@ -144,6 +145,7 @@ def test_gradients_reach_what_learns(folder: Path) -> None:
     assert all("text" in name for name in moved)
 
 
+@pytest.mark.slow
 def test_the_verb(tmp_path: Path, folder: Path) -> None:
     command = [str(Path(sys.executable).with_name("tempme")), "export", "scenes-tiny"]
     done = subprocess.run(

@@ -152,6 +152,7 @@ def test_what_is_not_there_is_said_in_one_line(store: None, milvus: str) -> None
         assert uri.partition("://")[2] in err
 
 
+@pytest.mark.slow
 def test_an_index_that_a_newer_version_began_is_refused(milvus: str) -> None:
     from tempme.index.stores.milvus_server import About
 

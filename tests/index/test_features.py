@@ -30,6 +30,7 @@ def found(films: Path) -> Features:
     return extract_features([films, films / "notes.txt"], ColourRetriever(), pictures=True)
 
 
+@pytest.mark.slow
 def test_they_are_those_of_an_index(found: Features, films: Path, tmp_path: Path) -> None:
     index = new_index(tmp_path)
     index.add(films, pictures=True)
@@ -124,6 +125,7 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> No
             pytest.fail("the work has begun")
 
 
+@pytest.mark.slow
 def test_windows_are_as_asked_for(films: Path) -> None:
     cutting = Cutting(every_seconds=0.25, overlap=0.0)
     found = extract_features(films / "red.mp4", ColourRetriever(), cutting=cutting, workers=1)

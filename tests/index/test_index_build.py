@@ -33,6 +33,7 @@ def films(tmp_path: Path) -> Path:
     return write_films(tmp_path / "films")
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_an_index(tmp_path: Path, films: Path) -> None:
     index = new_index(tmp_path)
     report = index.add(films, workers=2)
@@ -51,6 +52,7 @@ def test_a_folder_becomes_an_index(tmp_path: Path, films: Path) -> None:
     assert rows["bad.mp4"].status == "failed"
 
 
+@pytest.mark.slow
 def test_the_second_run_has_nothing_to_do(tmp_path: Path, films: Path) -> None:
     model = CountingRetriever()
     index = new_index(tmp_path, model)
@@ -63,6 +65,7 @@ def test_the_second_run_has_nothing_to_do(tmp_path: Path, films: Path) -> None:
     assert index._store.version() == version
 
 
+@pytest.mark.slow
 def test_a_touched_file_is_unchanged_and_a_changed_one_is_embedded_again(
     tmp_path: Path, films: Path
 ) -> None:
@@ -81,6 +84,7 @@ def test_a_touched_file_is_unchanged_and_a_changed_one_is_embedded_again(
     assert index._store.num_moments() == 4
 
 
+@pytest.mark.slow
 def test_a_renamed_file_keeps_its_features(tmp_path: Path, films: Path) -> None:
     model = CountingRetriever()
     index = new_index(tmp_path, model)
@@ -97,6 +101,7 @@ def test_a_renamed_file_keeps_its_features(tmp_path: Path, films: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_two_files_that_swap_names(tmp_path: Path, films: Path) -> None:
     model = CountingRetriever()
     index = new_index(tmp_path, model)
@@ -111,6 +116,7 @@ def test_two_files_that_swap_names(tmp_path: Path, films: Path) -> None:
     assert index._store.num_moments() == 4
 
 
+@pytest.mark.slow
 def test_equal_content_is_embedded_once_and_is_one_hit_with_two_paths(
     tmp_path: Path, films: Path
 ) -> None:
@@ -129,6 +135,7 @@ def test_equal_content_is_embedded_once_and_is_one_hit_with_two_paths(
     assert index.search("red", 1)[0].path.name == "copy.mp4"
 
 
+@pytest.mark.slow
 def test_what_vanished_goes_with_prune_only_and_below_the_paths_only(
     tmp_path: Path, films: Path
 ) -> None:
@@ -143,6 +150,7 @@ def test_what_vanished_goes_with_prune_only_and_below_the_paths_only(
     assert index._store.num_moments() == 3
 
 
+@pytest.mark.slow
 def test_failures_are_remembered_and_tried_again_on_demand(
     tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +179,7 @@ def test_failures_are_remembered_and_tried_again_on_demand(
     assert index.status().num_failed == 0
 
 
+@pytest.mark.slow
 def test_a_long_video_comes_in_pieces(tmp_path: Path) -> None:
     colours = ["red", "green", "blue", "yellow", "white"] * 8
     path = write_video(tmp_path / "long.mp4", colours, seconds=4.0)
@@ -187,6 +196,7 @@ def test_a_long_video_comes_in_pieces(tmp_path: Path) -> None:
     assert colours[int((best.start_seconds + best.end_seconds) / 2 / 4)] == "blue"
 
 
+@pytest.mark.slow
 def test_a_truncated_video_is_used_with_a_note(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mkv", ["red", "green", "blue", "yellow"], seconds=5)
     content = whole.read_bytes()
@@ -200,6 +210,7 @@ def test_a_truncated_video_is_used_with_a_note(tmp_path: Path) -> None:
     assert [video.path.name for video in index.status().notes] == ["cut.mkv"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
     tmp_path: Path, films: Path
 ) -> None:
@@ -228,6 +239,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_one_goes_on(
     assert index.videos() == undisturbed.videos()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_index_removed_during_a_run_is_an_error_and_leaves_nothing(
     tmp_path: Path, films: Path, after: int

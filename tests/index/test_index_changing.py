@@ -63,6 +63,7 @@ def make_old(path: Path) -> None:
     os.utime(path, ns=(10**18, 10**18))
 
 
+@pytest.mark.slow
 def test_what_was_read_in_the_middle_of_a_change_is_read_again(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,7 @@ def test_what_was_read_in_the_middle_of_a_change_is_read_again(
     assert index.add(film).videos == Counts(unchanged=1)
 
 
+@pytest.mark.slow
 def test_a_change_that_hides_behind_an_old_time_is_seen(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_change_that_hides_behind_an_old_time_is_seen(
     assert index.search("blue", 1)[0].score > 0.9
 
 
+@pytest.mark.slow
 def test_a_file_that_never_rests_fails_and_is_tried_again_by_the_next_run(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_file_that_never_rests_fails_and_is_tried_again_by_the_next_run(
     assert index.search("red", 1)[0].path == film
 
 
+@pytest.mark.slow
 def test_a_failed_reading_of_a_changing_file_is_no_verdict(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_failed_reading_of_a_changing_file_is_no_verdict(
     assert index.add(film).videos == Counts(indexed=1)
 
 
+@pytest.mark.slow
 def test_copies_of_what_changed_are_what_it_was(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +143,7 @@ def test_copies_of_what_changed_are_what_it_was(
     }
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_when_it_was_read(
     index: Index, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

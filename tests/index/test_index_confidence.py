@@ -105,6 +105,7 @@ def test_a_sample_is_spread_over_all_of_it() -> None:
     assert spread_over(0, 3).tolist() == []
 
 
+@pytest.mark.slow
 def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
     index = new_index(tmp_path)
     index.add(write_films(tmp_path / "films"))
@@ -118,6 +119,7 @@ def test_hits_say_how_sure_they_are(tmp_path: Path) -> None:
     assert hits[-1].confidence == "none"
 
 
+@pytest.mark.slow
 def test_an_index_without_a_background_gets_one(tmp_path: Path) -> None:
     index = new_index(tmp_path)
     index.add(write_films(tmp_path / "films"))
@@ -131,6 +133,7 @@ def test_an_index_without_a_background_gets_one(tmp_path: Path) -> None:
     assert kept.exists()
 
 
+@pytest.mark.slow
 def test_a_background_follows_an_index_that_grows(tmp_path: Path) -> None:
     index = new_index(tmp_path)
     write_video(tmp_path / "red.mp4", ["red"])
@@ -140,6 +143,7 @@ def test_a_background_follows_an_index_that_grows(tmp_path: Path) -> None:
     assert (index.path / NAME).read_bytes() != before
 
 
+@pytest.mark.slow
 def test_confidence_knows_nothing_of_how_an_index_came_to_be(tmp_path: Path) -> None:
     films = write_films(tmp_path / "films")
     step_by_step = new_index(tmp_path)
@@ -153,6 +157,7 @@ def test_confidence_knows_nothing_of_how_an_index_came_to_be(tmp_path: Path) -> 
         assert hits == at_once.search(query, k=50, moments=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_end_leaves_no_old_background(tmp_path: Path) -> None:
     index = new_index(tmp_path)
     films = write_films(tmp_path / "films")

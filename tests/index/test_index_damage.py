@@ -59,6 +59,7 @@ def test_a_status_without_the_table_of_rows_is_no_empty_index(index: Index) -> N
         hurt.status()
 
 
+@pytest.mark.slow
 def test_manifests_cut_short_are_repaired(index: Index) -> None:
     before = shown(index.search(QUERY))
     for path in index.path.glob("*.lance/_versions/*.manifest"):
@@ -70,6 +71,7 @@ def test_manifests_cut_short_are_repaired(index: Index) -> None:
     assert shown(again(index).search(QUERY)) == before
 
 
+@pytest.mark.slow
 def test_rows_whose_moments_are_lost_are_said_and_pending(index: Index, films: Path) -> None:
     before = shown(index.search(QUERY))
     hurt = lose(without_snapshot(index), "moments")
@@ -83,6 +85,7 @@ def test_rows_whose_moments_are_lost_are_said_and_pending(index: Index, films: P
     assert not hurt.check()
 
 
+@pytest.mark.slow
 def test_moments_that_two_runs_have_both_written_are_embedded_again(
     index: Index, films: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_content_that_has_changed_is_left_out(
     assert shown(again(index).search(QUERY)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["path", "digest", "num_moments", "status", "checksum"])
 def test_a_row_that_has_changed_is_left_out(index: Index, films: Path, column: str) -> None:
     before = shown(index.search(QUERY))
@@ -146,6 +150,7 @@ def test_a_row_that_has_changed_is_left_out(index: Index, films: Path, column: s
     assert not again(index).check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["videos", "moments"])
 @pytest.mark.parametrize("has_snapshot", [True, False])
 def test_a_table_that_is_lost_comes_back(
@@ -176,6 +181,7 @@ def test_what_the_snapshot_still_has_needs_no_file(index: Index, films: Path) ->
     assert shown(again(index).search(QUERY)) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_said(index: Index, films: Path) -> None:
     (films / "red.mp4").unlink()
     hurt = lose(without_snapshot(index), "moments")
@@ -236,6 +242,7 @@ def as_of_format_1(index: Index) -> Index:
     return again(index)
 
 
+@pytest.mark.slow
 def test_an_older_index_is_read_and_gets_checksums_by_the_next_run(
     index: Index, films: Path
 ) -> None:
@@ -265,3 +272,22 @@ def test_one_path_in_two_spellings_is_one_row_again(tmp_path: Path) -> None:
     assert (one.path, one.status) == (row.path, "ok")
     store.forget([row.path])
     assert store.videos() == ()
+
+
+@pytest.mark.parametrize("column", ["path", "digest", "row_checksum"])
+def test_a_column_that_has_lost_its_name_is_said(index: Index, films: Path, column: str) -> None:
+    """A bit of the manifest is enough: no row then says which file it is of."""
+    hurt = without_snapshot(index)
+    before = shown(hurt.search(QUERY))
+    folder = index.path / "videos.lance" / "_versions"
+    newest = min(folder.glob("*.manifest"))
+    name = column.encode()
+    content = newest.read_bytes()
+    assert name in content
+    newest.write_bytes(content.replace(name, name[:-1] + b"?"))
+    hurt = Index.open(hurt.path, retriever=ColourRetriever())
+    with pytest.raises(BadIndex, match=r"videos\.lance: .*check --index"):
+        hurt.search(QUERY)
+    hurt.repair(workers=1)
+    hurt.add(films, workers=1)  # which files there were, only the lost table knew
+    assert shown(hurt.search(QUERY)) == before

@@ -48,6 +48,7 @@ def test_moments_apart_in_time_or_with_no_epsilon_all_stay() -> None:
     assert len(without_repeats(near[:0], turned(), 0.5)[0]) == 0
 
 
+@pytest.mark.slow
 def test_an_index_keeps_distinct_moments(tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()

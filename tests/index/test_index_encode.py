@@ -26,6 +26,7 @@ def features_of(index: Index, path: Path) -> np.ndarray:
     return index._store.gallery([row.digest]).features
 
 
+@pytest.mark.slow
 def test_features_are_those_of_every_window_alone(tmp_path: Path, films: Path) -> None:
     index, model = new_index(tmp_path), ColourRetriever()
     index.add(films)
@@ -52,6 +53,7 @@ class UnsureRetriever(ColourRetriever):
         return torch.where(dark[:, None], self.instead, features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("instead", "problem"), [(torch.nan, "NaN"), (torch.inf, "NaN"), (0.0, "zero"), (1e-6, "zero")]
 )

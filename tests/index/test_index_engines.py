@@ -82,6 +82,7 @@ def test_verbs_take_an_engine(tmp_path: Path) -> None:
     np.testing.assert_allclose(*scores, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_choice_that_cannot_be_is_said_before_anything_is_done(tmp_path: Path) -> None:
     for verb in (["index", str(tmp_path)], ["search", "x"], ["serve"]):
         words = [*verb, "--index", tmp_path / "i", "--engine", "torch", "--precision", "int8"]

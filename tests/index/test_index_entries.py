@@ -62,6 +62,7 @@ def bind(path: Path) -> None:
         os.chdir(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [*PARTS, INSIDE[-1], *(pytest.param(part, marks=pytest.mark.slow) for part in INSIDE[:-1])],
@@ -140,6 +141,7 @@ def test_a_folder_in_the_place_of_a_file_is_said(index: Index, films: Path, name
         again(index).add(films, workers=1)
 
 
+@pytest.mark.slow
 def test_a_panic_of_the_store_is_not_printed(index: Index, capfd: Any) -> None:
     (index.path / "scan.npz").unlink()
     path = max((index.path / "moments.lance" / "data").glob("*.lance"))
@@ -180,6 +182,7 @@ def test_a_closed_stderr_is_no_reason_to_fail(index: Index) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_the_store_is_loaded_before_stderr_is_set_aside() -> None:
     """Ctrl-C while modules load is answered there at once, and the process ends."""
     code = """

@@ -76,6 +76,7 @@ def test_moments_neither_overlap_nor_touch_and_the_best_is_kept(scores: list[lis
         assert all(before[2] < after[1] for before, after in pairwise(mine))
 
 
+@pytest.mark.slow
 def test_a_short_look_at_a_large_store_is_not_a_short_answer(tmp_path: Path) -> None:
     """One long video has all of the nearest moments; the other hits are further away."""
     folder = tmp_path / "large.tempme"
@@ -97,6 +98,7 @@ def test_a_short_look_at_a_large_store_is_not_a_short_answer(tmp_path: Path) -> 
         assert len(hits) >= 6
 
 
+@pytest.mark.slow
 def test_copies_count_once_against_k(tmp_path: Path) -> None:
     films = tmp_path / "films"
     (films / "copies").mkdir(parents=True)

@@ -14,6 +14,7 @@ from tempme.index import Counts
 from tempme.video import workers
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_a_video_for_this_run_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_killed_worker_fails_a_video_for_this_run_only(
     assert index.search("red", 3)[0].path.name.startswith(("red", "killed"))
 
 
+@pytest.mark.slow
 def test_a_video_that_needs_too_much_memory_stays_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +57,7 @@ def test_a_video_that_needs_too_much_memory_stays_failed(
     assert index.add(film, retry_failed=True).videos == Counts(indexed=1)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_opened_is_looked_at_again(tmp_path: Path) -> None:
     """Also in an index that was made when only `--retry-failed` did that."""
     index = new_index(tmp_path)

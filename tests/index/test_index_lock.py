@@ -49,6 +49,7 @@ def busy_in_a_thread(folder: Path) -> bool:
     return outcome[0]
 
 
+@pytest.mark.slow
 def test_threads_and_nested_holders_exclude_one_another(tmp_path: Path) -> None:
     with writing(tmp_path):
         assert busy_in_a_thread(tmp_path)
@@ -70,6 +71,7 @@ def test_the_lock_outlives_whoever_reads_it_meanwhile(tmp_path: Path) -> None:
         assert of_another_process(tmp_path) == "busy"
 
 
+@pytest.mark.slow
 def test_two_threads_that_add_leave_one_index(tmp_path: Path) -> None:
     films = write_films(tmp_path / "films")
     index = new_index(tmp_path)

@@ -70,6 +70,7 @@ def test_nothing_is_pruned_where_most_is_gone(index: Index, disk: Path) -> None:
     assert index.add(disk, prune=True, force=True).videos == Counts(unchanged=2, removed=3)
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_run_is_done_before_that_is_said(index: Index, disk: Path) -> None:
     shutil.rmtree(disk / "holiday")
     write_video(disk / "black.mp4", ["black"])
@@ -78,6 +79,7 @@ def test_the_rest_of_the_run_is_done_before_that_is_said(index: Index, disk: Pat
     assert index.search("black", 1)[0].path == disk / "black.mp4"
 
 
+@pytest.mark.slow
 def test_a_disk_mounted_within_a_root(index: Index, disk: Path) -> None:
     for i in range(4):
         write_video(disk / f"{i}.mp4", ["white"] * (i + 2))
@@ -88,6 +90,7 @@ def test_a_disk_mounted_within_a_root(index: Index, disk: Path) -> None:
     assert len(index.videos()) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_of_user", [True, False])
 def test_a_disk_whose_folder_goes_with_it(
     index: Index, disk: Path, monkeypatch: pytest.MonkeyPatch, is_of_user: bool
@@ -150,6 +153,7 @@ def test_a_film_that_moved_keeps_its_row(index: Index, disk: Path) -> None:
     assert len(index.videos()) == 5
 
 
+@pytest.mark.slow
 def test_an_emptied_folder_whose_films_are_elsewhere_is_pruned(index: Index, disk: Path) -> None:
     (disk / "kept").mkdir()
     for colour in COLOURS[2:]:
@@ -160,6 +164,7 @@ def test_an_emptied_folder_whose_films_are_elsewhere_is_pruned(index: Index, dis
     assert index.add(disk, prune=True).videos == Counts(unchanged=8, removed=3)
 
 
+@pytest.mark.slow
 def test_forgotten_videos_are_gone_and_their_files_are_not(index: Index, disk: Path) -> None:
     assert index.forget(disk / "holiday") == tuple(
         sorted(disk / "holiday" / f"{colour}.mp4" for colour in COLOURS[2:])

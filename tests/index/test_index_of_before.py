@@ -63,6 +63,7 @@ def test_an_index_of_before_is_searched_without_being_changed(tmp_path: Path, na
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param("by-name", marks=pytest.mark.slow), pytest.param("own-model")]
 )

@@ -18,6 +18,7 @@ def films(tmp_path: Path) -> Path:
     return write_films(tmp_path / "films")
 
 
+@pytest.mark.slow
 def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
     tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,6 +35,7 @@ def test_a_model_that_has_changed_behind_its_name_is_said_to_have(
         assert "colours-before then" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_by_name(tmp_path: Path, films: Path) -> None:
     mine, other = ColourRetriever("mine"), ColourRetriever("other")
     Index.create(tmp_path / "a.tempme", mine).add(films)
@@ -53,6 +55,7 @@ def test_an_index_is_not_made_among_other_files(films: Path) -> None:
         Index.open(films)
 
 
+@pytest.mark.slow
 def test_an_index_that_has_lost_its_header_is_told_from_a_folder_that_is_none(
     tmp_path: Path, films: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_what_a_killed_create_left_is_recognised_and_removed(tmp_path: Path, lef
     assert not (folder / left).exists()
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, films: Path) -> None:
     index = new_index(tmp_path)
     index.add(films, workers=1)
@@ -137,6 +141,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, films: Pa
     assert not [name for name in left if (index.path / name).exists()]
 
 
+@pytest.mark.slow
 def test_an_index_of_before_opens_by_the_name_its_model_had(tmp_path: Path, films: Path) -> None:
     index = new_index(tmp_path)
     index.add(films, workers=1)

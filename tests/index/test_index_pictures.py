@@ -28,6 +28,7 @@ def index(tmp_path: Path) -> Index:
     return new_index(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_gives_its_pictures_on_demand(index: Index, album: Path) -> None:
     report = index.add(album)
     assert report.videos == Counts(indexed=1)
@@ -54,6 +55,7 @@ def test_a_row_says_what_a_picture_is(index: Index, album: Path) -> None:
     assert (lying.width, lying.height) == (60, 90)
 
 
+@pytest.mark.slow
 def test_named_pictures_are_always_taken_and_then_followed(index: Index, album: Path) -> None:
     assert index.add(album / "red.jpg").videos == Counts(indexed=1)
     assert index.add(album).videos == Counts(indexed=1, unchanged=1)
@@ -68,6 +70,7 @@ def test_named_pictures_are_always_taken_and_then_followed(index: Index, album: 
     )
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_is_a_failed_row(index: Index, album: Path) -> None:
     content = (album / "red.jpg").read_bytes()
     (album / "cut.jpg").write_bytes(content[:200])
@@ -81,6 +84,7 @@ def test_a_picture_that_cannot_be_read_is_a_failed_row(index: Index, album: Path
     assert index.add(album / "noise.webp").videos == Counts(failed=1)
 
 
+@pytest.mark.slow
 def test_a_picture_and_a_film_compete(index: Index, album: Path) -> None:
     index.add(album, pictures=True)
     hits = index.search("red", 10, moments=True)

@@ -171,6 +171,7 @@ def test_an_empty_index_has_no_hits(tmp_path: Path) -> None:
     assert empty.search("red") == []
 
 
+@pytest.mark.slow
 def test_an_open_index_sees_what_another_run_adds(tmp_path: Path, films: Path) -> None:
     reader = Index.create(tmp_path / "a.tempme", ColourRetriever())
     assert reader.search("red") == []

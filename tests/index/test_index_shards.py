@@ -70,6 +70,7 @@ def answers(index: Index) -> list[dict[str, object]]:
     return [hit.as_dict() for query in queries for hit in index.search(query, moments=True)]
 
 
+@pytest.mark.slow
 def test_an_index_of_shards_answers_as_one_made_directly(films: Path, tmp_path: Path) -> None:
     shutil.copy(films / "red.mp4", films / "copy of red.mp4")
     direct = Index.create(tmp_path / "direct.tempme", ColourRetriever())
@@ -85,6 +86,7 @@ def test_an_index_of_shards_answers_as_one_made_directly(films: Path, tmp_path: 
     ]
 
 
+@pytest.mark.slow
 def test_what_has_a_shard_is_not_made_again(films: Path, tmp_path: Path) -> None:
     shards = shards_in(tmp_path / "shards")
     run(shards, films)
@@ -96,6 +98,7 @@ def test_what_has_a_shard_is_not_made_again(films: Path, tmp_path: Path) -> None
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_damaged_is_named_and_made_again(films: Path, tmp_path: Path) -> None:
     shards = shards_in(tmp_path / "shards")
     run(shards, films)
@@ -125,6 +128,7 @@ def test_a_shard_that_is_damaged_is_named_and_made_again(films: Path, tmp_path: 
     assert load(shards, index._store).written == 4
 
 
+@pytest.mark.slow
 def test_files_that_move_change_and_go(films: Path, tmp_path: Path) -> None:
     shards = shards_in(tmp_path / "shards")
     run(shards, films)
@@ -147,6 +151,7 @@ def test_files_that_move_change_and_go(films: Path, tmp_path: Path) -> None:
         run(shards, films / "more films", prune=True)
 
 
+@pytest.mark.slow
 def test_failures_are_kept_and_tried_again_on_demand(films: Path, tmp_path: Path) -> None:
     shards = shards_in(tmp_path / "shards")
     assert [v.path.name for v in run(shards, films / "bad.mp4").failures] == ["bad.mp4"]
@@ -156,6 +161,7 @@ def test_failures_are_kept_and_tried_again_on_demand(films: Path, tmp_path: Path
     assert counts(run(shards, films / "bad.mp4", retry_failed=True)) == {"failed": 1}
 
 
+@pytest.mark.slow
 def test_pictures_are_moments_without_length(films: Path, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -167,6 +173,7 @@ def test_pictures_are_moments_without_length(films: Path, tmp_path: Path) -> Non
     assert answers(loaded(shards, tmp_path / "a.tempme")) == answers(direct)
 
 
+@pytest.mark.slow
 def test_a_film_in_pieces_is_one_shard_and_leaves_none(tmp_path: Path) -> None:
     film = write_video(tmp_path / "long.mp4", ["red", "green", "blue"] * 30, seconds=6.0, fps=2)
     shards = shards_in(tmp_path / "shards")
@@ -178,6 +185,7 @@ def test_a_film_in_pieces_is_one_shard_and_leaves_none(tmp_path: Path) -> None:
     assert shards.place.files("pieces") == []
 
 
+@pytest.mark.slow
 def test_shards_of_two_recipes_lie_side_by_side(films: Path, tmp_path: Path) -> None:
     for every in (1.0, 0.5):
         run(shards_in(tmp_path / "shards", every_seconds=every), films / "red.mp4")
@@ -192,6 +200,7 @@ def test_shards_of_two_recipes_lie_side_by_side(films: Path, tmp_path: Path) -> 
         open_shards(second)
 
 
+@pytest.mark.slow
 def test_an_index_of_another_model_is_not_filled(films: Path, tmp_path: Path) -> None:
     shards = shards_in(tmp_path / "shards")
     run(shards, films / "red.mp4")

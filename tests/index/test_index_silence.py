@@ -32,6 +32,7 @@ def rows(index: Index) -> dict[str, str]:
     return {video.path.name: f"{video.status}: {video.reason}" for video in index.videos()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["MTS", "m2ts", "ts", "nut", "mp4", "vob", "mxf", "insv", "mod"])
 def test_a_broken_video_is_a_failed_row(index: Index, tmp_path: Path, suffix: str) -> None:
     contents = {"empty": b"", "noise": NOISE, "short": PACKET[:100], "table only": PACKET * 3}
@@ -84,6 +85,7 @@ def test_a_gif_is_what_it_shows(tmp_path: Path) -> None:
     assert kinds == {"still.gif": "picture", "moving.gif": "video", "broken.gif": "video"}
 
 
+@pytest.mark.slow
 def test_source_is_passed_over_in_a_folder_and_refused_by_name(
     index: Index, tmp_path: Path
 ) -> None:
@@ -116,6 +118,7 @@ def test_whatever_is_named_gets_an_answer(index: Index, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_note_is_told_by_every_run_and_by_the_status(index: Index, tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()
@@ -130,6 +133,7 @@ def test_a_note_is_told_by_every_run_and_by_the_status(index: Index, tmp_path: P
     assert index.status().num_notes == 1
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_counted(index: Index, tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()

@@ -124,6 +124,7 @@ def _fragments(store: LanceStore) -> dict[str, int]:
     return {name: stat["fragment_stats"]["num_fragments"] for name, stat in stats.items()}
 
 
+@pytest.mark.slow
 def test_an_approximate_index_finds_the_nearest(tmp_path: Path) -> None:
     store = store_in(tmp_path / "a.tempme", index_from=300)
     digests = [f"d{i:03d}" for i in range(120)]
@@ -157,6 +158,7 @@ def test_names_that_are_not_utf8_are_stored_and_forgotten(tmp_path: Path) -> Non
     assert store.videos() == ()
 
 
+@pytest.mark.slow
 def test_a_failing_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     """A limit on file size stands for a full disk: the write fails half-way in the same place."""
     script = """

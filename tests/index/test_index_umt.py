@@ -87,6 +87,7 @@ def test_more_are_looked_at_than_are_wanted(index: Index) -> None:
     assert [hit.path for hit in index.search(QUERY, 1, rerank=10)] == [every[0].path]
 
 
+@pytest.mark.slow
 def test_a_model_without_a_match_head(tmp_path: Path, films: Path) -> None:
     made = new_index(tmp_path)
     made.add(films, workers=1)
@@ -99,6 +100,7 @@ def test_numbers_that_make_no_sense(index: Index) -> None:
         index.search(QUERY, rerank=0)
 
 
+@pytest.mark.slow
 def test_files_that_are_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture, films: Path) -> None:
     moved = tmp_path / "films"
     moved.mkdir()
@@ -114,6 +116,7 @@ def test_files_that_are_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture, f
     assert f"{best.path} could not be looked at again" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_copy_is_looked_at_where_the_first_file_is_gone(tmp_path: Path, films: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes((films / "red.mp4").read_bytes())

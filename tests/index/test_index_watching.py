@@ -53,6 +53,7 @@ def watcher(tmp_path: Path) -> Iterator[tuple[Watcher, Path]]:
     made.close()
 
 
+@pytest.mark.slow
 def test_new_moved_and_removed_files_are_told(watcher: tuple[Watcher, Path]) -> None:
     watch, root = watcher
     (root / "new.mp4").write_bytes(b"new")
@@ -65,6 +66,7 @@ def test_new_moved_and_removed_files_are_told(watcher: tuple[Watcher, Path]) -> 
     assert watch.next() == (root / "old",)
 
 
+@pytest.mark.slow
 def test_hidden_files_and_indexes_are_passed_over(watcher: tuple[Watcher, Path]) -> None:
     watch, root = watcher
     (root / ".hidden").mkdir()
@@ -75,6 +77,7 @@ def test_hidden_files_and_indexes_are_passed_over(watcher: tuple[Watcher, Path])
         watch.next(3 * SETTLE)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_being_written_waits(watcher: tuple[Watcher, Path]) -> None:
     watch, root = watcher
     end = time.monotonic() + 3 * SETTLE
@@ -93,6 +96,7 @@ def test_only_folders_are_watched(tmp_path: Path) -> None:
             next(follow([path], stop=threading.Event()))
 
 
+@pytest.mark.slow
 def test_an_index_follows_its_folder(tmp_path: Path) -> None:
     root = tmp_path / "films"
     root.mkdir()

@@ -37,6 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return index
 
 
+@pytest.mark.slow
 def test_where_they_are_not_installed(made: Index) -> None:
     command = [sys.executable, "-c", SEARCH, str(made.path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

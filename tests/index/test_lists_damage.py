@@ -43,6 +43,7 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["catalog", "part"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.97, 0.995, 1.0])
 def test_a_bit_that_changed(
@@ -98,6 +99,7 @@ def test_a_part_of_another_index(store: LanceStore, tmp_path: Path) -> None:
     check_answers(store, searcher(store))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 def test_lists_in_a_folder_that_is_read_only(
     store: LanceStore, caplog: pytest.LogCaptureFixture
@@ -128,6 +130,7 @@ def test_lists_in_a_folder_that_is_read_only(
     assert "passed over" in message
 
 
+@pytest.mark.slow
 def test_an_index_of_an_earlier_version_is_searched_by_its_own(tmp_path: Path) -> None:
     """Lists are made by the next run that writes; until then LanceDB's index answers."""
     from lancedb.index import IvfFlat

@@ -59,6 +59,7 @@ def sizes(folder: Path) -> list[int]:
     return [len(part) for part in opened.parts]
 
 
+@pytest.mark.slow
 def test_what_is_added_goes_into_a_part_of_its_own(tmp_path: Path) -> None:
     store = filled(tmp_path / "a.tempme")
     (first,) = parts(store.folder)
@@ -71,6 +72,7 @@ def test_what_is_added_goes_into_a_part_of_its_own(tmp_path: Path) -> None:
     check_finds_all(store)
 
 
+@pytest.mark.slow
 def test_many_parts_become_two_and_none_is_left_lying(tmp_path: Path) -> None:
     store = filled(tmp_path / "a.tempme")
     for step in range(PARTS_BEFORE_JOINING):
@@ -88,6 +90,7 @@ def _named(folder: Path) -> Sequence[str]:
     return opened.facts.parts
 
 
+@pytest.mark.slow
 def test_an_index_that_doubles_gets_new_lists(tmp_path: Path) -> None:
     store = filled(tmp_path / "a.tempme", 300)
     put(store, range(300, 1200))
@@ -97,6 +100,7 @@ def test_an_index_that_doubles_gets_new_lists(tmp_path: Path) -> None:
     check_finds_all(store)
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_is_not_found_and_its_room_given_back(tmp_path: Path) -> None:
     store = filled(tmp_path / "a.tempme")
     gone = [video_of(n, moments_of(n)).path for n in range(1, 1200, 50) if n % 5]
@@ -127,6 +131,7 @@ def test_a_small_index_gives_its_lists_up(tmp_path: Path) -> None:
     assert (store.folder / "scan.npz").is_file()
 
 
+@pytest.mark.slow
 def test_a_content_that_changed_is_taken_from_the_tables(tmp_path: Path) -> None:
     """As after a repair with another version of a model: the same content, other moments."""
     store = filled(tmp_path / "a.tempme")
@@ -160,6 +165,7 @@ def run(script: str, folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_reader_sees_what_another_process_writes(tmp_path: Path) -> None:
     store = filled(tmp_path / "a.tempme")
     reader = Lists(store.folder, store_in(store.folder), width=WIDTH)
@@ -235,6 +241,7 @@ print("went on")
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_lists_that_were_there(tmp_path: Path) -> None:
     """A limit on file size stands for a full disk: the write fails half-way in the same place."""
     store = filled(tmp_path / "a.tempme")

@@ -132,6 +132,7 @@ def test_no_cluster_at_an_address_is_said_in_a_line(films: Path, tmp_path: Path)
     assert told.splitlines()[-1].startswith("error: no Ray cluster at ray://127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_ray_needs_shards_and_a_known_name(tmp_path: Path) -> None:
     told = finish(start("index", tmp_path, "--on", "ray"), 1)
     assert told.startswith("error: --on ray writes shards: say where with --shards")

@@ -148,6 +148,7 @@ def test_many_contents_and_long_ones_are_read_in_parts(make: Make, name: str) ->
     assert store.gallery().contents == ("long",)
 
 
+@pytest.mark.slow
 def test_a_large_store_finds_what_an_exact_scan_finds(make: Make, name: str) -> None:
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((60, WIDTH))

@@ -32,6 +32,7 @@ def test_it_says_nothing_of_the_machine_it_was_made_on(shipped: Retriever) -> No
     assert not Path(shipped.origin).is_absolute()
 
 
+@pytest.mark.slow
 def test_it_finds_held_out_static_scenes(shipped: Retriever) -> None:
     assert judge(shipped, "static", gallery=60)["t2v"]["r1"] >= 80
 

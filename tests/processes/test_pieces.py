@@ -38,12 +38,14 @@ def is_running(process: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_pieces_come_in_order() -> None:
     numbers = {"a": 3, "b": 0, "c": 1, "d": 5, "e": 2}
     found = told(*(Order(name, num) for name, num in numbers.items()))
     assert found == {name: list(range(num)) for name, num in numbers.items()}
 
 
+@pytest.mark.slow
 def test_what_dies_alone_again_is_named_with_its_cause() -> None:
     found = told(
         Order("a"),
@@ -63,6 +65,7 @@ def test_what_dies_alone_again_is_named_with_its_cause() -> None:
     assert found["left"] == [0, 1, Crash("crashed the process that read it (exit status 3)")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_victim_goes_on_where_it_was(tmp_path: Path, at: int) -> None:
     log = tmp_path / "log"
@@ -72,6 +75,7 @@ def test_a_victim_goes_on_where_it_was(tmp_path: Path, at: int) -> None:
     assert len(processes) == 2
 
 
+@pytest.mark.slow
 def test_the_second_try_is_alone(tmp_path: Path) -> None:
     log = tmp_path / "log"
     items = [(name, log) for name in ("a", "killed", "b", "c", "d", "e", "f", "g")]
@@ -84,11 +88,13 @@ def test_the_second_try_is_alone(tmp_path: Path) -> None:
     assert {line.split()[1] for line in lines[:place] if line.startswith("end")} == begun
 
 
+@pytest.mark.slow
 def test_silence_is_ended_and_signs_of_life_are_none() -> None:
     found = told(Order("hangs", what="hang", at=1), Order("slow", 1, "beat"), timeout_seconds=1.5)
     assert found == {"hangs": [0, Crash("timeout: its process hung for 1.5 s")], "slow": [0]}
 
 
+@pytest.mark.slow
 def test_a_slow_caller_is_no_hang_and_takes_no_memory(tmp_path: Path) -> None:
     log = tmp_path / "log"
     order = Order("a", 20, log=log, num_bytes=2**20)
@@ -101,16 +107,19 @@ def test_a_slow_caller_is_no_hang_and_takes_no_memory(tmp_path: Path) -> None:
     assert [piece[1] for _, piece in answers] == list(range(3, 20))
 
 
+@pytest.mark.slow
 def test_a_flood_of_prints_is_no_answer() -> None:
     assert told(Order("a", what="flood", at=1), Order("b")) == {"a": [0, 1, 2], "b": [0, 1, 2]}
 
 
+@pytest.mark.slow
 def test_errors_of_any_kind_reach_the_caller() -> None:
     for name, words in (("port", "Unportable: 3"), ("speak", "Unspeakable: <exception str")):
         with pytest.raises(RuntimeError, match=words):
             told(Order("a"), Order(name, what="refuse", at=1), workers=1)
 
 
+@pytest.mark.slow
 def test_huge_answers_travel_whole() -> None:
     sizes = [100_000_000, 0, 1, 70_000_000]
     for size, found in each_in_processes(blank, sizes, workers=2):
@@ -147,6 +156,7 @@ def test_an_iterator_that_nobody_holds_leaves_nothing(tmp_path: Path) -> None:
     assert not is_running(int(log.read_text().split()[2]))
 
 
+@pytest.mark.slow
 def test_items_may_be_endless_and_may_fail() -> None:
     taken = []
 

@@ -53,12 +53,14 @@ def refuse_strangely(number: int) -> int:
     raise Unportable(number, number)
 
 
+@pytest.mark.slow
 def test_every_item_gets_its_answer() -> None:
     answers = dict(each_in_processes(square, range(7), workers=2))
     assert answers == {number: number * number for number in range(7)}
     assert list(each_in_processes(square, [])) == []
 
 
+@pytest.mark.slow
 def test_an_item_that_kills_its_process_costs_nobody_else_the_answer() -> None:
     answers = dict(each_in_processes(square_or_die, range(8), workers=2))
     assert {number for number, answer in answers.items() if isinstance(answer, Crash)} == {3, 7}
@@ -84,6 +86,7 @@ def test_a_victim_is_not_blamed(tmp_path: Path) -> None:
         assert crew.submit(tmp_path / "mark").result() == "well"
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_ended_and_replaced() -> None:
     with Workers(sleep, workers=1, limits=Limits(timeout_seconds=3.0)) as crew:
         before, hangs, after = (crew.submit(seconds) for seconds in (0, 600, 0))
@@ -130,6 +133,7 @@ def test_closing_ends_processes_and_cancels_what_waits() -> None:
         crew.submit(0.0)
 
 
+@pytest.mark.slow
 def test_workers_that_nobody_holds_end() -> None:
     crew = Workers(sleep, workers=1)
     process = crew.submit(0.0).result()
@@ -151,6 +155,7 @@ crew.submit(600.0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "status"),
     [("", 0), ("import os; os._exit(3)", 3), ("raise KeyboardInterrupt", -signal.SIGINT)],

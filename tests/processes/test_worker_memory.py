@@ -23,6 +23,7 @@ TOO_LARGE = Crash(
 pytestmark = pytest.mark.skipif(resident_bytes() is None, reason="no amounts of memory here")
 
 
+@pytest.mark.slow
 def test_a_task_that_takes_all_memory_is_ended() -> None:
     orders = [Order("a"), Order("hog", what="hog", at=1), Order("b"), Order("hog", 1, "hog")]
     limits = Limits(worker_memory_mb=300)
@@ -39,6 +40,7 @@ def test_a_task_that_takes_all_memory_is_ended() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_process_that_keeps_much_is_replaced() -> None:
     sizes = [1, 1, 400 * 2**20, 1, 1]
     with Workers(keep_and_tell, workers=1, limits=Limits(worker_memory_mb=600)) as crew:
@@ -47,6 +49,7 @@ def test_a_process_that_keeps_much_is_replaced() -> None:
     assert fourth == fifth != large
 
 
+@pytest.mark.slow
 def test_leaks_of_others_are_not_blamed_on_an_item() -> None:
     """Each alone fits; three in one process do not."""
     sizes = [140 * 2**20, 141 * 2**20, 142 * 2**20]
@@ -55,6 +58,7 @@ def test_leaks_of_others_are_not_blamed_on_an_item() -> None:
     assert not any(isinstance(answer, Crash) for answer in answers.values())
 
 
+@pytest.mark.slow
 def test_no_limit_is_none() -> None:
     with Workers(keep_and_tell, workers=1, limits=Limits(worker_memory_mb=None)) as crew:
         assert crew.submit(500 * 2**20).result() == crew.submit(1).result()
@@ -70,6 +74,7 @@ def read(path: str) -> str:
     return Path(path).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_killed_in_the_midst(tmp_path: Path, number: signal.Signals) -> None:
@@ -94,6 +99,7 @@ for _ in pieces_in_processes(pieces, [Order("a", 2, "hang", 1, log)] * 2, worker
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_a_killed_parent(tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "log"

@@ -65,6 +65,7 @@ def test_what_holds_no_result(tmp_path: Path) -> None:
         read([tmp_path])
 
 
+@pytest.mark.slow
 def test_the_verb(runs: Path) -> None:
     def tempme(*args: object) -> subprocess.CompletedProcess[str]:
         command = [TEMPME, "compare", *map(str, args)]

@@ -97,6 +97,7 @@ def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not (tmp_path / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_the_verb_draws_beside_its_table(tmp_path: Path) -> None:
     for name in ("tempme", "lora"):
         (tmp_path / name).mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field, fields, make_dataclass, replace
 
+import pytest
 import torch
 
 import tempme
@@ -38,6 +39,7 @@ def test_the_shipped_model_keeps_its_name() -> None:
     assert shipped.for_inference().fingerprints == (SHIPPED, SHIPPED_BEFORE)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_every_number_counts() -> None:
     retriever = small()

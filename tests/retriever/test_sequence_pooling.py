@@ -122,6 +122,7 @@ def test_a_checkpoint_gives_the_features_of_the_reference(
     assert (folded.encode_videos(pixels) - retriever.encode_videos(pixels)).abs().max() < 2e-6
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_it_is_saved_loaded_and_named(reference: Reference, tmp_path: Path) -> None:
     torch.save(checkpoint(reference), tmp_path / "a.pt")

@@ -71,6 +71,7 @@ def test_plain_weights_get_the_row_of_their_sizes(slim: Path) -> None:
         started(bare, seed=0)
 
 
+@pytest.mark.slow
 def test_weights_do_not_overrule_a_system(caplog: pytest.LogCaptureFixture) -> None:
     state = random_state(SHALLOW)
     larger = replace(SHALLOW, image_size=256)

@@ -161,6 +161,7 @@ def test_plots_that_turn_have_things_whose_turn_shows() -> None:
             assert scene.things[0].shape not in ("circle", "ring")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_held_out_combinations_are_held_out(part: Part) -> None:
     seen = {split: combinations(gallery(part, split, 2000)) for split in SPLITS}
@@ -190,6 +191,7 @@ def test_every_held_out_scene_shows_what_train_never_does(part: Part, split: Spl
         assert split in {home(thing, scene.background) for thing in scene.things}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_captions_are_short_and_plain(part: Part) -> None:
     for scene in gallery(part, "train", 2000):

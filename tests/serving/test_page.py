@@ -53,6 +53,7 @@ def asked(page: Any) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+@pytest.mark.slow
 def test_the_start_shows_what_is_there(page: Any) -> None:
     page.wait_for_selector(".card")
     assert len(names(page)) == 4
@@ -63,6 +64,7 @@ def test_the_start_shows_what_is_there(page: Any) -> None:
     page.wait_for_selector("#player[open] video")
 
 
+@pytest.mark.slow
 def test_words_find_moments_and_are_in_the_address(page: Any) -> None:
     search(page, "something green")
     assert names(page)[0] == "green blue.mp4"
@@ -79,6 +81,7 @@ def test_words_find_moments_and_are_in_the_address(page: Any) -> None:
     until(page, "document.querySelector('#query').value === 'something green'")
 
 
+@pytest.mark.slow
 def test_a_picture_plays_without_sound_while_it_is_pointed_at(page: Any) -> None:
     search(page, "blue")
     page.locator(".card-open").first.hover()
@@ -89,6 +92,7 @@ def test_a_picture_plays_without_sound_while_it_is_pointed_at(page: Any) -> None
     page.wait_for_selector(".shot video", state="detached")
 
 
+@pytest.mark.slow
 def test_a_click_plays_at_the_moment_and_the_strip_jumps(page: Any) -> None:
     search(page, "blue")
     page.locator(".card-open").first.click()
@@ -110,6 +114,7 @@ def test_a_click_plays_at_the_moment_and_the_strip_jumps(page: Any) -> None:
     assert not page.evaluate("document.getElementById('player').open")
 
 
+@pytest.mark.slow
 def test_more_and_less_like_this(page: Any) -> None:
     search(page, "white")
     first = page.locator(".card").first
@@ -128,6 +133,7 @@ def test_more_and_less_like_this(page: Any) -> None:
     page.wait_for_selector(".part.less", state="detached")
 
 
+@pytest.mark.slow
 def test_a_dropped_picture_is_searched_by(page: Any, tmp_path: Path) -> None:
     Image.new("RGB", (64, 48), (230, 220, 30)).save(tmp_path / "yellow.png")
     content = list((tmp_path / "yellow.png").read_bytes())
@@ -151,6 +157,7 @@ def test_a_dropped_picture_is_searched_by(page: Any, tmp_path: Path) -> None:
     until(page, "document.querySelector('.card .name')?.innerText === 'white.mp4'")
 
 
+@pytest.mark.slow
 def test_filters_have_counts_and_groups_change(page: Any) -> None:
     search(page, "red")
     length = page.get_by_label("Length")
@@ -166,6 +173,7 @@ def test_filters_have_counts_and_groups_change(page: Any) -> None:
     assert asked(page)["group"] == ["moment"]
 
 
+@pytest.mark.slow
 def test_recent_searches_come_back(page: Any) -> None:
     for words in ("red", "green"):
         search(page, words)
@@ -179,6 +187,7 @@ def test_recent_searches_come_back(page: Any) -> None:
     until(page, "new URLSearchParams(location.search).get('q') === 'green'")
 
 
+@pytest.mark.slow
 def test_everything_by_keyboard(page: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("green blue")
@@ -220,6 +229,7 @@ def test_queries_in_every_script(page: Any, words: str) -> None:
     assert page.locator("#query").evaluate("e => getComputedStyle(e).direction") == expected
 
 
+@pytest.mark.slow
 def test_a_phone_and_both_themes(chromium: Any, address: str) -> None:
     phone = {"width": 390, "height": 844}
     for scheme in ("dark", "light"):
@@ -239,6 +249,7 @@ def test_a_phone_and_both_themes(chromium: Any, address: str) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_the_clip_and_the_link(page: Any, tmp_path: Path) -> None:
     search(page, "blue")
     page.locator(".card-open").first.click()

@@ -28,6 +28,7 @@ def time_of(page: Any) -> float:
     return float(page.locator("#player video").evaluate("v => v.currentTime"))
 
 
+@pytest.mark.slow
 def test_two_moments_of_a_video_are_two_marks_to_jump_to(chromium: Any, tmp_path: Path) -> None:
     index = index_with_two_moments(tmp_path)
     with (
@@ -59,6 +60,7 @@ def test_two_moments_of_a_video_are_two_marks_to_jump_to(chromium: Any, tmp_path
         page.wait_for_selector("#player[open] .facts .sure")
 
 
+@pytest.mark.slow
 def test_hits_go_on_as_far_as_one_scrolls(chromium: Any, tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()

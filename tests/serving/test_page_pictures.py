@@ -61,6 +61,7 @@ def test_a_picture_has_a_thumbnail_and_nothing_to_play(pictured: Index) -> None:
                 assert "is a picture" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_the_page_shows_a_picture_and_all_copies(pictured: Index, chromium: Any) -> None:
     with (
         listening(pictured, ServeSettings(port=0)) as address,
@@ -94,6 +95,7 @@ def test_the_page_shows_a_picture_and_all_copies(pictured: Index, chromium: Any)
         assert {Path(path).name for path in shown} == {"white.mp4", "white again.mp4"}
 
 
+@pytest.mark.slow
 def test_the_library_lists_what_the_index_has_lost(chromium: Any, tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     (index.path / "scan.npz").unlink()

@@ -22,6 +22,7 @@ def chromium() -> Iterator[Any]:
         yield made
 
 
+@pytest.mark.slow
 def test_an_empty_index_says_what_to_do_and_fills_by_the_page(
     chromium: Any, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_an_empty_index_says_what_to_do_and_fills_by_the_page(
         page.wait_for_selector(".card .name:has-text('bad.mp4')")
 
 
+@pytest.mark.slow
 def test_what_a_watched_folder_gets_is_found(chromium: Any, tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     settings = ServeSettings(port=0, roots=(films,), watch=True)
@@ -72,6 +74,7 @@ def test_what_a_watched_folder_gets_is_found(chromium: Any, tmp_path: Path) -> N
         wait_for(found, seconds=60)
 
 
+@pytest.mark.slow
 def test_a_service_that_fails_or_ends_says_so(chromium: Any, tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
     with (
@@ -102,6 +105,7 @@ def test_a_service_that_fails_or_ends_says_so(chromium: Any, tmp_path: Path) -> 
         page.wait_for_selector(".card .sure")
 
 
+@pytest.mark.slow
 def test_doubtful_hits_come_with_a_warning(chromium: Any, tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
     with (
@@ -114,6 +118,7 @@ def test_doubtful_hits_come_with_a_warning(chromium: Any, tmp_path: Path) -> Non
         keep(page, "nothing-matches")
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for_and_kept(chromium: Any, tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
     settings = ServeSettings(port=0, token=TOKEN)
@@ -130,6 +135,7 @@ def test_a_token_is_asked_for_and_kept(chromium: Any, tmp_path: Path) -> None:
         until(page, "[...document.images].filter(i => i.complete && i.naturalWidth).length > 2")
 
 
+@pytest.mark.slow
 def test_two_browsers_share_a_service(chromium: Any, tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     with (
@@ -146,6 +152,7 @@ def test_two_browsers_share_a_service(chromium: Any, tmp_path: Path) -> None:
             until(page, "document.querySelector('.figure dd').innerText === '5'")
 
 
+@pytest.mark.slow
 def test_the_page_of_the_interface_lists_every_address(chromium: Any, tmp_path: Path) -> None:
     index = new_index(tmp_path, ColourRetriever())
     with (
@@ -160,6 +167,7 @@ def test_the_page_of_the_interface_lists_every_address(chromium: Any, tmp_path: 
         keep(page, "docs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 700, 1000])
 def test_nothing_is_cut_off_at_any_width(chromium: Any, tmp_path: Path, width: int) -> None:
     index, _ = colour_index(tmp_path)

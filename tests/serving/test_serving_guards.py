@@ -34,6 +34,7 @@ def test_beyond_the_loopback_a_token_is_needed() -> None:
     assert ServeSettings(host="0.0.0.0", token=TOKEN).token == TOKEN
 
 
+@pytest.mark.slow
 def test_the_token_opens_everything_and_is_never_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,6 +119,7 @@ def test_large_bodies_are_refused_whether_they_say_so_or_not(tmp_path: Path) -> 
         assert unsaid.status_code == 413
 
 
+@pytest.mark.slow
 def test_slow_clients_are_dropped(tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
     limits = ServeLimits(header_seconds=0.6, body_seconds=0.6)
@@ -140,6 +142,7 @@ def test_slow_clients_are_dropped(tmp_path: Path) -> None:
                 assert not told or b" 408 " in told
 
 
+@pytest.mark.slow
 def test_only_files_of_the_index_are_served(tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     secret = tmp_path / "secret.mp4"

@@ -57,6 +57,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_the_head_of_a_second_request_may_not_take_longer(hasty: str) -> None:
     with connected(hasty) as slow:
         slow.sendall(ASKS)
@@ -65,6 +66,7 @@ def test_the_head_of_a_second_request_may_not_take_longer(hasty: str) -> None:
         assert b"GET" not in until_closed(slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "begun",
     [
@@ -82,6 +84,7 @@ def test_a_body_that_stops_is_answered_and_dropped(hasty: str, begun: bytes) -> 
     assert b"nothing more of the request came for 1 s" in told
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_no_answers_is_dropped(hasty: str) -> None:
     with connected(hasty) as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -152,6 +155,7 @@ def test_ranges_of_every_kind(client: Any, asked: str, status: int) -> None:
     assert len(answer.content) < whole + 1000  # no range twice
 
 
+@pytest.mark.slow
 def test_listeners_are_counted_and_sent_away_when_nothing_changes(tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     limits = ServeLimits(listeners=2, quiet_seconds=2)
@@ -183,6 +187,7 @@ def test_listeners_are_counted_and_sent_away_when_nothing_changes(tmp_path: Path
         wait_for(lambda: ask("GET", f"/v1/jobs/{job}/events").status == 200)
 
 
+@pytest.mark.slow
 def test_links_are_not_followed_out_of_the_roots(tmp_path: Path) -> None:
     films, secret = tmp_path / "films", tmp_path / "secret"
     films.mkdir()
@@ -213,6 +218,7 @@ def test_links_are_not_followed_out_of_the_roots(tmp_path: Path) -> None:
         assert client.get("/v1/videos").json()["total"] == 1
 
 
+@pytest.mark.slow
 def test_an_index_that_goes_or_becomes_another_is_not_served_from_memory(tmp_path: Path) -> None:
     index, _ = colour_index(tmp_path)
     with TestClient(create_app(index, ServeSettings()), base_url="http://127.0.0.1") as client:

@@ -43,6 +43,7 @@ def ended(client: Any, job: dict[str, Any]) -> dict[str, Any]:
     return dict(wait_for(over))
 
 
+@pytest.mark.slow
 def test_a_folder_is_indexed_and_found(service: tuple[Any, Path]) -> None:
     client, films = service
     assert client.post("/v1/search", json={"query": "red"}).json()["hits"] == []
@@ -71,6 +72,7 @@ def test_a_folder_is_indexed_and_found(service: tuple[Any, Path]) -> None:
     assert gone["report"]["videos"]["removed"] == 1
 
 
+@pytest.mark.slow
 def test_events_follow_a_job_to_its_end(service: tuple[Any, Path]) -> None:
     client, films = service
     for number, colour in enumerate(("red", "green", "blue")):
@@ -105,6 +107,7 @@ class Held(ColourRetriever):
         return super().encode_windows(frames, windows)
 
 
+@pytest.mark.slow
 def test_a_job_can_be_paused_resumed_and_cancelled(tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()
@@ -142,6 +145,7 @@ def test_a_job_can_be_paused_resumed_and_cancelled(tmp_path: Path) -> None:
     assert client is not None
 
 
+@pytest.mark.slow
 def test_what_another_process_indexes_is_seen_at_once(tmp_path: Path) -> None:
     index, films = colour_index(tmp_path)
     app = create_app(index, ServeSettings())

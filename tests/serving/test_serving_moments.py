@@ -34,6 +34,7 @@ def test_a_video_comes_once_with_its_distinct_moments(client: Any) -> None:
     assert [m["moment_id"] for m in always["moments"]] == [always["moment_id"]]
 
 
+@pytest.mark.slow
 def test_moments_come_apart_and_each_of_them_can_be_used(client: Any) -> None:
     hits = search(client, query="red", group_by="moment", min_score=0.5)
     red = [hit for hit in hits if hit["name"] == "twice.mp4"]

@@ -40,6 +40,7 @@ def test_a_killed_service_loses_nothing_that_was_finished(tmp_path: Path) -> Non
     assert left.status().num_videos == 8
 
 
+@pytest.mark.slow
 def test_a_watched_folder_is_followed_by_the_command_line(tmp_path: Path) -> None:
     films, index = tmp_path / "films", tmp_path / "a.tempme"
     films.mkdir()
@@ -66,6 +67,7 @@ def test_a_watched_folder_is_followed_by_the_command_line(tmp_path: Path) -> Non
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_service_starts_answers_and_ends(tmp_path: Path) -> None:
     index = tmp_path / "a.tempme"
     Index.open(index, retriever="scenes-tiny", create=True)
@@ -93,6 +95,7 @@ def test_a_service_starts_answers_and_ends(tmp_path: Path) -> None:
         assert process.wait(30) in (0, 130)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

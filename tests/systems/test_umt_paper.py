@@ -18,6 +18,7 @@ TABLE_6 = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "gflops", "clips", "tokens"), TABLE_6)
 def test_table_6(name: str, gflops: float, clips: int, tokens: int) -> None:
     system = tempme.system(name)

@@ -99,6 +99,7 @@ def test_what_cannot_meet_is_refused_with_the_reason(
         together(joint, tuning, compression)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(("joint", "tuning", "compression"), WORKING)
 def test_all_others_run_learn_and_cost_what_they_state(
     joint: bool, tuning: str, compression: str
@@ -230,6 +231,7 @@ def published(folder: Path, layout: str = "retrieval") -> Path:
     return folder / "ret_b16.pth"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["retrieval", "nested"])
 @torch.no_grad()
 def test_published_weights_make_every_row(tmp_path: Path, layout: str) -> None:

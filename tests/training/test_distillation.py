@@ -134,6 +134,7 @@ class Lesson:
         return self.taught
 
 
+@pytest.mark.slow
 def test_a_student_learns_the_features_that_it_is_given(tmp_path: Path) -> None:
     student, phrases = retriever(), torch.eye(8)
     goal = normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(9)), dim=-1)

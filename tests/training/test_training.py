@@ -47,6 +47,7 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert any(not torch.equal(parameter, start[name]) for name, parameter in learnt(whole).items())
 
 
+@pytest.mark.slow
 def test_the_loss_falls_on_what_is_seen_again_and_again(tmp_path: Path) -> None:
     class Same(Drawn):
         def part(self, step: int, rank: int, world: int) -> Batch:
@@ -187,6 +188,7 @@ def test_what_is_read_now_and_then_is_the_same() -> None:
         history.on_train_batch_end(None, None, outputs, None, 0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_run_is_its_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -112,6 +112,7 @@ def mp4(frames: int, *, fragment: bool = False) -> bytes:
     return b"".join(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -198,6 +199,7 @@ def test_limits_of_frames_and_pixels_are_settings(tmp_path: Path) -> None:
             Reading(**{name: 0})
 
 
+@pytest.mark.slow
 def test_the_time_of_the_whole_counts_what_the_taker_needs(tmp_path: Path) -> None:
     import time
 

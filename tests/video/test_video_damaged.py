@@ -122,6 +122,7 @@ def no_videos(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
+@pytest.mark.slow
 def test_nothing_escapes(broken: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     assert len(broken) >= 60
     outcomes: dict[type, int] = {}
@@ -141,6 +142,7 @@ def test_nothing_escapes(broken: list[Path], capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_workers_answer_for_every_file(broken: list[Path]) -> None:
     last = {}
     for path, answer in decode_many(broken, Reading(size=32, timeout_seconds=20), workers=2):

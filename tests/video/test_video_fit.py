@@ -89,6 +89,7 @@ def test_turned_and_stretched_frames_are_fitted_upright(
         assert bars == pytest.approx(50 if fit == "pad" else 0, abs=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 def test_workers_fit_as_is_asked(tmp_path: Path, fit: Any) -> None:
     path = draw(tmp_path / "a.mp4", frames=3, picture=lambda _: striped(180, 60))

@@ -56,6 +56,7 @@ def test_transparent_parts_are_white(tmp_path: Path) -> None:
     assert found.min() == 255
 
 
+@pytest.mark.slow
 def test_pictures_too_large_are_refused_and_large_ones_are_read(tmp_path: Path) -> None:
     for side in (12_000, 20_000):
         path = tmp_path / f"{side}.png"

@@ -87,6 +87,7 @@ def test_a_single_window_needs_all_its_frames(video: Path) -> None:
     assert found == Failure(video, "timeout: not done after 20 s")
 
 
+@pytest.mark.slow
 def test_a_large_file_by_the_true_clock(tmp_path: Path) -> None:
     """200 frames of 720p take several times the limit, whatever the machine."""
     path = draw(

@@ -31,6 +31,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [draw(folder / f"{i}.mp4", frames=30 + 60 * i) for i in range(5)]
 
 
+@pytest.mark.slow
 def test_the_same_as_in_one_process(clips: list[Path]) -> None:
     found = dict(decode_many(clips, Reading(size=64), workers=2))
     assert set(found) == set(clips)
@@ -43,6 +44,7 @@ def test_the_same_as_in_one_process(clips: list[Path]) -> None:
         assert alone.info == among.info
 
 
+@pytest.mark.slow
 def test_long_videos_come_in_pieces(clips: list[Path]) -> None:
     pieces = [a for _, a in decode_many(clips[-1:], Reading(size=64, piece_windows=1), workers=2)]
     assert len(pieces) > 2
@@ -74,6 +76,7 @@ def test_a_worker_that_dies_or_hangs_costs_one_file(
     assert [found[p] for p in faulty] == [Failure(p, bad[p.stem]) for p in faulty]
 
 
+@pytest.mark.slow
 def test_ends_from_outside_are_not_blamed_on_files(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +154,7 @@ def test_paths_are_taken_as_workers_become_free(clips: list[Path]) -> None:
     answers.close()
 
 
+@pytest.mark.slow
 def test_errors_of_the_paths_reach_the_caller(clips: list[Path]) -> None:
     def failing():
         yield clips[0]
@@ -192,6 +196,7 @@ def test_a_reading_is_checked_when_it_is_made(wrong: dict) -> None:
         Reading(**wrong)
 
 
+@pytest.mark.slow
 def test_a_reading_may_have_no_limit_of_time(clips: list[Path]) -> None:
     forever = Reading(size=64, timeout_seconds=float("inf"), total_seconds=float("inf"))
     ((_, found),) = decode_many(clips[:1], forever, workers=1)

@@ -50,6 +50,7 @@ def run(tmp_path: Path) -> Run:
     return run_code
 
 
+@pytest.mark.slow
 def test_fetched_once_then_from_the_cache(local_hub: Hub, run: Run) -> None:
     local_hub.files[f"/{REPOSITORY}/open_clip_model.safetensors"] = save(random_state())
     code = "w = read_published('ViT-B/32', 'openai'); print(w.summary, len(w.state))"
@@ -67,6 +68,7 @@ def test_fetched_once_then_from_the_cache(local_hub: Hub, run: Run) -> None:
     assert len(local_hub.requests) == asked
 
 
+@pytest.mark.slow
 def test_older_form_is_fetched_where_the_safe_one_is_not(
     local_hub: Hub, run: Run, tmp_path: Path
 ) -> None:
@@ -77,6 +79,7 @@ def test_older_form_is_fetched_where_the_safe_one_is_not(
     assert done.stdout.strip() == "open_clip_pytorch_model.bin", done.stderr
 
 
+@pytest.mark.slow
 def test_hub_id_is_fetched_with_its_config_and_shards(local_hub: Hub, run: Run) -> None:
     state = random_state()
     names = sorted(state)
@@ -119,6 +122,7 @@ def test_offline_without_a_cache_says_what_to_give(
     assert "Retrying" not in done.stderr  # as the library alone would, for half a minute
 
 
+@pytest.mark.slow
 def test_repository_without_weights_is_named(local_hub: Hub, run: Run) -> None:
     done = run(f"read_weights('{OTHER}')", HF_ENDPOINT=local_hub.address)
     assert f"BadWeights: {OTHER} on the hub holds none of" in done.stderr

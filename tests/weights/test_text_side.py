@@ -39,6 +39,7 @@ def wrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"clip.{name}": value for name, value in state.items()}
 
 
+@pytest.mark.slow
 def test_clips_own_vocabulary_is_read(folder: Path) -> None:
     (folder / "vocab.json").write_text(json.dumps(piece_ids()))
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": piece_ids()}}))

@@ -110,9 +110,15 @@ def _checksum(row: Mapping[str, Any]) -> str:
 
 
 def _readable(table: Any) -> Any:
-    """The table with text of any bytes: Arrow hands out damaged text as an error."""
+    """The table of videos with text of any bytes: Arrow hands out damaged text as an error.
+
+    ValueError where its columns have other names: a row cannot even say which file it is of.
+    """
     import pyarrow as pa
 
+    names = set(table.column_names)
+    if unknown := sorted(names - set(_video_schema().names) | {"path"} - names):
+        raise ValueError(f"the columns {unknown} are missing, or not of an index")
     for place, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
             table = table.set_column(place, column.name, _text(table[column.name]))
