@@ -14,7 +14,6 @@ from typing import Any
 from tempme.adapting.measuring import features_of
 from tempme.adapting.models import merging_model, row_for
 from tempme.adapting.windows import Decoding, sample_windows
-from tempme.backbones.config import DEFAULT_MODEL
 from tempme.engines.choice import ANY_ENGINE, EngineChoice
 from tempme.errors import BadSetting, BadVideo
 from tempme.evaluation.agreement import Agreement, agreement
@@ -81,7 +80,7 @@ def open_index(
         raise BadSetting(OF_SAVED.format(wanted.model))
     if not is_remote(folder):
         check_new(folder)  # before a model is loaded, or even fetched
-    source = wanted.model or DEFAULT_MODEL
+    source = wanted.model or model.DEFAULT_MODEL
     loaded = model.load_model(source) if wanted.model else model.load_default_model()
     kept = None if Path(source).expanduser().exists() else source
     if not isinstance(loaded, Retriever) or is_saved(source):
