@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.backbones.config import DEFAULT_MODEL
+from tempme.backbones.config import DEFAULT_MODEL as DEFAULT_MODEL
 from tempme.engines.agreement import engine_in, without_engine
 from tempme.engines.choice import ANY_ENGINE, AUTO, TORCH, EngineChoice
 from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
