@@ -151,15 +151,20 @@ class Library:
             f"{copies[0].path} is gone, has changed or may not be read: index its folder again",
         )
 
-    def gallery(self, video_id: str) -> Gallery:
-        """The moments of a content in order of time; Problem if there is no such content."""
-        shelf = self.shelf()
+    def gallery(self, video_id: str, shelf: Shelf | None = None) -> Gallery:
+        """The moments of a content in order of time; Problem if there is no such content.
+
+        `shelf` spares a look at which version is the newest.
+        """
+        shelf = shelf or self.shelf()
         shelf.copies(video_id)
         key = (shelf.version, video_id)
         with self._lock:
             known = self._galleries.get(key)
-            if known is None:
-                known = self._galleries[key] = self._index.moments_of(video_id)
+        if known is None:  # read without the lock: others need not wait for it
+            known = self._index.moments_of(video_id)
+        with self._lock:
+            self._galleries[key] = known
             self._galleries.move_to_end(key)
             while len(self._galleries) > KEPT:
                 self._galleries.popitem(last=False)

@@ -14,7 +14,7 @@ from tempme.index import Hit, Index
 from tempme.index.watching import follow
 from tempme.serving.batching import Batcher
 from tempme.serving.jobs import JobOrder, Jobs
-from tempme.serving.library import Library
+from tempme.serving.library import Library, Shelf
 from tempme.serving.listeners import Listeners
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
@@ -92,9 +92,11 @@ class Service:
             raise Problem(422, "no-such-folder", f"no such file or folder: {path}")
         return real
 
-    def scored(self, video_id: str, queries: NDArray[np.float32]) -> ScoredVideo:
+    def scored(
+        self, video_id: str, queries: NDArray[np.float32], shelf: Shelf | None = None
+    ) -> ScoredVideo:
         """Every moment of a content in order of time, with its score for queries (Q, D)."""
-        gallery = self.library.gallery(video_id)
+        gallery = self.library.gallery(video_id, shelf)
         rows = gallery.features.astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
         scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)

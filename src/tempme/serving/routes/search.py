@@ -19,6 +19,7 @@ from tempme.index.confidence import at_least
 from tempme.index.moments import Video
 from tempme.index.search import Request as Search
 from tempme.serving.filters import is_any
+from tempme.serving.library import Shelf
 from tempme.serving.problems import Problem, invalid
 from tempme.serving.schema import HitOut, MomentOut, SearchAnswer, SearchRequest, UploadOut
 from tempme.serving.searching import Upload, WantedSearch, offset_of, parts_of, token_for
@@ -168,7 +169,7 @@ def _upload_out(upload: Upload) -> UploadOut:
 def _shown(service: Service, hits: list[Hit], wanted: WantedSearch, group_by: str) -> list[HitOut]:
     """Hits with what is known of their videos; grouped ones with further moments."""
     shelf = service.library.shelf()
-    moments = _moments_of(service, hits, wanted) if group_by == "video" else {}
+    moments = _moments_of(service, shelf, hits, wanted) if group_by == "video" else {}
     shown = []
     for hit in hits:
         video = next((v for v in shelf.by_id.get(hit.video_id, ()) if v.path == hit.path), None)
@@ -192,7 +193,7 @@ def _shown(service: Service, hits: list[Hit], wanted: WantedSearch, group_by: st
 
 
 def _moments_of(
-    service: Service, hits: list[Hit], wanted: WantedSearch
+    service: Service, shelf: Shelf, hits: list[Hit], wanted: WantedSearch
 ) -> dict[str, list[MomentOut]]:
     """The best distinct moments of the video of each hit."""
     if not hits:
@@ -201,7 +202,7 @@ def _moments_of(
     found = {}
     for hit in hits:
         with suppress(Problem):  # removed while we searched
-            scored = service.scored(hit.video_id, queries)
+            scored = service.scored(hit.video_id, queries, shelf)
             found[hit.video_id] = scored.best(judge, MOMENTS_OF_A_VIDEO)
     return found
 
