@@ -6,44 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from compression_material import METHODS
 from golden_compression import followed
-from tempme.backbones.config import ClipConfig
+from rules_material import TINY, build, pictures, through
 from tempme.compression import COMPRESSIONS, STA, TESTA, Compression, EViT, ToMe
-from tempme.retriever.retriever import Retriever
-from tempme.systems.system import System
-from tempme.tokens import Tokens
-from tempme.tuning import LoRA
 
-TINY = ClipConfig(
-    image_size=28, patch=4, width=32, layers=12, heads=2, text_width=16, text_layers=1,
-    text_heads=2, embed=16, vocab=600,
-)  # fmt: skip
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-
-
-def build(method: Compression, frames: int = 4, *, layers: int = 12) -> Retriever:
-    backbone = replace(TINY, layers=layers)
-    return Retriever.build(
-        System("x", LoRA(rank=2), method, backbone=backbone, frames=frames, max_words=8),
-        None,
-        seed=1,
-    )
-
-
-def pictures(*shape: int) -> Tensor:
-    return torch.randn(*shape, 3, TINY.image_size, TINY.image_size)
-
-
-def through(retriever: Retriever, frames: Tensor) -> list[Tokens]:
-    """Tokens after every block, each run whole."""
-    tokens, after = retriever.backbone.vision.embed(frames), []
-    for layer in retriever.backbone.vision.layers:
-        tokens = layer(tokens)
-        after.append(tokens)
-    return after
 
 
 @methods
