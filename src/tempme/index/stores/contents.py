@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.damage import divide
@@ -35,17 +36,30 @@ def stored_gallery(
     tables: Tables, only: Collection[str] | None = None
 ) -> tuple[Gallery, list[Video]]:
     """The moments of all contents, or of `only` these, and the rows of what is left out of them."""
-    rows = stored_videos(tables, only)
+
+    def moments(good: Sequence[Video]) -> Any:
+        digests = {row.digest for row in good}
+        return tables.rows("moments", "video", None if only is None else digests)
+
+    with reading(tables.shown, "moments.lance"):
+        return gallery_of(stored_videos(tables, only), moments, width=tables.features)
+
+
+def gallery_of(
+    rows: Sequence[Video], moments: Callable[[Sequence[Video]], Any], *, width: int
+) -> tuple[Gallery, list[Video]]:
+    """The moments of the contents of rows, and the rows of those that are damaged or lost.
+
+    moments: the table of moments of the contents of these rows, asked for if there are any.
+    """
     good = [row for row in rows if row.status == "ok"]
     damaged = [row for row in rows if row.status == "damaged"]
     paths: dict[str, list[Path]] = {}
     for row in good:
         paths.setdefault(row.digest, []).append(row.path)
-    gallery = empty_gallery(tables.features)
+    gallery = empty_gallery(width)
     if paths:
-        with reading(tables.shown, "moments.lance"):
-            moments = tables.rows("moments", "video", None if only is None else paths)
-            gallery, lost = divide(gallery_from(moments, paths, width=tables.features), good)
+        gallery, lost = divide(gallery_from(moments(good), paths, width=width), good)
         damaged += lost
     left_out = tuple(sorted(row.path for row in damaged))
     return replace(gallery, left_out=left_out), damaged

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.stores.damage import Damage, divide, with_lost
+from tempme.index.stores.contents import gallery_of
+from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.rows import (
-    empty_gallery,
-    gallery_from,
     moment_table,
     schema,
     video_rows,
@@ -166,19 +164,9 @@ class MilvusStore:
 
     def _gallery(self, only: Collection[str] | None) -> tuple[Gallery, list[Video]]:
         """The moments of contents, and the rows of those that are damaged or lost."""
-        rows = self._rows(only)
-        good = [row for row in rows if row.status == "ok"]
-        damaged = [row for row in rows if row.status == "damaged"]
-        paths: dict[str, list[Path]] = {}
-        for row in good:
-            paths.setdefault(row.digest, []).append(row.path)
-        gallery = empty_gallery(self.features)
-        if paths:
-            table = self._moments(_contents(good))
-            gallery, lost = divide(gallery_from(table, paths, width=self.features), good)
-            damaged += lost
-        left_out = tuple(sorted(row.path for row in damaged))
-        return replace(gallery, left_out=left_out), damaged
+        return gallery_of(
+            self._rows(only), lambda good: self._moments(_contents(good)), width=self.features
+        )
 
     def _moments(self, counts: Mapping[str, int]) -> Any:
         """The moments of contents, of which each has so many, as the table of them."""
