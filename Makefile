@@ -103,13 +103,19 @@ $(EXPERIMENTS:%=$(RESULTS)/%/seed-$(1).json): $(RESULTS)/%/seed-$(1).json: | exp
 endef
 $(foreach seed,$(SEEDS),$(eval $(call rule_of_seed,$(seed))))
 
-# Systems of UMT and questions begin with one backbone, trained first.
+# Systems of UMT begin with one backbone, trained first; those of questions with that which learnt to answer.
 UMT_BACKBONE := runs/scenes-umt/backbone
-OF_UMT := $(filter scenes-umt/umt% scenes-questions/%,$(EXPERIMENTS))
-$(foreach seed,$(SEEDS),$(OF_UMT:%=$(RESULTS)/%/seed-$(seed).json)): | $(UMT_BACKBONE)/retriever/system.toml
+ASKED_BACKBONE := runs/scenes-questions/backbone
+ALIKE := $(filter scenes-umt/umt%,$(EXPERIMENTS)) scenes-questions/backbone
+ASKED := $(filter scenes-questions/umt%,$(EXPERIMENTS))
+$(foreach seed,$(SEEDS),$(ALIKE:%=$(RESULTS)/%/seed-$(seed).json)): | $(UMT_BACKBONE)/retriever/system.toml
+$(foreach seed,$(SEEDS),$(ASKED:%=$(RESULTS)/%/seed-$(seed).json)): | $(ASKED_BACKBONE)/answerer/answerer.toml
 
 $(UMT_BACKBONE)/retriever/system.toml: | .venv/ready
 	$(BIN)/tempme train experiments/scenes-umt/backbone.toml --out $(UMT_BACKBONE)
+
+$(ASKED_BACKBONE)/answerer/answerer.toml: | $(UMT_BACKBONE)/retriever/system.toml
+	$(BIN)/tempme train experiments/scenes-questions/backbone.toml --out $(ASKED_BACKBONE)
 
 # Systems on lively scenes begin with a backbone that goes on from scenes-tiny, trained first.
 LIVELY_STAGES := frames frames-where frames-all

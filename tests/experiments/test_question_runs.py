@@ -91,6 +91,19 @@ def test_a_run_on_scenes(done: tuple[Path, dict[str, Any]]) -> None:
     assert model.num_frames == 4
 
 
+def test_a_run_begins_with_what_another_learnt(
+    tmp_path: Path, done: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, before = done
+    text = (folder / "small.toml").read_text("utf-8").replace('backbone = "UMT-scenes"\n', "")
+    again = text.replace("[data]", f'weights = "{folder / "run" / "answerer"}"\n\n[data]', 1)
+    experiment = Experiment.read(saved(tmp_path, again), ["recipe.steps=1"])
+    _, result = run_questions(experiment, seed=0, folder=tmp_path / "run", show_progress=False)
+    assert result is not None
+    assert result["backbone"] == before["backbone"]
+    assert result["history"][0] != before["history"][0]
+
+
 @pytest.mark.slow
 def test_a_run_goes_on(done: tuple[Path, dict[str, Any]]) -> None:
     folder, before = done

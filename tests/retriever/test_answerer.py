@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from tempme.answering.asking import answers_to
+from tempme.backbones.layers import inner_state
 from tempme.backbones.umt.answerer import UmtAnswerer
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.names import to_official
@@ -18,7 +19,7 @@ from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.answerer import Answerer, is_answerer
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system
-from tempme.tuning import LoRA
+from tempme.tuning import Full, LoRA
 from tiny_systems import TINY
 from tiny_umt import TINY_UMT, WORDS
 
@@ -86,6 +87,23 @@ def test_a_retriever_is_what_it_begins_as(tmp_path: Path) -> None:
     assert torch.equal(own["decoder.words.weight"], theirs["text.words.weight"])
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_an_answerer_is_what_it_begins_as(name: str, tmp_path: Path) -> None:
+    row = replace(system("umt", backbone=SIZES, frames=1), tuning=LoRA())
+    first = Answerer.build(row, None, ANSWERS, tokenizer=WORDS, seed=6)
+    model = made(name, first.save(tmp_path / "first"))
+    own, theirs = inner_state(model.backbone), inner_state(first.backbone)
+    assert own.keys() == theirs.keys()
+    assert all(torch.equal(own[place], theirs[place]) for place in own)
+    assert model.tokenizer == WORDS
+    assert model.num_frames == 4
+    frame = frames()[:, :1]
+    alone = Answerer.build(replace(row, tuning=Full()), tmp_path / "first", ANSWERS)
+    assert [one[0].answer for one in answers_to(first, frame, ["a dog", "blue"])] == [
+        one[0].answer for one in answers_to(alone, frame, ["a dog", "blue"])
+    ]
+
+
 def test_published_weights(tmp_path: Path) -> None:
     torch.manual_seed(5)
     state = to_official(UmtAnswerer(replace(SIZES, vocab=WORDS.vocab)).state_dict())
@@ -125,7 +143,9 @@ def test_what_answers_no_questions(tmp_path: Path) -> None:
     clip = Retriever.build(system("lora", backbone=TINY), None, seed=0).save(tmp_path / "clip")
     with pytest.raises(BadWeights, match="is a lora, and no UMT"):
         made("umt", clip)
-    with pytest.raises(BadWeights, match="there is no file or saved retriever 'nothing'"):
+    with pytest.raises(
+        BadWeights, match="there is no file, saved answerer or saved retriever 'nothing'"
+    ):
         made("umt", Path("nothing"))
 
 

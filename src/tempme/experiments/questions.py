@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tempme.backbones.sizes import backbone_name
+from tempme.backbones.sizes import Sizes, backbone_name
 from tempme.errors import BadSetting, TempmeError
 from tempme.evaluation import timing as benchmark
 from tempme.experiments.asking import QuestionWorld
@@ -21,7 +21,7 @@ from tempme.experiments.scenes import vocabulary
 from tempme.experiments.settings import Experiment, SceneQuestions, VideoData
 from tempme.experiments.video_questions import AskedVideos
 from tempme.results.runs import environment, write
-from tempme.retriever.answerer import Answerer
+from tempme.retriever.answerer import Answerer, is_answerer
 from tempme.retriever.checkpoint import backbone_of
 from tempme.training import Devices, Fitted, fit
 
@@ -123,10 +123,10 @@ def _started(
     if asked.continue_from:
         raise BadSetting(
             "system.continue_from is of retrieval: give what the model begins with as "
-            "system.weights, a file of UMT or a saved retriever"
+            "system.weights, a file of UMT, a saved answerer or a saved retriever"
         )
     weights = asked.weights
-    found = None if weights is None or asked.backbone else backbone_of(weights)
+    found = None if weights is None or asked.backbone else _backbone_of(weights)
     made = asked.system(found)
     words = vocabulary(made.config.context, made.config) if weights is None else None
     model = Answerer.build(made, weights, world.answers, tokenizer=words, seed=seed)  # type: ignore[arg-type]
@@ -134,6 +134,13 @@ def _started(
         asked, frames=made.frames, max_words=made.max_words, backbone=backbone_name(made.config)
     )
     return model, replace(experiment, system=told)
+
+
+def _backbone_of(weights: str) -> str | Sizes:
+    if not is_answerer(weights):
+        return backbone_of(weights)
+    sizes = Answerer.load(weights).system.config
+    return backbone_name(sizes) or sizes
 
 
 def _validation(

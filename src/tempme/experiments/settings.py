@@ -1,12 +1,12 @@
 """An experiment file -> values: what is trained, on what, how, and how it is judged.
 
 [system]      name; weights (a published tag, a file, folder or hub id of CLIP weights, a saved or
-              shipped retriever of which only the backbone has learnt, or none), or continue_from (a
-              saved retriever that is trained on, as the system that it is); backbone, where the
-              weights do not say it; frames and max_words, without which they are the data set's;
-              activation, where the weights do not say it; tuning and compression: settings that
-              override the row's; fit: what becomes of frames that are not square, "crop" (the
-              default), "squash" or "pad"
+              shipped retriever of which only the backbone has learnt, where questions are asked a
+              saved answerer alike, or none), or continue_from (a saved retriever that is trained
+              on, as the system that it is); backbone, where the weights do not say it; frames and
+              max_words, without which they are the data set's; activation, where the weights do not
+              say it; tuning and compression: settings that override the row's; fit: what becomes of
+              frames that are not square, "crop" (the default), "squash" or "pad"
 [data]        name = "scenes" (the default): lively (share of lively videos; 0), static (share of
               static ones among the others), twins, lookalikes; plots (of lively videos, only
               these; all);

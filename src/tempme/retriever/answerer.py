@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from tempme.atomic import replacing
 from tempme.backbones.backbone import seen_by
+from tempme.backbones.layers import inner_state
 from tempme.backbones.umt.answerer import UmtAnswerer
 from tempme.backbones.umt.config import UmtConfig
 from tempme.backbones.umt.model import Umt
@@ -73,8 +74,9 @@ class Answerer(nn.Module):
     ) -> Answerer:
         """Load, tune, compress: a model that has not learnt to answer yet.
 
-        weights: a file of UMT (of pre-training or questions), a saved retriever that is a UMT, of
-        which the upper text layers begin the decoder, or None. tokenizer: where weights have none.
+        weights: a file of UMT (of pre-training or questions), a saved answerer, of which only the
+        backbone has learnt, a saved retriever that is a UMT, of which the upper text layers begin
+        the decoder, or None. tokenizer: where weights have none.
         """
         config = _umt_sizes(system)
         with seeded(seed):
@@ -211,17 +213,30 @@ def _started(
     config: UmtConfig, weights: str | Path, tokenizer: WordPiece | None
 ) -> tuple[UmtAnswerer, WordPiece, str]:
     """The backbone that weights make, its words, and where they are from."""
+    if is_answerer(weights):
+        return _of_answerer(config, Path(weights))
     found = look_up(weights)
     if isinstance(found, Saved):
         return _of_retriever(config, found.folder)
     if not Path(weights).is_file():
-        raise BadWeights(f"there is no file or saved retriever {str(weights)!r}")
+        raise BadWeights(f"there is no file, saved answerer or saved retriever {str(weights)!r}")
     heads = {"heads": config.heads, "text_heads": config.text_heads}
     read = read_umt_answerer(weights, image_size=config.image_size, **heads)
     words = words_beside(weights, tokenizer, read.config.context)
     made = UmtAnswerer(seen_by(read.config, config))
     made.load_state_dict(read.state)
     return made, words, read.origin
+
+
+def _of_answerer(config: UmtConfig, folder: Path) -> tuple[UmtAnswerer, WordPiece, str]:
+    """A model that answers, as it was before it was tuned and compressed."""
+    saved = Answerer.load(folder)
+    own, inner = _umt_sizes(saved.system), inner_state(saved.backbone)
+    made = UmtAnswerer(replace(seen_by(own, config), decoder_layers=own.decoder_layers))
+    if lacking := made.state_dict().keys() - inner.keys():
+        raise BadWeights(f"the backbone of {folder} was changed by its tuning: no {min(lacking)}")
+    made.load_state_dict({name: inner[name] for name in made.state_dict()})
+    return made, saved.tokenizer, str(folder)
 
 
 def _of_retriever(config: UmtConfig, folder: Path) -> tuple[UmtAnswerer, WordPiece, str]:
