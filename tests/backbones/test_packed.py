@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -95,6 +97,35 @@ def test_elsewhere_it_is_a_plain_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not packed.can_pack(torch.device("cuda"))
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not packed.can_pack(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_compiler_is_given_plain_layers(monkeypatch: pytest.MonkeyPatch, bias: bool) -> None:
+    """What is laid out, in whole or in part, while a graph is made would be unknown to it."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    plain, x = nn.Linear(12, 20, bias=bias), torch.randn(2, 3, 12)
+    made = PackedLinear.of(plain, torch.float32)
+    with torch.inference_mode():
+        assert torch.equal(made(x), plain(x))
+        assert torch.allclose(made.rows(x, slice(4, 8)), plain(x)[..., 4:8], atol=1e-6)
+    assert not made._parts
+    assert not made.weight.is_mkldnn
+
+
+@pytest.mark.slow
+def test_a_compiled_layer_gives_the_same() -> None:
+    plain, x = linear(), torch.randn(2, 3, 12)
+    made = PackedLinear.of(plain, torch.float32)
+    part = torch.compile(made.rows, fullgraph=True, backend="eager")
+    with torch.inference_mode():
+        made(x)  # has laid it out
+        assert torch.allclose(part(x, slice(4)), plain(x)[..., :4], atol=1e-6)
+
+
+def test_a_model_needs_no_compiler() -> None:
+    """Which is another second until the first answer, and 70 MB, of every process."""
+    code = "import sys, tempme.retriever.retriever; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_projection_without_a_bias_of_keys() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -209,20 +210,19 @@ def test_an_archive_that_is_cut_off(films: dict[str, Path], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    "content",
     [
-        (b"", "not a tar archive that can be read"),
-        (b"no archive" * 100, "not a tar archive that can be read"),
-        (b"\x1f\x8b\x08\x00" + bytes(600), "not a tar archive that can be read"),
-        (os.urandom(4096), "not a tar archive that can be read"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no archive" * 100, id="text"),
+        pytest.param(b"\x1f\x8b\x08\x00" + bytes(600), id="head of gzip"),
+        pytest.param(random.Random(0).randbytes(4096), id="noise"),
     ],
 )
-def test_what_is_no_archive(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     found = locate(["a"], tmp_path)
     assert found.missing == ("a",)
-    assert found.notes[0].startswith("a.tar: ")
-    assert said in found.notes[0]
+    assert found.notes[0].startswith("a.tar: not a tar archive that can be read")
 
 
 def test_headers_that_lead_back_or_are_huge(films: dict[str, Path], tmp_path: Path) -> None:

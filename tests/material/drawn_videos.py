@@ -52,6 +52,7 @@ def draw(
     prepare: Callable[[Any], None] = lambda _stream: None,
     shift_seconds: float = 0.0,
     tick: Fraction = Fraction(1, 1000),
+    rate: int = FPS,
 ) -> Path:
     """Encode `picture(0)`, `picture(1)`, ... shown at `times` (default: ten a second).
 
@@ -60,7 +61,7 @@ def draw(
     shown = times if times is not None else [i / FPS for i in range(frames)]
     first = picture(0)
     with av.open(str(path), "w", options=container or {}) as out:
-        stream = out.add_stream(codec, rate=FPS, options=options or {})
+        stream = out.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = first.shape[1], first.shape[0]
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = tick

@@ -54,7 +54,14 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     index, _ = colour_index(tmp_path_factory.mktemp("hasty"))
     limits = ServeLimits(header_seconds=1, stall_seconds=1, body_seconds=30, unread_seconds=1)
     with listening(index, ServeSettings(port=0, limits=limits)) as address:
+        wait_for(lambda: is_ready(address))
         yield address
+
+
+def is_ready(address: str) -> bool:
+    with connected(address) as asking:
+        asking.sendall(ASKS)
+        return b" 200 " in asking.recv(100)
 
 
 @pytest.mark.slow

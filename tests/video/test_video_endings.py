@@ -20,7 +20,7 @@ def noisy(number: int) -> np.ndarray:
 
 GROUPS = {"options": {"g": "8"}}
 VPX = {"options": {"g": "8", "deadline": "realtime"}}
-AT_25 = {"tick": Fraction(1, 25), "prepare": lambda s: setattr(s.codec_context, "framerate", 25)}
+AT_25 = {"tick": Fraction(1, 25), "rate": 25}
 FILES: dict[str, dict[str, Any]] = {
     "a.nut": {"codec": "ffv1"},
     "b-frames.nut": {"codec": "mpeg4", "options": {"g": "8", "bf": "2"}},

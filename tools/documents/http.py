@@ -110,10 +110,15 @@ def _limits(schema: dict[str, Any]) -> list[str]:
         "maxItems": "at most {}",
         "format": "{}",
     }
-    told = [words[name].format(schema[name]) for name in words if name in schema]
+    told = [words[name].format(_plain(schema[name])) for name in words if name in schema]
     if schema.get("default") is not None and schema.get("type") != "object":
-        told.append(f"default {json.dumps(schema['default'])}")
+        told.append(f"default {json.dumps(_plain(schema['default']))}")
     return told
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as 30, whichever of 30 and 30.0 this version of pydantic has put down."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

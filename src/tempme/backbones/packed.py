@@ -91,9 +91,8 @@ class PackedLinear(Foldable):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        if x.device.type != "cpu" or torch.compiler.is_compiling():  # which lays out by itself
-            dense = self._dense().to(x.device)
-            return self._activation.plain(F.linear(x.to(dense.dtype), dense, self.bias))
+        if _is_laid_out_elsewhere(x):
+            return self._plain(x, slice(None))
         if not self.weight.is_mkldnn:
             weight = self.weight.contiguous()
             self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
@@ -106,19 +105,29 @@ class PackedLinear(Foldable):
 
     def rows(self, x: Tensor, part: slice) -> Tensor:
         """(..., in) -> (..., as many of the numbers put out), which are packed once asked for."""
+        if _is_laid_out_elsewhere(x):
+            return self._plain(x, part)
         key = part.start, part.stop
         if key not in self._parts:
             bias = None if self.bias is None else self.bias[part]
             self._parts[key] = PackedLinear(self._dense()[part], bias, self._activation)
         return self._parts[key](x)
 
+    def _plain(self, x: Tensor, part: slice) -> Tensor:
+        dense = self._dense()[part].to(x.device)
+        bias = None if self.bias is None else self.bias[part]
+        return self._activation.plain(F.linear(x.to(dense.dtype), dense, bias))
+
     def fold(self) -> nn.Module:
         """Itself: there is nothing cheaper."""
         return self
 
-    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # unknown to a graph
     def _dense(self) -> Tensor:
         return self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+
+    # A graph takes it as a constant. This is all that torch.compiler.assume_constant_result does,
+    # but that imports the compiler first: a second, and 70 MB, in every process that has a model.
+    _dense._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     # What is laid out can be neither moved nor copied as it lies.
 
@@ -132,6 +141,11 @@ class PackedLinear(Foldable):
     def __getstate__(self) -> dict[str, Any]:
         self._unpack()
         return self.__dict__
+
+
+def _is_laid_out_elsewhere(x: Tensor) -> bool:
+    """By another device, or by a compiler."""
+    return x.device.type != "cpu" or torch.compiler.is_compiling()
 
 
 def _packed_mlp(mlp: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
