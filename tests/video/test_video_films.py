@@ -24,7 +24,7 @@ from tempme.video.stretches import Done
 from tempme.video.workers import answer, read_pieces
 
 PIECES = Reading(size=64, frames=4, every_seconds=0.5, piece_windows=2)
-SAMPLINGS = ("exact", "keyframes", "auto")
+SAMPLINGS = ("exact", "keyframes", "auto", "fast")
 
 
 @pytest.fixture(scope="module")
