@@ -1,4 +1,4 @@
-"""What sampling costs: exact, keyframes and auto beside a plain sequential decode.
+"""What sampling costs: exact, keyframes, auto and fast beside a plain sequential decode.
 
 Run: python benchmarks/decode.py [--clips FOLDER] [--model MODEL] [--seconds 12]
 Writes results/benchmarks/decode-<machine>.json. All figures are CPU seconds of one process with
@@ -39,7 +39,7 @@ from tempme.video.colour import BT2020, HLG, PQ, to_sdr
 from tempme.video.transforms import square, square_by_pillow
 
 ROOT = Path(__file__).parents[1]
-MODES = ("exact", "keyframes", "auto")
+MODES = ("exact", "keyframes", "auto", "fast")
 SIZES = {"360p": (640, 360), "720p": (1280, 720)}
 # 250 is x264's default, 50 a streaming site's.
 GROUPS = (250, 50, 25)
@@ -73,14 +73,16 @@ CODECS: dict[str, tuple[str, str, Callable[[int], dict[str, str]]]] = {
 LONG_MINUTES = 10
 
 
-def draw(folder: Path, size: tuple[int, int], seconds: int) -> dict[str, Path]:
+def draw(
+    folder: Path, size: tuple[int, int], seconds: int, *, groups: Sequence[int] = GROUPS
+) -> dict[str, Path]:
     """A moving, grainy picture by every codec: neither easy nor noise; name -> file."""
     width, height = size
     made: dict[str, Path] = {}
     with ExitStack() as files:
         outs = []
         for codec, (suffix, encoder, options_for) in CODECS.items():
-            for group in GROUPS:
+            for group in groups:
                 name = f"{codec} {height}p, groups of {group}"
                 made[name] = folder / f"{name}.{suffix}"
                 out = files.enter_context(av.open(str(made[name]), "w"))
@@ -90,10 +92,10 @@ def draw(folder: Path, size: tuple[int, int], seconds: int) -> dict[str, Path]:
         for picture in pictures(width, height, FPS * seconds):
             for out, stream in outs:
                 out.mux(stream.encode(picture))
+            # Run by the superuser, SVT-AV1 makes the process real-time, and starves the machine.
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         for out, stream in outs:
             out.mux(stream.encode(None))
-    # Run by the superuser, SVT-AV1 makes the process real-time for good, and starves the machine.
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return made
 
 
@@ -202,7 +204,7 @@ def few_of_many(path: Path, folder: Path, repeats: int) -> dict[str, Any]:
         kept, spent = decode.SEEK_FROM, {}
         for way, seek_from in (("seek", kept), ("read", 10**9)):
             decode.SEEK_FROM = seek_from
-            look = partial(load, film, sampling="keyframes")
+            look = partial(load, film, Reading(sampling="keyframes"))
             times = [cpu_seconds(look) for _ in range(repeats)]
             spent[way] = round(statistics.median(times), 3)
         decode.SEEK_FROM = kept
@@ -238,7 +240,7 @@ def drift(clips: Sequence[Path], encode: Encoder, *, size: int) -> dict[str, dic
     which a mode uses the very frames of `exact` count as well: that is what a folder of videos
     would see.
     """
-    cosines: dict[str, list[float]] = {"keyframes": [], "auto": []}
+    cosines: dict[str, list[float]] = {mode: [] for mode in MODES[1:]}
     for path in clips:
         exact = load(path, Reading(size=size, sampling="exact"))
         if not isinstance(exact, Frames):

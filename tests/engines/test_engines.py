@@ -59,9 +59,9 @@ def test_frames_go_through_the_first_blocks_once() -> None:
     calls: list[int] = []
     of_frames = ready.engine.functions["frames"]
 
-    def counted(*arrays: np.ndarray) -> list[np.ndarray]:
+    def counted(*arrays: np.ndarray, threads: int) -> list[np.ndarray]:
         calls.append(len(arrays[0]))
-        return of_frames(*arrays)
+        return of_frames(*arrays, threads=threads)
 
     engine = replace(ready.engine, functions={**ready.engine.functions, "frames": counted})
     frames = ready.transform(pixels(1, frames=12)[0]).numpy()

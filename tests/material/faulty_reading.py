@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 
 from tempme.video import loading, workers
+from tempme.video.films import Assignment
+from tempme.video.stretches import Stretch
 
 
 def faulty_pieces(path: Path, beat: Any, **how: Any) -> Iterator[Any]:
     DOINGS.get(path.stem, lambda *_: None)(path, beat)
     yield from workers.read_pieces(path, beat, **how)
+
+
+def dying_answer(asked: Assignment, beat: Any, **how: Any) -> Iterator[Any]:
+    """What a worker does, but for the third stretch of a film, at which it crashes."""
+    if isinstance(asked.what, Stretch) and asked.part == 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    yield from workers.answer(asked, beat, **how)
 
 
 def kill(*_: Any) -> None:
@@ -44,13 +53,13 @@ def get_on_slowly(_: Path, beat: Any) -> None:
 
 
 def break_reading(*_: Any) -> None:
-    workers.iter_windows = broken  # this process is thrown away
+    workers.pieces_or_split = broken  # this process is thrown away
 
 
 def broken(path: Path, *how: Any, **others: Any) -> Iterator[Any]:
     if "bug" in path.name:
         raise RuntimeError("a bug")
-    yield from loading.iter_windows(path, *how, **others)
+    yield from loading.pieces_or_split(path, *how, **others)
 
 
 DOINGS: dict[str, Any] = {

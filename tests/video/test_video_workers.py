@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from drawn_videos import draw, number_of
 from faulty_reading import faulty_pieces
+from my_workers import my_workers
 from tempme.errors import BadSetting
 from tempme.video import (
     Failure,
@@ -121,22 +121,13 @@ def test_errors_of_the_machine_are_told_from_those_of_files(
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux lists processes so")
 def test_stopping_early_ends_the_workers(clips: list[Path]) -> None:
-    before = {path for path in Path("/proc").iterdir() if is_my_worker(path)}
+    before = my_workers()
     answers = decode_many(clips * 20, Reading(size=64), workers=2)
     next(answers)
-    processes = {path for path in Path("/proc").iterdir() if is_my_worker(path)} - before
+    processes = my_workers() - before
     assert len(processes) == 2
     answers.close()
     assert not any(process.exists() for process in processes)
-
-
-def is_my_worker(process: Path) -> bool:
-    try:
-        parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        program = (process / "cmdline").read_bytes()
-    except (OSError, ValueError, IndexError):
-        return False
-    return parent == os.getpid() and b"processes.program" in program
 
 
 def test_paths_are_taken_as_workers_become_free(clips: list[Path]) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from tempme.atomic import check_writable
 from tempme.cli.models import parts_of_run
 from tempme.cli.options import AsJson, Engine, WorkerMemory
 from tempme.cli.output import print_json, print_line, say
@@ -119,6 +118,8 @@ def evaluate(
     check_devices(devices)
     Reading(frame_rate=frame_rate)
     if out is not None:
+        from tempme.atomic import check_writable
+
         check_writable(out if _is_file(out) else out / "report.json")
     pairs = open_split(dataset, split, annotations=annotations, part=part, videos=videos)
     bank = _bank(dataset, query_bank, pairs, query_bank_size, annotations=annotations)

@@ -53,7 +53,7 @@ Model = Annotated[
 EverySeconds = Annotated[float | None, typer.Option(help="From frame to frame (1).")]
 Overlap = Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")]
 SamplingName = Annotated[
-    str | None, typer.Option("--sampling", help="exact, keyframes, auto (auto).")
+    str | None, typer.Option("--sampling", help="exact, keyframes, auto, fast (auto).")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
 Threads = Annotated[

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tempme.atomic import check_writable
 from tempme.cli.options import AsJson
 from tempme.cli.output import print_json, print_line, say
 
@@ -48,6 +47,8 @@ def train(
 
     settings = Experiment.read(experiment, changes or ())
     if result is not None:
+        from tempme.atomic import check_writable
+
         check_writable(result)
     start = run_questions if settings.asks else run
     _, answer = start(

@@ -64,7 +64,8 @@ def measured(graphs: Graphs, engine: Engine, probe: Probe) -> EngineAgreement:
 
 def _eager(example: Example) -> Function:
     @torch.inference_mode()
-    def run(*arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run(*arrays: NDArray[np.float32], threads: int) -> list[NDArray[np.float32]]:
+        del threads
         made = example.function(*map(torch.from_numpy, arrays))
         return [one.numpy() for one in (made if isinstance(made, tuple) else (made,))]
 

@@ -152,7 +152,7 @@ class Index:
         not mounted, BadSetting unless `force`. retry_failed: try known failures again. pictures:
         take those in folders, too. exclude: patterns as in a .gitignore, below each path. within:
         real folders out of which no link is followed. workers: processes that decode; threads: of
-        PyTorch; None shares the cores. timeout_seconds: for the next frame of a video,
+        the model; None shares the cores. timeout_seconds: for the next frame of a video,
         total_seconds: for all of it, of a longer one the part read by then is kept.
         worker_memory_mb: what a decoding process may hold; a video that needs more fails. None: no
         limit, as always on Windows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from tempme.engines.choice import ANY_ENGINE, AUTO, TORCH, EngineChoice
 from tempme.errors import BadIndex, NoNetwork, TempmeError, WrongModel
 from tempme.index.building.encode import Encoder, encode_queries
 from tempme.index.header import Header
-from tempme.index.words import KeptWords, read_words, write_words
-from tempme.retriever.unread import unread
+
+if TYPE_CHECKING:
+    from tempme.index.words import KeptWords
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
@@ -63,6 +65,8 @@ class IndexModel:
     def unread(self, text: str) -> str:
         """What of a text it does not take in; empty if it takes in all."""
         if kept := self._kept():
+            from tempme.retriever.unread import unread
+
             return unread(kept.words.tokenizer, text, max_words=kept.words.max_words)
         return self.ready().unread(text)
 
@@ -75,6 +79,8 @@ class IndexModel:
     def _kept(self) -> KeptWords | None:
         if self._given is not None or self._ready is not None or not self._running.is_open:
             return None
+        from tempme.index.words import read_words
+
         self._words = self._words or read_words(self._folder, self._header)
         return self._words
 
@@ -157,6 +163,7 @@ def save_model(retriever: Encoder, folder: Path) -> str:
 
 def keep_words(retriever: Encoder, folder: Path) -> None:
     """Keep the text side in the index, where it can be kept alone."""
+    from tempme.index.words import KeptWords, write_words
     from tempme.retriever.retriever import Retriever
     from tempme.retriever.words import words_of
 

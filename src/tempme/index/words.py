@@ -13,16 +13,17 @@ import zipfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempme.atomic import replacing
-from tempme.backbones.tokenizer import Tokenizer
-from tempme.backbones.words import Words
 from tempme.index.header import Header
 from tempme.untrusted import MEBIBYTE, open_regular, parsed_json
+
+if TYPE_CHECKING:
+    from tempme.backbones.words import Words
 
 NAME = "words.npz"
 FORMAT = 1
@@ -60,6 +61,9 @@ def write_words(folder: Path, kept: KeptWords, *, fingerprint: str) -> None:
 
 def read_words(folder: Path, header: Header) -> KeptWords | None:
     """The text side of the model of `header`; None if there is none, or it is damaged."""
+    from tempme.backbones.tokenizer import Tokenizer
+    from tempme.backbones.words import Words
+
     try:
         with open_regular(folder / NAME) as raw:
             if os.fstat(raw.fileno()).st_size > MOST_BYTES or not _is_stored(raw):

@@ -99,7 +99,7 @@ def each_in_processes(
     Few answers exist at a time, so they may be large: a slow caller slows the processes down.
     `workers` None is one per core.
     """
-    count = min(_count(workers), max(1, len(items)))
+    count = min(num_workers(workers), max(1, len(items)))
     start, limits = _start(task, limits, is_in_pieces=False)
     return _run(start, items, count=count, limits=limits, room=AHEAD)
 
@@ -110,6 +110,7 @@ def pieces_in_processes(
     *,
     workers: int | None = None,
     limits: Limits | None = None,
+    on_close: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Item, Answer | Crash]]:
     """(item, piece) as they are ready, those of an item in order, others' between them.
 
@@ -117,13 +118,16 @@ def pieces_in_processes(
     that it is the last. At most one piece per worker waits to be taken while the next is made.
     The task calls the `Beat` as often as it likes to say that it gets on. `items` is drawn from
     by the pool's threads, one at a time, as workers become free, and may be endless. Closing the
-    iterator ends the processes.
+    iterator ends the processes; `on_close` is called before, so that items which are waited for
+    come to their end.
     """
     start, limits = _start(task, limits, is_in_pieces=True)
-    return _run(start, items, count=_count(workers), limits=limits, room=1)
+    count = num_workers(workers)
+    return _run(start, items, count=count, limits=limits, room=1, on_close=on_close)
 
 
-def _count(workers: int | None) -> int:
+def num_workers(workers: int | None) -> int:
+    """How many processes that is: None is one per core; BadSetting for less than one."""
     if workers is not None and workers < 1:
         raise BadSetting(f"workers is {workers}; it counts processes, so at least 1")
     return workers or num_cores()
@@ -137,7 +141,13 @@ def _start(
 
 
 def _run(
-    start: Start, items: Iterable[Any], *, count: int, limits: Limits, room: int
+    start: Start,
+    items: Iterable[Any],
+    *,
+    count: int,
+    limits: Limits,
+    room: int,
+    on_close: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Any, Any]]:
     line, gate = Line(items), Gate()
     crew = [Keeper(line.open(room), start, limits=limits, gate=gate) for _ in range(count)]
@@ -146,6 +156,7 @@ def _run(
             keeper.start()
         yield from line.answers(count)
     finally:
+        on_close()
         line.close()
         _end_all(gate, crew)
 

@@ -1,4 +1,4 @@
-"""Tensors through an engine that takes arrays."""
+"""Tensors through an engine that takes arrays, in as many threads as PyTorch would take here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def videos_of(engine: Engine, frames: Tensor, mask: Tensor | None) -> Tensor:
             f"a mask leaves out frames, which the engine {engine.name} cannot: use "
             f"for_inference(engine='torch')"
         )
-    return torch.from_numpy(engine.encode_videos(frames.detach().float().cpu().numpy()))
+    given = frames.detach().float().cpu().numpy()
+    return torch.from_numpy(engine.encode_videos(given, threads=torch.get_num_threads()))
 
 
 def windows_of(engine: Engine, frames: Tensor, windows: Tensor) -> Tensor:
     """(N, 3, S, S) distinct frames and (W, F) indices into them -> (W, D)."""
-    made = engine.encode_windows(frames.detach().float().cpu().numpy(), windows.cpu().numpy())
-    return torch.from_numpy(made)
+    given, threads = frames.detach().float().cpu().numpy(), torch.get_num_threads()
+    return torch.from_numpy(engine.encode_windows(given, windows.cpu().numpy(), threads=threads))
 
 
 def texts_of(engine: Engine, ids: Tensor) -> Tensor:
@@ -32,4 +33,5 @@ def texts_of(engine: Engine, ids: Tensor) -> Tensor:
             f"texts of {ids.shape[1]} words, but the engine {engine.name} was made for "
             f"{engine.num_words}: cut them (Tokenizer does)"
         )
-    return torch.from_numpy(engine.encode_ids(ids.detach().cpu().numpy()))
+    given, threads = ids.detach().cpu().numpy(), torch.get_num_threads()
+    return torch.from_numpy(engine.encode_ids(given, threads=threads))

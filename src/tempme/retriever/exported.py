@@ -91,7 +91,7 @@ def exported_in(source: object) -> Exported | None:
     else:
         backbone.logit_scale = nn.Parameter(scale)
     tokenizer = load_words(folder / TOKENIZER_FILE, system.config)
-    engine = read_engine(folder)
+    engine = read_engine(folder, threads=torch.get_num_threads())
     names = Running(engine, agreed(facts)).fingerprints(told.fingerprints)
     return Exported(Parts(system, backbone, tokenizer, told.origin), names, engine)
 

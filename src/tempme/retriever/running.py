@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from tempme.engines import kept
@@ -145,7 +146,8 @@ def _near(graphs: Graphs, folder: Path, parts: Parts, choice: EngineChoice) -> E
     """Exact in fp32, which tests hold it to; else measured."""
     if choice.precision == EXACT_PRECISION:
         return EXACT
-    return measured(graphs, read_engine(folder), Probe.of(parts.system, parts.tokenizer))
+    engine = read_engine(folder, threads=torch.get_num_threads())
+    return measured(graphs, engine, Probe.of(parts.system, parts.tokenizer))
 
 
 def _kept(folder: Path) -> Running | None:
@@ -157,5 +159,5 @@ def _kept(folder: Path) -> Running | None:
 
 
 def _opened(folder: Path) -> Running:
-    engine = read_engine(folder)
+    engine = read_engine(folder, threads=torch.get_num_threads())
     return Running(engine, agreed(read_facts(folder)[0]))

@@ -17,6 +17,7 @@ from tempme.video.containers.timeline import read_timeline
 from tempme.video.decode import Decoder
 from tempme.video.pieces import WindowsJob, describe
 from tempme.video.sampling import every_at_most, spread, uniform_indices, windows
+from tempme.video.stretches import FilmSplit, split
 from tempme.video.values import (
     AS_USUAL,
     Failure,
@@ -171,6 +172,21 @@ def iter_windows(
         yield from job.pieces(reading.piece_windows)
     except FILE_ERRORS as error:
         yield _failure(Path(path), error)
+
+
+def pieces_or_split(
+    path: Path, reading: Reading, *, progressed: Callable[[], None], may_split: bool
+) -> Iterator[VideoWindows | Failure | FilmSplit]:
+    """As `iter_windows`; of a long film that may be read in stretches, only which those are."""
+    try:
+        job = _all_windows(path, reading, _deadline(reading, progressed))
+        found = split(job) if may_split else None
+        if found is None:
+            yield from job.pieces(reading.piece_windows)
+        else:
+            yield found
+    except FILE_ERRORS as error:
+        yield _failure(path, error)
 
 
 def _deadline(reading: Reading, progressed: Callable[[], None] = lambda: None) -> Deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -46,17 +46,18 @@ class WindowsJob:
         bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
         with Source(self.path, self.reading, stream=self.timeline.stream) as source:
             decoder = Decoder(source, self.timeline, self.deadline)
-            store = _Store(self.reading, source.pixel_aspect)
+            store = FrameStore(self.reading, source.pixel_aspect)
             answers = decoder.frames_at(plan.targets)
             for piece, (first, stop) in enumerate(pairwise(bounds)):
                 last_target = int(plan.windows[first:stop].max())
                 late = self._fill(store, answers, source, until=last_target)
-                stop = stop if late is None else _num_complete(plan.windows, store)
+                stop = stop if late is None else num_complete(plan.windows, store)
                 if store.info is None or not stop:
                     raise late or Unreadable("no frame could be decoded")
                 notes = self.timeline.note, plan.note, _damage(decoder.num_damaged)
                 info = replace(store.info, note=_join(*notes, self._lateness(late, stop)))
-                made = self._piece(store, plan.windows[first:stop], slice(first, stop), info)
+                cut = self.windows[first:stop]
+                made = piece_of(store, plan.windows[first:stop], cut, info, self.timeline)
                 is_last = late is not None or stop == len(self.windows)
                 with self.deadline.paused():
                     yield replace(made, piece=piece, is_last=is_last)
@@ -66,7 +67,7 @@ class WindowsJob:
 
     def _fill(
         self,
-        store: _Store,
+        store: FrameStore,
         answers: Iterator[tuple[int, av.VideoFrame]],
         source: Source,
         *,
@@ -91,29 +92,12 @@ class WindowsJob:
         end = self.windows[num_windows - 1].end_seconds
         return f"timeout after {late.limit_seconds:g} s: used the first {end:.1f} s"
 
-    def _piece(
-        self, store: _Store, rows: NDArray[np.int64], part: slice, info: VideoInfo
-    ) -> VideoWindows:
-        ids = np.array(store.of_target, dtype=np.int64)[rows]
-        used, places = np.unique(ids, return_inverse=True)
-        pictures = [store.pixels[i] for i in used]
-        times = [self.timeline.seconds(store.times[i]) for i in used]
-        spans = [(w.start_seconds, w.end_seconds) for w in self.windows[part]]
-        size = self.reading.size
-        return VideoWindows(
-            pixels=np.array(pictures, dtype=np.uint8).reshape(-1, size, size, 3),
-            seconds=np.array(times, dtype=np.float64),
-            windows=places.reshape(ids.shape).astype(np.int64),
-            spans=np.array(spans, dtype=np.float64).reshape(-1, 2),
-            info=info,
-            note=info.note,
-        )
 
-
-class _Store:
+class FrameStore:
     """Distinct frames as pixels, and which of them answers each time."""
 
     def __init__(self, reading: Reading, pixel_aspect: float) -> None:
+        self.size = reading.size
         self.info: VideoInfo | None = None
         self.of_target: list[int] = []
         self.times: list[int] = []
@@ -145,7 +129,30 @@ class _Store:
             self.pixels = {i: p for i, p in self.pixels.items() if i >= first}
 
 
-def _num_complete(windows: NDArray[np.int64], store: _Store) -> int:
+def piece_of(
+    store: FrameStore,
+    rows: NDArray[np.int64],
+    windows: Sequence[Window],
+    info: VideoInfo,
+    timeline: Timeline,
+) -> VideoWindows:
+    """What is handed out of windows, whose targets (W, F) are all in the store."""
+    ids = np.array(store.of_target, dtype=np.int64)[rows]
+    used, places = np.unique(ids, return_inverse=True)
+    pictures = [store.pixels[i] for i in used]
+    times = [timeline.seconds(store.times[i]) for i in used]
+    spans = [(w.start_seconds, w.end_seconds) for w in windows]
+    return VideoWindows(
+        pixels=np.array(pictures, dtype=np.uint8).reshape(-1, store.size, store.size, 3),
+        seconds=np.array(times, dtype=np.float64),
+        windows=places.reshape(ids.shape).astype(np.int64),
+        spans=np.array(spans, dtype=np.float64).reshape(-1, 2),
+        info=info,
+        note=info.note,
+    )
+
+
+def num_complete(windows: NDArray[np.int64], store: FrameStore) -> int:
     """How many windows, from the first on, have all their frames."""
     lacking = windows.max(axis=1) >= len(store.of_target)
     return int(lacking.argmax()) if lacking.any() else len(windows)

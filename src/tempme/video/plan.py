@@ -14,7 +14,7 @@ from tempme.video.sampling import nearest
 from tempme.video.values import SAMPLINGS, Sampling, Window
 
 # The share of a window's frames that must be distinct for keyframes to stand in for exact ones.
-DISTINCT = {"exact": float("inf"), "keyframes": 0.0, "auto": 0.5}
+DISTINCT = {"exact": float("inf"), "keyframes": 0.0, "auto": 0.5, "fast": 0.5}
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ def plan_frames(wanted: Sequence[Window], timeline: Timeline, sampling: Sampling
     """Choose per window between the frame shown at each time and the nearest keyframe.
 
     `exact` takes the frame shown. `keyframes` takes the nearest keyframe unless a window would
-    then see a single picture though it asks for several; `auto` unless fewer than half of its
-    frames would be distinct. Windows that refuse keyframes are exact, and the note says how many.
+    then see a single picture though it asks for several; `auto` and `fast` unless fewer than half
+    of its frames would be distinct. Windows that refuse keyframes are exact, and the note says how
+    many.
     """
     if sampling not in SAMPLINGS:
         raise BadSetting(f"sampling is {sampling!r}; it is one of {', '.join(SAMPLINGS)}")

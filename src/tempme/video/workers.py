@@ -5,18 +5,23 @@ a new worker replaces it. A worker from which nothing comes, no frame and no sig
 longer than the time limit is ended: a decoder that hangs in C cannot be stopped otherwise. Memory
 is bounded: one piece per worker waits to be taken and one more is in the making, and a piece holds
 at most `piece_windows` windows (64 of them at 12 frames, half overlapping, size 224: 60 MB).
+
+A film of more windows than that, six minutes and a half as it is usually cut, is decoded by all
+processes together where it can be cut safely (`stretches`), with the pieces of a single pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from tempme.processes.limits import WORKER_MEMORY_MB
-from tempme.processes.pool import Beat, Crash, Limits, pieces_in_processes
-from tempme.video.loading import iter_windows, load_windows
+from tempme.processes.pool import Beat, Crash, Limits, num_workers, pieces_in_processes
+from tempme.video.films import Answered, Assignment, Films, OnePass
+from tempme.video.loading import load_windows, pieces_or_split
+from tempme.video.stretches import Doubtful, FilmSplit, nothing_of, read_stretch
 from tempme.video.values import AS_USUAL, Failure, Reading, VideoWindows
 
 Answer: TypeAlias = tuple[Path, VideoWindows | Failure]
@@ -46,8 +51,12 @@ def decode_many(
         grace_seconds=GRACE_SECONDS,
         worker_memory_mb=worker_memory_mb,
     )
-    task = partial(read_pieces, reading=reading)
-    return _told(pieces_in_processes(task, map(Path, paths), workers=workers, limits=limits))
+    # A stretch more than there are processes: the one that is told next may be the last to come.
+    count = num_workers(workers)
+    films = Films(map(Path, paths), reading, ahead=count + 1 if count > 1 else 1)
+    task = partial(answer, look=read_pieces, reading=reading)
+    answers = pieces_in_processes(task, films, workers=count, limits=limits, on_close=films.close)
+    return _in_order(films, answers)
 
 
 def decode_spread(
@@ -80,13 +89,45 @@ def read_spread(
         yield Failure(path, f"cannot be decoded: {type(error).__name__}: {error}")
 
 
-def read_pieces(path: Path, beat: Beat, *, reading: Reading) -> Iterator[VideoWindows | Failure]:
-    """What a worker does with a file."""
+def answer(
+    asked: Assignment, beat: Beat, *, look: Callable[..., Iterator[Answered]], reading: Reading
+) -> Iterator[Answered]:
+    """What a worker does: `look` at a file, or read a stretch of a film."""
+    what = asked.what
+    if isinstance(what, OnePass):
+        yield from look(what.path, beat, reading=reading, may_split=what.may_split, told=what.told)
+        return
     try:
-        yield from iter_windows(path, reading, progressed=beat)
+        yield read_stretch(what, beat, reading)
+    except Exception:
+        # Whatever it is, reading the film in one pass meets it, too, or does better.
+        yield Doubtful()
+
+
+def read_pieces(
+    path: Path, beat: Beat, *, reading: Reading, may_split: bool = False, told: int = 0
+) -> Iterator[VideoWindows | Failure | FilmSplit]:
+    """What a worker does with a file: all pieces but the first `told`, or how it may be split."""
+    try:
+        for piece in pieces_or_split(path, reading, progressed=beat, may_split=may_split):
+            if not isinstance(piece, VideoWindows) or piece.piece >= told:
+                yield piece
+            elif piece.is_last:  # its time was up earlier than at the first try
+                yield nothing_of(piece)
     except Exception as error:
         # The last line of defence: one file must never take a run of thousands with it.
         yield Failure(path, f"cannot be decoded: {type(error).__name__}: {error}")
+
+
+def _in_order(
+    films: Films, answers: Generator[tuple[Assignment, Answered | Crash]]
+) -> Generator[Answer]:
+    try:
+        for asked, answered in answers:
+            yield from films.told(asked, answered)
+            del answered
+    finally:
+        answers.close()
 
 
 def _told(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.opened import has_lists, remove_lists
-from tempme.index.lists.upkeep import ListsSource, update_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
@@ -155,6 +154,8 @@ class LanceStore:
 
     def _index(self) -> None:
         """Lists beside the tables, for searches among many moments."""
+        from tempme.index.lists.upkeep import ListsSource, update_lists
+
         update_lists(self.folder, ListsSource(self, self._pieces), width=self.features)
 
     def _snapshot(self, versions: str | None) -> Gallery | None:

@@ -246,7 +246,10 @@ def _strerror(error: Exception) -> str:
 
 def _held(reading: Reading) -> dict[str, str]:
     """The decoder's own limit of pixels; what it rounds sizes up by is granted."""
-    return {"max_pixels": str(reading.max_pixels * 5 // 4)}
+    held = {"max_pixels": str(reading.max_pixels * 5 // 4)}
+    if reading.sampling == "fast":  # of H.264 and HEVC; other decoders take no notice
+        held["skip_loop_filter"] = "all"
+    return held
 
 
 def _open(path: Path, reading: Reading) -> av.container.InputContainer:
