@@ -64,6 +64,7 @@ bench: setup  ## measure the encoder, the decoder and their sharing of cores on 
 	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/fit.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/threads.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search.py
 

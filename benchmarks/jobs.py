@@ -157,15 +157,19 @@ def _give_prompts(ready: Retriever, frames: int) -> None:
             module.context = Borrowed(_Given(module.context.module, frames))
 
 
-def _memory_of(job: TimedJob, threads: int) -> dict[str, float]:
-    torch.set_num_threads(threads)
-    encode = job.encoding(job.model())
-    # Building the model held more than encoding may: the mark starts anew (Linux alone can).
+def held(run: Encoding) -> dict[str, float]:
+    """MB that this process holds before `run`, and at most while it runs."""
+    # Building a model held more than running it may: the mark starts anew (Linux alone can).
     with suppress(OSError):
         _CLEAR.write_text("5")
     before = _status_mb("VmRSS")
-    encode()
+    run()
     return {"before_mb": before, "peak_mb": _status_mb("VmHWM")}
+
+
+def _memory_of(job: TimedJob, threads: int) -> dict[str, float]:
+    torch.set_num_threads(threads)
+    return held(job.encoding(job.model()))
 
 
 def _status_mb(key: str) -> float:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tempme.backbones import packed
-from tempme.backbones.layers import Attention, Block, QuickGELU
+from tempme.backbones.layers import Attention, Block
+from tempme.backbones.mlp import QuickGELU
 from tempme.backbones.packed import PackedLinear, pack
 from tempme.backbones.umt.vision import QueryValueBias
 

@@ -68,8 +68,8 @@ def test_texts_are_cut_as_in_training() -> None:
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_activations_are_those_of_the_layers(name: str) -> None:
-    from tempme.backbones import layers
+    from tempme.backbones import mlp
 
     x = torch.linspace(-9, 9, 400)
-    expected = layers.ACTIVATIONS[name]()(x).numpy()
+    expected = mlp.ACTIVATIONS[name]()(x).numpy()
     assert np.abs(ACTIVATIONS[name](x.numpy()) - expected).max() < 1e-6

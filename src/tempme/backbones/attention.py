@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,10 +41,13 @@ def attention(
 
     Spelled out where that is better than the fused kernel: for gradients on a CPU it takes half
     the time (96 frames, bf16), and over words in fp32 it is nearer to the reference (logits
-    8e-6 rather than 1.1e-5 apart). Of many keys, as where all frames see each other, the scores of
-    every block would have to be kept for the way back: 265 MB for a video of UMT-B/16.
+    8e-6 rather than 1.1e-5 apart). Of many keys, as where all frames see each other, the fused
+    kernel does both ways: scores would take 265 MB for a block and video of UMT-B/16.
     """
     on_cpu = q.requires_grad and q.device.type == "cpu" and k.shape[-2] <= FEW_KEYS
+    if on_cpu and not (causal or dropout) and _recomputes(q, k, v, bias):
+        made: Tensor = _Recomputed.apply(q, k, v, bias)  # type: ignore[no-untyped-call]
+        return made
     if not causal and not on_cpu:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
@@ -52,6 +57,40 @@ def attention(
         scores = scores + bias
     weights = scores.softmax(dim=-1).to(v.dtype)
     return (F.dropout(weights, dropout) if dropout else weights) @ v
+
+
+def _recomputes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> bool:
+    """Whether nothing is broadcast but the bias, which learns nothing."""
+    is_alike = q.shape[:-2] == k.shape[:-2] == v.shape[:-2] and q.dtype == k.dtype == v.dtype
+    is_fixed = bias is None or (not bias.requires_grad and bias.dtype == q.dtype)
+    return torch.is_grad_enabled() and is_alike and is_fixed and not torch.compiler.is_compiling()
+
+
+class _Recomputed(torch.autograd.Function):
+    """The fused kernel on the way forward, plain products on the way back.
+
+    Kept are queries, keys and values as they lie, where plain products would keep copies of them
+    and the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(q, k, v, bias)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, bias = ctx.saved_tensors
+        with torch.autocast("cpu", enabled=False):
+            scaled = q * q.shape[-1] ** -0.5
+            scores = (scaled @ k.mT).float()
+            weights = (scores if bias is None else scores + bias).softmax(dim=-1)
+            of_weights = (grad @ v.mT).float()
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, torch.float32)
+            of_scores = of_scores.to(q.dtype)
+            of_q = (of_scores @ k).mul_(q.shape[-1] ** -0.5)
+            return of_q, of_scores.mT @ scaled, weights.to(v.dtype).mT @ grad, None
 
 
 def _later(scores: Tensor) -> Tensor:

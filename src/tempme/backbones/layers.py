@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.attention import attention, hiding, size_bias
+from tempme.backbones.learning import learns_on_cpu, product
+from tempme.backbones.mlp import Mlp
 from tempme.backbones.shown import attend_by_frame
 from tempme.tokens import Shown, Tokens, spread
 
@@ -94,22 +95,22 @@ def fold(module: nn.Module) -> nn.Module:
     return module
 
 
+def through(linear: nn.Module, x: Tensor) -> Tensor:
+    """What `linear` makes of `x`; where it is plain and learns on a CPU, in less time."""
+    if type(linear) is nn.Linear and learns_on_cpu(x, (linear.weight, linear.bias)):
+        return product(x, linear.weight, linear.bias)
+    made: Tensor = linear(x)
+    return made
+
+
 def rows_of(linear: nn.Module, x: Tensor, part: slice) -> Tensor:
     """A part of what `linear` puts out; the rest is not computed, where it is known how."""
     if type(linear) is nn.Linear:  # what derives from it may compute something else
-        return F.linear(x, linear.weight[part], None if linear.bias is None else linear.bias[part])
+        weight, bias = linear.weight[part], None if linear.bias is None else linear.bias[part]
+        if learns_on_cpu(x, (weight, bias)):
+            return product(x, weight, bias)
+        return F.linear(x, weight, bias)
     return linear.rows(x, part) if isinstance(linear, Projecting) else linear(x)[..., part]
-
-
-class QuickGELU(nn.Module):
-    """The activation of OpenAI's weights."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
-        return x * torch.sigmoid(1.702 * x)
-
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"quick_gelu": QuickGELU, "gelu": nn.GELU}
 
 
 class Attention(nn.Module):
@@ -156,7 +157,8 @@ class Attention(nn.Module):
         """`forward` of clips whose frames look by themselves; the cues are of their tokens."""
         q, k, v = self.project(x_CND, num_queries)
         beside = None if prompts_BMD is None else self.project(prompts_BMD, 0)[1:]
-        return self.out(attend_by_frame(q, k, v, shown, beside=beside)), Cues(q, k, None)
+        made = through(self.out, attend_by_frame(q, k, v, shown, beside=beside))
+        return made, Cues(q, k, None)
 
     def project(
         self, x_CND: Tensor, num_queries: int | None = None
@@ -167,7 +169,7 @@ class Attention(nn.Module):
         """
         # Cut along the last axis: gradients are then put together in the order they lie in.
         if num_queries is None:
-            parts = self.qkv(x_CND).chunk(3, dim=-1)
+            parts = through(self.qkv, x_CND).chunk(3, dim=-1)
         else:
             width = x_CND.shape[-1]
             asking = rows_of(self.qkv, x_CND[:, :num_queries], slice(width))
@@ -177,7 +179,7 @@ class Attention(nn.Module):
 
     def gather(self, y_CHNd: Tensor) -> Tensor:
         """The heads' answers (C, H, N, D / H) -> (C, N, D)."""
-        return self.out(y_CHNd.transpose(1, 2).flatten(2))
+        return through(self.out, y_CHNd.transpose(1, 2).flatten(2))
 
 
 class Layer(Part):
@@ -256,13 +258,7 @@ class Block(Layer):
         super().__init__()
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn = Attention(width, heads)
-        self.mlp = nn.Sequential(
-            OrderedDict(
-                c_fc=nn.Linear(width, 4 * width),
-                gelu=ACTIVATIONS[activation](),
-                c_proj=nn.Linear(4 * width, width),
-            )
-        )
+        self.mlp: nn.Sequential = Mlp(width, activation)
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Tokens after attention, and what attention saw."""

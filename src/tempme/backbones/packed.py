@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tempme.backbones.layers import Attention, Block, Foldable, QuickGELU
+from tempme.backbones.layers import Attention, Block, Foldable
+from tempme.backbones.mlp import QUICK, QuickGELU
 from tempme.backbones.umt.vision import QueryValueBias
 
-QUICK = 1.702
 # Rows of a product that the layout is made for; of others the results are the same.
 ROWS = 600
 

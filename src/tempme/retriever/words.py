@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tempme.backbones.clip import Clip
-from tempme.backbones.layers import ACTIVATIONS, Block, fold
+from tempme.backbones.layers import Block, fold
+from tempme.backbones.mlp import ACTIVATIONS
 from tempme.backbones.text import TextRows, TextTower
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.words import Words

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from tempme.backbones.backbone import Backbone
-from tempme.backbones.layers import QuickGELU
+from tempme.backbones.mlp import QuickGELU
 from tempme.backbones.sizes import Sizes
 from tempme.cost import Extra
 from tempme.errors import BadSetting

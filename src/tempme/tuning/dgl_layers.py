@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.attention import attention, size_bias
-from tempme.backbones.layers import Around, Block, Cues, Foldable, QuickGELU
+from tempme.backbones.layers import Around, Block, Cues, Foldable
+from tempme.backbones.mlp import QuickGELU
 from tempme.backbones.sizes import Sizes
 from tempme.tokens import Tokens, spread
 from tempme.tuning.layers import Borrowed, Prompts

@@ -19,6 +19,7 @@ from torch.nn.functional import linear
 
 from tempme.backbones.backbone import Backbone
 from tempme.backbones.layers import Foldable
+from tempme.backbones.learning import learns_on_cpu, low_rank
 from tempme.errors import BadSetting
 from tempme.tuning.layers import blocks_of
 from tempme.tuning.method import DeepTuning
@@ -41,10 +42,14 @@ class LoRALinear(Foldable):
 
     def rows(self, x: Tensor, part: slice) -> Tensor:
         """(..., in) -> (..., as many of the numbers put out)."""
-        update = linear(self.down(x), self.up.weight[part])
+        weight, bias, up = self.base.weight[part], self.base.bias[part], self.up.weight[part]
+        learning = self.down.weight, up
+        if learns_on_cpu(x, (weight, bias, *learning)) and not weight.requires_grad:
+            return low_rank(x, weight, *learning, bias, self.scale)
+        update = linear(self.down(x), up)
         update = update if self.scale == 1 else self.scale * update
-        updated = linear(x, self.base.weight[part]) + update
-        return updated + self.base.bias[part].to(updated.dtype)  # half where products are
+        updated = linear(x, weight) + update
+        return updated + bias.to(updated.dtype)  # half where products are
 
     def inner(self) -> nn.Linear:
         """The projection without its update."""

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tempme.backbones.backbone import Backbone
-from tempme.backbones.layers import Around, Block, Foldable, Layer, QuickGELU
+from tempme.backbones.layers import Around, Block, Foldable, Layer
+from tempme.backbones.mlp import QuickGELU
 from tempme.backbones.sizes import Sizes
 from tempme.backbones.text import text_of
 from tempme.cost import Extra
@@ -90,8 +91,7 @@ class Calibration(nn.Module):
 
     def forward(self, own_VFM: Tensor, whole_V1M: Tensor, mask_VF: Tensor | None) -> Tensor:
         """What frames are and what the video is -> (V, F, M)."""
-        whole = self.g(whole_V1M).expand_as(own_VFM)
-        seen = torch.cat([own_VFM, whole], dim=-1)
+        seen = torch.cat([own_VFM, self.g(whole_V1M).expand_as(own_VFM)], dim=-1)
         if mask_VF is not None:
             seen = seen * mask_VF[..., None].to(seen.dtype)
         return 1 + self.b(self.a(seen).relu())
