@@ -14,7 +14,6 @@ quiet core; in parts, each of a few: rows of the same commit and settings that t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from parts import Report
 from tempme.adapting.learning import Lessons, learn, score
 from tempme.adapting.measuring import costs, features_of, speeds
 from tempme.adapting.models import dense_model, merging_model, row_for
@@ -161,7 +161,8 @@ def main() -> None:
     words.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
     asked = words.parse_args()
     torch.set_num_threads(1)
-    report = Report.at(asked.out / f"adapt-{results.machine()}.json", note_of(asked))
+    path = asked.out / f"adapt-{results.machine()}.json"
+    report = Report.at(path, {"note": note_of(asked)}, MEASURES)
     if "retrieval" in asked.measure:
         retrieval(asked, report)
     if "speed" in asked.measure:
@@ -203,36 +204,6 @@ def note_of(asked: argparse.Namespace) -> str:
         f"model), {asked.steps} steps; one seed. Speed: windows per second of one thread (of "
         f"processor time on a CPU), in turns; {BIG} has random weights"
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """The file, and what it holds."""
-
-    path: Path
-    document: dict[str, Any]
-
-    @classmethod
-    def at(cls, path: Path, note: str) -> Report:
-        """What the file has of this commit, machine and settings, else nothing."""
-        head = {"note": note, **results.environment()}
-        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        is_same = all(known.get(key) == value for key, value in head.items())
-        rows = {key: known.get(key, []) if is_same else [] for key in MEASURES}
-        return cls(path, {**head, **rows})
-
-    def add(self, part: str, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-        """Rows in the place of those of the same names; printed and written at once."""
-        kept = {tuple(row[name] for name in names): row for row in [*self.document[part], *rows]}
-        self.document[part] = sorted(kept.values(), key=lambda row: _place(row, names[0]))
-        print(*rows, sep="\n", flush=True)
-        results.write(self.document, self.path)
-
-
-def _place(row: dict[str, Any], name: str) -> tuple[int, float]:
-    """Backbones in their order, then the greater budget first."""
-    kind = BACKBONES.index(row[name]) if row[name] in BACKBONES else 0
-    return kind, -row["budget"]
 
 
 if __name__ == "__main__":

@@ -238,4 +238,9 @@ SOURCES |= {
     "tempme-halves": Provenance(
         "ours", f"{_TEMPME} for all else", "joins 2-3-2; places counted inside the clip that joins"
     ),
+    "tempme-rlt-halves": Provenance(
+        "adapted",
+        f"{_RLT}; {_TEMPME}",
+        "as tempme-rlt; joins 2-3-2, places counted inside the clip that joins",
+    ),
 }

@@ -128,6 +128,7 @@ RULES: dict[str, System] = {
     "earlytom": System("earlytom", LoRA(), EarlyTom()),
     "dtem": System("dtem", LoRA(), DTEM()),
     "tempme-halves": System("tempme-halves", LoRA(), TempMe(halves=True)),
+    "tempme-rlt-halves": System("tempme-rlt-halves", LoRA(), RLT(halves=True)),
 }
 SYSTEMS = PAPER | ORIGINALS | UMT | RULES | OURS
 
