@@ -3,9 +3,12 @@
 The shipped backbone learns from windows of the training split, without their captions, and is
 judged by retrieval on the test split: R@1 of text to video. Beside it the speed of a ViT-B/32 with
 random weights at the same budgets, whose features mean nothing. Writes
-results/benchmarks/adapt-<machine>.json, anew after every budget. Some minutes on a quiet core.
+results/benchmarks/adapt-<machine>.json, anew after every budget. All of it takes some minutes of a
+quiet core; in parts, each of a few: rows of the same commit and settings that the file has stay.
 
-    python benchmarks/adapt.py [--gallery 100] [--windows 100] [--steps 24] [--budgets 0.65 ...]
+    python benchmarks/adapt.py [--gallery 100] [--windows 100] [--steps 24]
+    python benchmarks/adapt.py --measure retrieval --budgets 0.5
+    python benchmarks/adapt.py --measure speed --backbones ViT-B/32 --budgets 0.5
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from parts import Report
 from tempme.adapting.learning import Lessons, learn, score
 from tempme.adapting.measuring import costs, features_of, speeds
 from tempme.adapting.models import dense_model, merging_model, row_for
@@ -40,6 +44,7 @@ from tempme.training import BEST, weights_of
 ROOT = Path(__file__).parents[1]
 MODEL, ROW, TEST_SEED, LESSON_SEED = "scenes-tiny", "tempme", 0, 77
 BIG = "ViT-B/32"
+BACKBONES, MEASURES = (MODEL, BIG), ("retrieval", "speed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,37 +149,44 @@ def speed_of(dense: Retriever, merging: Retriever, backbone: str, budget: float)
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure what is asked for, print and write."""
     words = argparse.ArgumentParser()
     words.add_argument("--gallery", type=int, default=100)
     words.add_argument("--parts", nargs="+", choices=PARTS, default=list(PLAIN_PARTS))
     words.add_argument("--windows", type=int, default=100)
     words.add_argument("--steps", type=int, default=24)
     words.add_argument("--budgets", type=float, nargs="+", default=[0.65, 0.5, 0.35])
+    words.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES))
+    words.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
+    words.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
     asked = words.parse_args()
     torch.set_num_threads(1)
+    path = asked.out / f"adapt-{results.machine()}.json"
+    report = Report.at(path, {"note": note_of(asked)}, MEASURES)
+    if "retrieval" in asked.measure:
+        retrieval(asked, report)
+    if "speed" in asked.measure:
+        for backbone in asked.backbones:
+            dense = dense_model(MODEL) if backbone == MODEL else random_of(backbone)
+            for budget in asked.budgets:
+                report.add("speed", ("backbone", "budget"), [speed_at(dense, backbone, budget)])
+
+
+def retrieval(asked: argparse.Namespace, report: Report) -> None:
+    """Dense, and at every budget: merging without training, and adapted."""
     teacher = dense_model(MODEL)
     lessons = lessons_of(teacher, asked.parts, asked.windows)
     gallery = Gallery.of(teacher, asked.parts, asked.gallery)
-    rows = [{"model": "dense", "budget": 1.0, "share": 1.0, **judged(teacher, lessons, gallery)}]
-    timed: list[dict[str, Any]] = []
-    note = (
-        f"{MODEL}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test scenes a part, "
-        f"together: in one; {asked.windows} training windows without captions, a fifth held out "
-        f"(cosine, overlap of the 10 nearest phrases with the dense model); one seed. Speed: "
-        f"windows per second of one thread (of processor time on a CPU), in turns; {BIG} has "
-        f"random weights"
-    )
+    dense = {"model": "dense", "budget": 1.0, "share": 1.0, **judged(teacher, lessons, gallery)}
+    report.add("retrieval", ("model", "budget"), [dense])
     for budget in asked.budgets:
-        rows += at_budget(teacher, lessons, budget, gallery, asked.steps)
-        timed.append(speed_at(teacher, MODEL, budget))
-        print(rows[-2], rows[-1], timed[-1], sep="\n", flush=True)
-        write(note, rows, timed)
-    big = Retriever.build(system("clip4clip", backbone=BIG), None, seed=0).eval()
-    for budget in asked.budgets:
-        timed.append(speed_at(big, BIG, budget))
-        print(timed[-1], flush=True)
-        write(note, rows, timed)
+        rows = at_budget(teacher, lessons, budget, gallery, asked.steps)
+        report.add("retrieval", ("model", "budget"), rows)
+
+
+def random_of(backbone: str) -> Retriever:
+    """Random weights: what they compute means nothing, and takes as long as any."""
+    return Retriever.build(system("clip4clip", backbone=backbone), None, seed=0).eval()
 
 
 def speed_at(dense: Retriever, backbone: str, budget: float) -> dict[str, Any]:
@@ -183,11 +195,15 @@ def speed_at(dense: Retriever, backbone: str, budget: float) -> dict[str, Any]:
     return speed_of(dense, merging_model(dense, row), backbone, budget)
 
 
-def write(note: str, rows: list[dict[str, Any]], timed: list[dict[str, Any]]) -> None:
-    """What has been measured so far."""
-    document = {"note": note, **results.environment(), "retrieval": rows, "speed": timed}
-    machine = results.machine()
-    results.write(document, ROOT / "results" / "benchmarks" / f"adapt-{machine}.json")
+def note_of(asked: argparse.Namespace) -> str:
+    """What was measured, for a person; rows of another note do not belong beside these."""
+    return (
+        f"{MODEL}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test scenes a part "
+        f"({', '.join(asked.parts)}), together: in one; {asked.windows} training windows without "
+        f"captions, a fifth held out (cosine, overlap of the 10 nearest phrases with the dense "
+        f"model), {asked.steps} steps; one seed. Speed: windows per second of one thread (of "
+        f"processor time on a CPU), in turns; {BIG} has random weights"
+    )
 
 
 if __name__ == "__main__":

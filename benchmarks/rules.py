@@ -2,25 +2,32 @@
 
 A system takes the backbone of the shipped model as it is: nothing is learnt, so what is lost is
 what the rule loses by itself. Every rule runs at the same shares of the multiply-adds of the dense
-model (`tempme.system(name, budget=...)`), or at the nearest below that its settings reach. Writes
-results/benchmarks/<name>-<world>.json, one file for each world (a part of the scenes); with
-`--extend` rows that the file has stay, unless this run measures them anew.
+model (`tempme.system(name, budget=...)`), or at the nearest below that its settings reach, on
+several galleries (a seed draws which scenes are in one); and is timed in turns with the dense one.
+Writes results/benchmarks/<name>-<world>.json, one file for each world (a part of the scenes), anew
+after every row; rows of the same commit and settings that the file has stay, unless this run
+measures them anew.
+
+    python benchmarks/rules.py
+    python benchmarks/rules.py --seeds 0 1 2 3 4 --systems tempme tempme-rlt
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
 
+from parts import Report
 from tempme.errors import BadSetting
+from tempme.evaluation.timing import encoding, in_turns, ratio
 from tempme.experiments.scenes import TEST_SEED, judged
-from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import PARTS, PLAIN_PARTS, Scene, clip, scenes
 from tempme.systems.system import System
@@ -29,8 +36,9 @@ from tempme.systems.table import RULES, system
 ROOT = Path(__file__).parents[1]
 MODEL, DENSE = "scenes-tiny", "lora"
 SYSTEMS = ("tome", "testa", "tempme", "token-reduction", *RULES)
-BUDGETS = (1.0, 0.65, 0.4, 0.3)
+BUDGETS = (0.65, 0.4, 0.25)
 ENCODED_AT_ONCE = 25  # videos
+TIMED, ROUNDS = 4, 3  # videos that are timed, and how often
 NOTES = {
     "training": "none: the backbone of scenes-tiny as it is, positions of clips at zero",
     "budget": "of the multiply-adds of `lora`, which merges nothing; `share` is what the settings "
@@ -40,17 +48,22 @@ NOTES = {
     "world": "backgrounds of static and temporal scenes stand still, which favours rules that use "
     "an equal place again (rlt, average, earlytom); accuracy there is near its ceiling for all",
     "agreement": "mean cosine of a video's feature to that of the dense model",
+    "seeds": "galleries, whose scenes a seed draws; spread is the sample standard deviation over "
+    "them, of one there is none. `lost` is R-Sum against the dense model, gallery by gallery",
+    "times": "as fast as the dense model on one thread, videos of four at once, in turns",
 }
 
 
 class World:
     """Scenes of one part, drawn once."""
 
-    def __init__(self, part: str, gallery: int, retriever: Retriever) -> None:
+    def __init__(self, part: str, gallery: int, seed: int, retriever: Retriever) -> None:
         chosen = next((known for known in PARTS if known == part), None)
         if chosen is None:
             raise BadSetting(f"no world {part!r}; possible: {', '.join(PARTS)}")
-        self.found: tuple[Scene, ...] = scenes(gallery, part=chosen, split="test", seed=TEST_SEED)
+        self.found: tuple[Scene, ...] = scenes(
+            gallery, part=chosen, split="test", seed=TEST_SEED + seed
+        )
         size, frames = retriever.image_size, retriever.num_frames
         self.pixels = np.stack([clip(scene, frames, size=size) for scene in self.found])
         self.captions = [scene.captions[0] for scene in self.found]
@@ -105,32 +118,67 @@ def rows_of(options: argparse.Namespace) -> list[tuple[float | None, System]]:
     return made
 
 
-def measure(worlds: dict[str, World], options: argparse.Namespace) -> dict[str, list[Any]]:
-    """World -> a row for every system and budget, dense first."""
+class Galleries:
+    """Scenes of one part, one gallery a seed, and what the dense model makes of them."""
+
+    def __init__(self, part: str, gallery: int, seeds: Sequence[int], dense: Retriever) -> None:
+        self.seeds = list(seeds)
+        self.worlds = [World(part, gallery, seed, dense) for seed in seeds]
+        self.wanted = [world.features(dense) for world in self.worlds]
+        self.sums = [
+            world.row(videos, dense)["r_sum"]
+            for world, videos in zip(self.worlds, self.wanted, strict=True)
+        ]
+
+    def row(self, ready: Retriever) -> dict[str, Any]:
+        """Means over the galleries, with their spread where there are several."""
+        found = [world.features(ready) for world in self.worlds]
+        rows = [world.row(one, ready) for world, one in zip(self.worlds, found, strict=True)]
+        for row, dense in zip(rows, self.sums, strict=True):
+            row["lost"] = dense - row["r_sum"]
+        agreed = [
+            float((one * other).sum(axis=1).mean())
+            for one, other in zip(found, self.wanted, strict=True)
+        ]
+        told: dict[str, Any] = {"seeds": self.seeds}
+        for key in rows[0]:
+            told |= spread(key, [row[key] for row in rows])
+        return told | {"agreement": round(mean(agreed), 4)}
+
+
+def spread(key: str, values: Sequence[float]) -> dict[str, float]:
+    """The mean, and of several the sample standard deviation beside it."""
+    told = {key: round(mean(values), 2)}
+    return told | ({f"{key}_spread": round(stdev(values), 2)} if len(values) > 1 else {})
+
+
+def times_of(dense: Retriever, ready: Retriever) -> float:
+    """How many times as fast as the dense model, in turns."""
+    jobs = {"dense": encoding(dense, TIMED), "row": encoding(ready, TIMED)}
+    seconds = in_turns(jobs, rounds=ROUNDS)
+    return round(ratio(seconds["dense"], seconds["row"]), 3)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """A row for every system and budget in the file of every world, dense first."""
     dense_row = system(DENSE, backbone=MODEL)
     whole, dense = dense_row.cost().gmacs, ready_for(dense_row)
-    wanted = {name: world.features(dense) for name, world in worlds.items()}
-    rows: dict[str, list[Any]] = {name: [] for name in worlds}
+    head = {"notes": NOTES, "model": MODEL, "gallery": options.gallery}
+    reports = {
+        part: Report.at(options.out / f"{options.name}-{part}.json", head, ["rows"])
+        for part in options.world
+    }
+    worlds = {
+        part: Galleries(part, options.gallery, options.seeds, dense) for part in options.world
+    }
     for budget, row in [(None, dense_row), *rows_of(options)]:
         ready = ready_for(row)
         gmacs = row.cost().gmacs
-        for name, world in worlds.items():
-            videos = world.features(ready)
-            agreement = float((videos * wanted[name]).sum(axis=1).mean())
-            rows[name].append(
-                {"system": row.name, "settings": settings_of(row), "budget": budget}
-                | {"gmacs": round(gmacs, 3), "share": round(gmacs / whole, 3)}
-                | world.row(videos, ready)
-                | {"agreement": round(agreement, 4)}
-            )
-            print(name, json.dumps(rows[name][-1]), file=sys.stderr, flush=True)
-    return rows
-
-
-def together(old: list[Any], new: list[Any]) -> list[Any]:
-    """All rows, the newer of two of one system and budget; the dense one first."""
-    found = {(row["system"], row["budget"]): row for row in [*old, *new]}
-    return sorted(found.values(), key=lambda row: row["system"] != DENSE)
+        times = times_of(dense, ready) if row is not dense_row else 1.0
+        for part, galleries in worlds.items():
+            told = {"system": row.name, "settings": settings_of(row), "budget": budget}
+            told |= {"gmacs": round(gmacs, 3), "share": round(gmacs / whole, 3), "times": times}
+            reports[part].add("rows", ("system", "budget"), [told | galleries.row(ready)])
 
 
 def main() -> None:
@@ -138,21 +186,13 @@ def main() -> None:
     parser.add_argument("--world", nargs="+", default=list(PLAIN_PARTS), help=", ".join(PARTS))
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--budget", nargs="+", type=float, default=list(BUDGETS))
-    parser.add_argument("--gallery", type=int, default=400, help="scenes of each world")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--extend", action="store_true", help="keep rows that the file has")
+    parser.add_argument("--gallery", type=int, default=100, help="scenes of each world")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="galleries")
     parser.add_argument("--name", default="rules", help="what the file is called")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    model = Retriever.build(system(DENSE, backbone=MODEL), MODEL)
-    worlds = {name: World(name, options.gallery, model) for name in options.world}
-    for name, rows in measure(worlds, options).items():
-        target = options.out / f"{options.name}-{name}.json"
-        known = json.loads(target.read_text("utf-8"))["rows"] if target.exists() else []
-        rows = together(known if options.extend else [], rows)
-        facts = {"notes": NOTES, **results.environment(), "model": MODEL}
-        print(results.write(facts | {"gallery": options.gallery, "rows": rows}, target))
+    torch.set_num_threads(1)  # timings are of one
+    measure(options)
 
 
 if __name__ == "__main__":

@@ -62,10 +62,10 @@ def cost(
     backbone without class tokens one mean of the video is projected, rather than one of each part.
     """
     frames = plan[0].clips * plan[0].join if frames is None else frames
-    patches = _patches(config)
+    patches = patches_macs(config)
     projected = _projection(plan, config, frames, whole=whole)
-    products = sum(_run(step, config) for step in plan) + projected
     matching = sum(_matching(step, config) for step in plan)
+    products = sum(block_macs(step, config) for step in plan) + projected
     longer = with_tokens(plan, extra.paper_prompts, first=extra.prompts_from)
     paper = sum(_block(step, config) for step in longer) + extra.paper
     if isinstance(config, UmtConfig):
@@ -74,7 +74,7 @@ def cost(
         paper += min(frames, FRAMES_IN_PAPER_PATCHES) * patches
         paper += projected + _elementwise(longer, config, frames)
     return Cost(
-        gmacs=(frames * patches + products + matching + extra.products) / 1e9,
+        gmacs=(frames * patches + products + extra.products) / 1e9,
         gflops_paper=paper / 1e9,
         gmacs_prompts=extra.making / 1e9,
     )
@@ -99,7 +99,13 @@ def seeing(step: Step, config: Sizes, prompts: int, *, parts: int = 1) -> int:
     return 2 * parts * prompts * config.width**2 + looks
 
 
-def _patches(config: Sizes) -> int:
+def block_macs(step: Step, config: Sizes) -> int:
+    """Multiply-adds of one block as it runs for one video, matching included."""
+    return _run(step, config) + _matching(step, config)
+
+
+def patches_macs(config: Sizes) -> int:
+    """Multiply-adds of embedding the patches of one frame."""
     return config.grid**2 * config.width * 3 * config.patch**2
 
 

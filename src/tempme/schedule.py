@@ -46,6 +46,7 @@ class Step:
     unseen: int = 0  # tokens of a clip dropped before attention
     view: View | None = None  # how its frames look at a clip; None: every token looks at all
     opens: int = 0  # frames of a clip that see each other from this block on
+    margin: float = 0.0  # cosine above which tokens count as alike, for rules that sum them up
     dots: Dots | None = None  # what deciding costs; None: bipartite matching of the tokens merged
     serves: int | None = (
         None  # tokens of a clip that the last block serves; None: all, as others do

@@ -65,6 +65,13 @@ class Shown(NamedTuple):
     asks_CN: Tensor
     hidden_CFP: Tensor | None = None
 
+    def of(self, index: Tensor) -> Shown:
+        """The same of the clips at `index`."""
+        hidden = self.hidden_CFP
+        return Shown(
+            self.rows_CFP[index], self.asks_CN[index], None if hidden is None else hidden[index]
+        )
+
 
 NOTHING_BESIDE, NOTHING_WATCHED = Beside(), Watched()
 
@@ -181,7 +188,7 @@ class Tokens:
         What their words look at is left behind.
         """
         size = None if self.size_CN1 is None else self.size_CN1[index]
-        hidden, place = self.watched.hidden_CN, self.place_CN
+        hidden, place, shown = self.watched.hidden_CN, self.place_CN, self.shown
         return replace(
             self,
             x_CND=self.x_CND[index],
@@ -189,6 +196,7 @@ class Tokens:
             clips_per_video=clips_per_video,
             moves=(),
             place_CN=None if place is None else place[index],
+            shown=None if shown is None else shown.of(index),
             frame_slots_VF=None,
             watched=Watched(None if hidden is None else hidden[index]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +15,13 @@ import reference_rules as reference
 from compression_material import quick
 from golden_compression import followed
 from tempme.backbones.layers import Block
-from tempme.compression import EVS, RLT, Average
+from tempme.compression import EVS, RLT, Average, PiToMe
 from tempme.compression.aligned import match_places
 from tempme.compression.evs import Turned
 from tempme.compression.packing import kept_patches
+from tempme.compression.pitome import match_crowds
 from tempme.compression.rlt import Changed
+from tempme.errors import BadSetting
 from tempme.merging import fuse
 from tempme.schedule import Step
 from tempme.tokens import Beside, Tokens
@@ -155,6 +158,43 @@ def test_aligned_against_loops(
         flat, weights = x[clip, p:].double().tolist(), sizes[clip, p:, 0].tolist()
         close(out.x_CND[clip, p:], reference.means(flat, weights, held))
         close(out.sizes[clip, p:, 0], [sum(weights[m] for m in members) for members in held])
+
+
+@quick
+@given(
+    free=st.integers(2, 9),
+    data=st.data(),
+    kind=kinds,
+    led=st.integers(0, 2),
+    margin=st.sampled_from([0.95, 0.4, 0.0]),
+)
+def test_crowds_against_loops(
+    free: int, data: st.DataObject, kind: str, led: int, margin: float
+) -> None:
+    r = data.draw(st.integers(1, free // 2))
+    x, sizes = drawn(kind, 2, led + free, WIDTH), torch.randint(1, 4, (2, led + free, 1)).float()
+    tokens = Tokens(x, sizes, 1, led)
+    out = fuse(tokens, match_crowds(x, r, led, margin=margin))
+    assert len(out) == led + free - r
+    assert torch.equal(out.x_CND[:, :led], x[:, :led])
+    for clip in range(2):
+        flat, weights = x[clip, led:].double().tolist(), sizes[clip, led:, 0].tolist()
+        into = reference.crowded(flat, r, margin)
+        assert len(into) == r
+        assert not {*into} & {*into.values()}
+        held = reference.held_by(into, free)
+        close(out.x_CND[clip, led:], reference.means(flat, weights, held))
+        close(out.sizes[clip, led:, 0], [sum(weights[m] for m in members) for members in held])
+
+
+def test_the_margin_falls_and_all_cosines_are_counted() -> None:
+    plan = PiToMe(r=3).plan(tokens=9, frames=2, depth=4)
+    assert [step.margin for step in plan] == pytest.approx([0.95, 0.7125, 0.475, 0.2375])
+    assert [step.attended for step in plan] == [9, 6, 4, 3]
+    assert [step.dots.tokens for step in plan if step.dots] == [2 * 64, 2 * 25, 2 * 9, 2 * 4]
+    for setting, said in (({"r": -1}, r"pitome\.r is -1"), ({"margin": 2.0}, "it is a cosine")):
+        with pytest.raises(BadSetting, match=said):
+            PiToMe(**setting)  # type: ignore[arg-type]
 
 
 @quick

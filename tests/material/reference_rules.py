@@ -126,6 +126,22 @@ def aligned(
     return {n: end(n) for n in into}
 
 
+def crowded(x: Sequence[Row], r: int, margin: float) -> dict[int, int]:
+    """PiToMe: token that merges -> token that it merges into."""
+
+    def elu(value: float) -> float:
+        return value if value > 0 else math.exp(value) - 1
+
+    energy = [round(sum(elu(cosine(u, v) - margin) for v in x) / len(x), 5) for u in x]
+    ranked = sorted(range(len(x)), key=lambda i: -energy[i])  # stable: the earlier stays first
+    first, second = ranked[: 2 * r : 2], ranked[1 : 2 * r : 2]
+    into = {}
+    for token in first:
+        likeness = [round(cosine(x[token], x[other]), 6) for other in second]
+        into[token] = second[likeness.index(max(likeness))]
+    return into
+
+
 def segments(frames: Sequence[Sequence[Row]], r: int) -> list[list[int]]:
     """EarlyTom: the frames of every segment, when the r least cuts are not made."""
     likes = [

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from tempme.backbones.config import ClipConfig
-from tempme.compression import DTEM, EVS, RLT, Aligned, Average, Compression, EarlyTom, TempMe
+from tempme.compression import (
+    DTEM,
+    EVS,
+    RLT,
+    Aligned,
+    Average,
+    Compression,
+    EarlyTom,
+    PiToMe,
+    TempMe,
+)
 from tempme.retriever.retriever import Retriever
 from tempme.systems.system import System
 from tempme.tokens import Tokens
@@ -31,6 +41,7 @@ RULES: dict[str, Compression] = {
     "tempme-average": Average(),
     "earlytom": EarlyTom(),
     "dtem": DTEM(r=3),
+    "pitome": PiToMe(r=3),
     "tempme-halves": TempMe(halves=True),
 }
 

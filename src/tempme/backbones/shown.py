@@ -33,7 +33,8 @@ def attend_by_frame(
     if all_ask:
         by_place = by_frame(asking, shown)
     else:
-        by_place = asking.reshape(len(asking) * frames, -1, asking.shape[-1])
+        led = asking.shape[1] // frames
+        by_place = asking.reshape(len(asking) * frames, led, asking.shape[-1])
     a, b, c = (
         part.unflatten(-1, (heads, -1)).transpose(1, 2)
         for part in (by_place, by_frame(keys, shown), by_frame(values, shown))
@@ -51,7 +52,11 @@ def by_frame(x_CND: Tensor, shown: Shown) -> Tensor:
     places = shown.rows_CFP.shape[2]
     clips, n, width = x_CND.shape
     rows = shown.rows_CFP.flatten(1) + n * _numbers(clips, x_CND.device)
-    return x_CND.reshape(-1, width).index_select(0, rows.flatten()).view(-1, places, width)
+    return (
+        x_CND.reshape(-1, width)
+        .index_select(0, rows.flatten())
+        .view(clips * shown.rows_CFP.shape[1], places, width)
+    )
 
 
 def by_token(y_CPD: Tensor, shown: Shown) -> Tensor:
@@ -60,9 +65,9 @@ def by_token(y_CPD: Tensor, shown: Shown) -> Tensor:
     clips, n = shown.asks_CN.shape
     rows = shown.asks_CN + frames * places * _numbers(clips, y_CPD.device)
     return (
-        y_CPD.reshape(frames * places * clips, -1)
+        y_CPD.reshape(frames * places * clips, y_CPD.shape[-1])
         .index_select(0, rows.flatten())
-        .view(clips, n, -1)
+        .view(clips, n, y_CPD.shape[-1])
     )
 
 

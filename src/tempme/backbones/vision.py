@@ -63,12 +63,17 @@ class VisionTower(nn.Module):
             yield from module.parameters()
 
     @property
+    def places_alike(self) -> bool:
+        """Whether the tokens of a frame are the same wherever in a video it stands."""
+        return True
+
+    @property
     def shares_frames(self) -> bool:
         """Whether a frame is the same before the first block, wherever in a video it stands.
 
         It is not where it is compared with the one before.
         """
-        return isinstance(self.witness, Unwatched)
+        return self.places_alike and isinstance(self.witness, Unwatched)
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> tokens: every frame is a clip of its own.

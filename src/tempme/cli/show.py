@@ -84,14 +84,12 @@ def show(
     """Print the schedule of SYSTEM and the cost of a video; or draw what merges in a video.
 
     The picture shows SYSTEM next to ToMe, on the weights of the same model: patches that end in
-    one token have one colour and outline in all frames.
+    one token have one colour and outline in all frames. A budget is that of both.
     """
     if video is None:
         _refuse_without_video(out=out, model=model, block=block)
         show_schedule(system, backbone, frames or 12, budget=budget, as_json=as_json)
         return
-    if budget is not None:
-        raise BadSetting("--budget is for the schedule of a system: leave it out beside --video")
     if out is None:
         raise BadSetting("--video needs a place for the picture: add --out merged.png")
     from tempme.cli.show_video import show_video
@@ -104,6 +102,7 @@ def show(
         backbone=backbone,
         frames=frames,
         block=block,
+        budget=budget,
         as_json=as_json,
     )
 

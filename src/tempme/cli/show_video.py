@@ -25,6 +25,7 @@ def show_video(
     backbone: str | None,
     frames: int | None,
     block: int | None,
+    budget: float | None,
     as_json: bool,
 ) -> None:
     """Draw what merges, and say where and what."""
@@ -34,7 +35,7 @@ def show_video(
 
     checked(out)
     given = read_model(model, backbone=backbone)
-    pair = _sides(name, given, frames)
+    pair = _sides(name, given, frames, budget)
     sample = _read(video, frames=pair[-1].retriever.num_frames, size=pair[-1].retriever.image_size)
     panels = [
         Panel.of(
@@ -55,17 +56,20 @@ def show_video(
     print_line(f"picture: {shown_path(out)}")
 
 
-def _sides(name: str, model: Model, frames: int | None) -> tuple[Side, ...]:
-    """ToMe and the system; a tuning that changed its backbone leaves none for ToMe."""
+def _sides(name: str, model: Model, frames: int | None, budget: float | None) -> tuple[Side, ...]:
+    """ToMe and the system, at one budget if there is one.
+
+    A tuning that changed its backbone leaves none for ToMe, and ToMe may not reach a budget.
+    """
     from tempme.drawing.comparison import sides
-    from tempme.errors import BadWeights
+    from tempme.errors import BadSetting, BadWeights
     from tempme.systems.table import UMT
 
     beside = BESIDE_UMT if name in UMT else BESIDE
     try:
-        return sides((beside, name), model=model, frames=frames)
-    except BadWeights as reason:
-        alone = sides((name,), model=model, frames=frames)
+        return sides((beside, name), model=model, frames=frames, budget=budget)
+    except (BadWeights, BadSetting) as reason:
+        alone = sides((name,), model=model, frames=frames, budget=budget)
         say(f"without {beside}: {reason}")
         return alone
 

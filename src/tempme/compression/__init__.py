@@ -11,6 +11,7 @@ from tempme.compression.evit import EViT
 from tempme.compression.evs import EVS
 from tempme.compression.keep import Keep
 from tempme.compression.method import Compression
+from tempme.compression.pitome import PiToMe
 from tempme.compression.rlt import RLT
 from tempme.compression.sta import STA
 from tempme.compression.tempme import TempMe
@@ -31,6 +32,7 @@ COMPRESSIONS: dict[str, type[Compression]] = {
     "rlt": RLT,
     "earlytom": EarlyTom,
     "dtem": DTEM,
+    "pitome": PiToMe,
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "EViT",
     "EarlyTom",
     "Keep",
+    "PiToMe",
     "TempMe",
     "ToMe",
 ]

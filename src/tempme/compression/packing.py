@@ -33,7 +33,8 @@ class Apart(ImgMe):
     def __init__(self, layer: Layer, step: Step, *, proportional: bool, share: bool) -> None:
         super().__init__(layer, step, proportional=proportional)
         self.share = share
-        self.sees_one_frame = self.joins_alike = False  # frames are compared with those before
+        self.sees_one_frame = False  # frames are compared with those before, of their own clip
+        self.joins, self.joins_alike = step.join, layer.joins_alike
 
     def attend(self, tokens: Tokens) -> tuple[Tokens, Cues]:
         """Of the frames that were packed here or before."""
@@ -57,6 +58,13 @@ class Apart(ImgMe):
 
 class Opening(ClipMe):
     """The block from which on the frames of a clip see each other."""
+
+    def __init__(
+        self, layer: Layer, step: Step, *, proportional: bool, place: nn.Parameter | None
+    ) -> None:
+        super().__init__(layer, step, proportional=proportional, place=place)
+        self.sees_one_frame = False
+        self.joins_alike = layer.joins_alike and (place is None or len(place) == step.opens)
 
     def join(self, tokens: Tokens) -> Tokens:
         """A token stands where its own frame does; then as ClipMe."""

@@ -11,6 +11,7 @@ from tempme.retriever.checkpoint import backbone_inside, build
 from tempme.retriever.names import is_saved
 from tempme.retriever.parts import Parts, untrained
 from tempme.retriever.retriever import Retriever
+from tempme.systems.budget import share_of_dense
 from tempme.systems.system import System
 from tempme.systems.table import SYSTEMS, system
 
@@ -43,11 +44,19 @@ class Model:
     backbone: str | Sizes
     saved: Retriever | None
 
-    def build(self, made: System) -> Side:
-        """The system on these weights: as trained if they were trained with it, else untrained."""
+    def build(self, made: System, *, budget: float | None = None) -> Side:
+        """The system on these weights: as trained if they were trained with it, else untrained.
+
+        budget: the one that it was made within, if any; then what was trained at another cost is
+        no answer.
+        """
         if self.saved is not None and self.saved.system.name == made.name:
-            return Side(self.saved, "trained")
+            own = self.saved.system.compression
+            if budget is None or own == made.compression:
+                return Side(self.saved, "trained")
         note = f"not trained, on the weights of {self.source}"
+        if budget is not None:
+            note = f"{100 * share_of_dense(made):.0f} % of the dense multiply-adds, {note}"
         return Side(Retriever(self._parts(made)).eval(), note)
 
     def _parts(self, made: System) -> Parts:
@@ -82,10 +91,17 @@ def read_model(source: str | None = None, *, backbone: str | None = None) -> Mod
     return Model(source, named or sizes, given if is_saved(source) else None)
 
 
-def sides(names: tuple[str, ...], *, model: Model, frames: int | None = None) -> tuple[Side, ...]:
+def sides(
+    names: tuple[str, ...],
+    *,
+    model: Model,
+    frames: int | None = None,
+    budget: float | None = None,
+) -> tuple[Side, ...]:
     """The systems on the weights of a model; those that compress alike come once, the last.
 
-    frames: of a video; None is what the model was trained with, or 12.
+    frames: of a video; None is what the model was trained with, or 12. budget: each of them at
+    most at this share of the dense multiply-adds; None is the settings of its row.
     """
     for name in names:
         if name not in SYSTEMS:
@@ -97,9 +113,10 @@ def sides(names: tuple[str, ...], *, model: Model, frames: int | None = None) ->
             f"the model {model.source} sees {saved.num_frames} frames, not {frames}: leave the "
             f"number of frames out, or name a model trained with {frames}"
         )
-    made = [system(name, backbone=model.backbone, frames=frames) for name in names]
+    made = [system(name, backbone=model.backbone, frames=frames, budget=budget) for name in names]
     distinct = {repr(one.compression): one for one in made}
-    return tuple(model.build(one) for one in made if distinct[repr(one.compression)] is one)
+    shown = [one for one in made if distinct[repr(one.compression)] is one]
+    return tuple(model.build(one, budget=budget) for one in shown)
 
 
 def _is_size_of(sizes: Sizes, backbone: str) -> bool:

@@ -29,7 +29,7 @@ from tempme.retriever.placing import device_of
 from tempme.retriever.publish import push
 from tempme.retriever.running import chosen, running
 from tempme.retriever.unread import unread
-from tempme.retriever.windows import before_they_differ
+from tempme.retriever.windows import before_they_differ, shared_clips
 from tempme.systems.system import System, check_frames
 from tempme.tokens import Tokens
 
@@ -181,9 +181,9 @@ class Retriever(nn.Module):
         if self.engine is not None:
             return windows_of(self.engine, frames, windows)
         vision, index = self.backbone.vision, windows.to(self.device)
-        if not vision.shares_frames:
+        if (shared := shared_clips(frames.to(self.device), index, vision)) is None:
             return self.encode_tokens(self.embed(frames.to(self.device)[index]))
-        tokens = self.embed(frames[:, None])
+        tokens, index = self.embed(shared[0]), shared[1]
         with numbers.context(self.precision, self.device):
             if vision.frame_layers == len(vision.layers):
                 projected = vision.project(vision.encode(tokens))

@@ -229,6 +229,11 @@ SOURCES |= {
         "movinghoon/dtem: the metric and its relaxation; on TempMe's LoRA",
         "sets as in ToMe; the norm before the metric has no weights; the last block learns none",
     ),
+    "pitome": Provenance(
+        "adapted",
+        "hchautran/PiToMe: energies and partners; on TempMe's LoRA",
+        "where ToMe merges and as many, by whole tokens; among equals the first token wins",
+    ),
     "tempme-aligned": Provenance(
         "ours", f"{_TEMPME} for all else", "equal places that stand still merge first"
     ),
@@ -237,5 +242,10 @@ SOURCES |= {
     ),
     "tempme-halves": Provenance(
         "ours", f"{_TEMPME} for all else", "joins 2-3-2; places counted inside the clip that joins"
+    ),
+    "tempme-rlt-halves": Provenance(
+        "adapted",
+        f"{_RLT}; {_TEMPME}",
+        "as tempme-rlt; joins 2-3-2, places counted inside the clip that joins",
     ),
 }

@@ -20,6 +20,7 @@ from tempme.compression import (
     EarlyTom,
     EViT,
     Keep,
+    PiToMe,
     TempMe,
     ToMe,
 )
@@ -127,7 +128,9 @@ RULES: dict[str, System] = {
     "tempme-average": System("tempme-average", LoRA(), Average()),
     "earlytom": System("earlytom", LoRA(), EarlyTom()),
     "dtem": System("dtem", LoRA(), DTEM()),
+    "pitome": System("pitome", LoRA(), PiToMe()),
     "tempme-halves": System("tempme-halves", LoRA(), TempMe(halves=True)),
+    "tempme-rlt-halves": System("tempme-rlt-halves", LoRA(), RLT(halves=True)),
 }
 SYSTEMS = PAPER | ORIGINALS | UMT | RULES | OURS
 
@@ -137,6 +140,7 @@ _TEMPME_B16 = {"r": 10, "keep_cross": 0.6, "keep_intra": 0.8}
 _AT_PATCH_16: dict[type, dict[str, Any]] = {
     ToMe: {"r": 10},
     DTEM: {"r": 10},
+    PiToMe: {"r": 10},
     DiffRate: RELEASED_B16._asdict(),
     STA: {"r": (40, 36, 36)},
     TESTA: {"r": 10},

@@ -97,13 +97,17 @@ class VideoEncoder(nn.Module):
         yield from self.patch_embedding.parameters()
 
     @property
+    def places_alike(self) -> bool:
+        """Whether the tokens of a frame are the same wherever in a video it stands."""
+        return self.config.frame_positions and not self.config.joint
+
+    @property
     def shares_frames(self) -> bool:
         """Whether a frame is the same before the first block, wherever in a video it stands.
 
         It is not where patches are placed in the whole video, or compared with the frame before.
         """
-        alone = self.config.frame_positions and not self.config.joint
-        return alone and isinstance(self.witness, Unwatched)
+        return self.places_alike and isinstance(self.witness, Unwatched)
 
     def embed(self, frames: Tensor, mask: Tensor | None = None) -> Tokens:
         """(V, F, 3, H, W) pixels -> patches with their places.
