@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +17,7 @@ from tempme.index.confidence import Judge, Kind, spread_over
 from tempme.index.lists.half import widened
 from tempme.index.moments import Confidence, Gallery, Hit, Video
 from tempme.index.peaks import Peaks
+from tempme.index.stores.paths import real_path
 from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 80 hours of video): 10 ms, and nothing is missed.
@@ -273,7 +273,7 @@ def folder_to_search(
         return None
     if under == "":  # `Path` would make the folder of it that one is in
         raise BadSetting("under is an empty path; name a folder, or leave it out")
-    folder = Path(os.path.realpath(Path(under).expanduser()))
+    folder = real_path(under)
     if folder.exists() or any(video.path.is_relative_to(folder) for video in videos()):
         return folder
     raise BadSetting(
