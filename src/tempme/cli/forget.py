@@ -9,6 +9,7 @@ import typer
 
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line
+from tempme.index.stores.places import uri_of
 
 app = typer.Typer(add_completion=False)
 
@@ -31,6 +32,6 @@ def forget(
     opened = Index.open(index)
     gone = opened.forget(paths)
     if as_json:
-        print_json({"index": str(opened.name), "forgotten": [str(path) for path in gone]})
+        print_json({"index": str(opened.name), "forgotten": [uri_of(path) for path in gone]})
     else:
         print_line(f"{opened.name}: {counted(len(gone), 'video')} forgotten; no file was touched")

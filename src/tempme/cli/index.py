@@ -65,7 +65,7 @@ SKIPPED = {
 def index(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Videos, pictures, and folders of videos.", readable=False),
+        typer.Argument(help="Videos, pictures, folders of videos; with --shards s3:// URIs, too.", readable=False),
     ] = None,
     index: IndexFolder = DEFAULT_INDEX,
     model: Model = None,
@@ -123,9 +123,9 @@ def index(
     from tempme.engines.choice import EngineChoice
     from tempme.index.building.order import RunOrder
 
-    check_engine(on, shards, watch=watch)
-    running = EngineChoice(engine, precision, device)
     paths = given_files(paths, files_from)
+    check_engine(on, shards, paths, watch=watch)
+    running = EngineChoice(engine, precision, device)
     cutting: dict[str, object] = {
         "every_seconds": every_seconds,
         "overlap": overlap,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tempme.errors import TempmeError
+from tempme.index.stores.places import uri_of
 
 SHOWN = 10
 # Letters and marks by their class that show nothing: fillers, joiners, selectors of variants.
@@ -112,7 +113,7 @@ def shown_path(path: Path) -> str:
     try:
         short = path.relative_to(Path.cwd())
     except (ValueError, OSError):
-        return str(path)
+        return uri_of(path)
     return str(short)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tempme.cli.output import counted, print_json, print_line, say, say_some
 from tempme.errors import BadSetting, Stopped
+from tempme.index.building.scan import IN_A_BUCKET
+from tempme.index.stores.places import is_remote, uri_of
 
 if TYPE_CHECKING:
     from tempme.index import Report
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 
-def check_engine(on: str, shards: str | None, *, watch: bool) -> None:
+def check_engine(on: str, shards: str | None, paths: Sequence[Path] = (), *, watch: bool) -> None:
     """BadSetting for what does not go together."""
     if on != LOCAL and on != "ray" and not on.startswith("ray://"):
         raise BadSetting(f"--on is {on!r}; it is local, ray, or ray://HOST:PORT")
@@ -24,6 +27,8 @@ def check_engine(on: str, shards: str | None, *, watch: bool) -> None:
         raise BadSetting(
             f"--on {on} writes shards: say where with --shards URI, then `tempme store load URI`"
         )
+    if shards is None and (far := next(filter(is_remote, paths), None)) is not None:
+        raise BadSetting(f"{uri_of(far)} is in a bucket: {IN_A_BUCKET}")
     if watch and shards is not None:
         raise BadSetting("--watch follows folders into an index: leave it or --shards out")
 

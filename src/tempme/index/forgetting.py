@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tempme.errors import BadSetting
+from tempme.index.stores.paths import real_path
+from tempme.index.stores.places import is_remote
 from tempme.index.stores.store import Store
 
 
@@ -19,7 +20,7 @@ def forget(store: Store, paths: Sequence[Path]) -> tuple[Path, ...]:
     doomed: set[Path] = set()
     for given in paths:
         # A link may have been followed, or stand where another file stood when it was indexed.
-        places = {Path(os.path.realpath(given)), given.absolute()}
+        places = {real_path(given), given if is_remote(given) else given.absolute()}
         below = {path for path in known if any(path.is_relative_to(place) for place in places)}
         if not below:
             raise BadSetting(

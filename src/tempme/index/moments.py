@@ -12,6 +12,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.index.stores.places import uri_of
+
 Status = Literal["ok", "failed", "interrupted", "damaged"]
 Confidence = Literal["high", "medium", "low", "none"]
 """How sure it is that a hit shows what was asked for, see `tempme.index.confidence`."""
@@ -95,14 +97,14 @@ class Hit:
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
         return {
-            "path": str(self.path),
+            "path": uri_of(self.path),
             "start_seconds": round(self.start_seconds, 3),
             "end_seconds": round(self.end_seconds, 3),
             "score": round(self.score, 4),
             "confidence": self.confidence,
             "video_id": self.video_id,
             "moment_id": self.moment_id,
-            "paths": [str(path) for path in self.paths or (self.path,)],
+            "paths": [uri_of(path) for path in self.paths or (self.path,)],
         }
 
 

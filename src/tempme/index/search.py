@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +17,7 @@ from tempme.index.confidence import Judge, Kind, spread_over
 from tempme.index.lists.half import widened
 from tempme.index.moments import Confidence, Gallery, Hit, Video
 from tempme.index.peaks import Peaks
+from tempme.index.stores.paths import real_path
 from tempme.index.stores.store import Store
 
 # Moments up to which everything is scanned (some 80 hours of video): 10 ms, and nothing is missed.
@@ -26,6 +26,8 @@ EXACT_MOMENTS = 50_000
 # How many moments the approximate index is asked for per hit wanted: a video has many.
 CANDIDATES_PER_HIT = 20
 MORE_CANDIDATES = 8
+# Of what an index finds for one query, so many videos per hit: rounding may swap neighbours.
+SPARE = 2
 # How many places are sorted at first per hit wanted: neighbouring moments are one hit.
 LOOKED_AT_PER_HIT = 32
 STRIP = 128
@@ -212,16 +214,18 @@ def search_approximately(store: Store, queries: NDArray[np.float32], request: Re
     """Candidates from the store's index, then exact scores of all moments of those videos.
 
     Files to stay among are a filter, and filters are exact: their moments are scanned. Where the
-    nearest moments are those of few videos, more are asked for, in the end all.
+    nearest moments are those of few videos, more are asked for, in the end all. For one query the
+    k best hits are of the k videos with the nearest moments, so no more than twice as many are
+    looked at: features are what a server takes longest to send.
     """
     if request.is_filtered:
         return Scan(store.gallery(_admitted_contents(store, request))).hits(queries, request)
-    wanted, most = request.k * CANDIDATES_PER_HIT, store.num_moments()
-    while wanted < most:
-        candidates: dict[str, None] = {}
-        for query in queries:
-            candidates.update(dict.fromkeys(store.nearest(query, wanted)))
-        hits = Scan(store.gallery(list(candidates))).hits(queries, request)
+    wanted, all_moments = request.k * CANDIDATES_PER_HIT, store.num_moments()
+    while wanted < all_moments:
+        found = dict.fromkeys(name for query in queries for name in store.nearest(query, wanted))
+        most = None if len(queries) > 1 else SPARE * wanted // CANDIDATES_PER_HIT
+        candidates = list(found)[:most]
+        hits = Scan(store.gallery(candidates)).hits(queries, request)
         is_all_above = request.min_score is not None and len(hits) < len(candidates)
         if len(hits) == request.k or is_all_above:
             return hits
@@ -269,7 +273,7 @@ def folder_to_search(
         return None
     if under == "":  # `Path` would make the folder of it that one is in
         raise BadSetting("under is an empty path; name a folder, or leave it out")
-    folder = Path(os.path.realpath(Path(under).expanduser()))
+    folder = real_path(under)
     if folder.exists() or any(video.path.is_relative_to(folder) for video in videos()):
         return folder
     raise BadSetting(

@@ -10,6 +10,7 @@ from typing import Any
 from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
+from tempme.index.stores.places import uri_of
 from tempme.index.stores.row_copy import read_rows
 from tempme.index.stores.store import Store
 
@@ -84,6 +85,6 @@ class Status:
         """The same names and plain values, ready for JSON."""
         plain = {**vars(self), "path": str(self.path)}
         for name in ("failed", "damaged", "notes"):
-            plain[name] = [{"path": str(v.path), "reason": v.reason} for v in plain[name]]
-        plain["missing"] = [str(path) for path in self.missing]
+            plain[name] = [{"path": uri_of(v.path), "reason": v.reason} for v in plain[name]]
+        plain["missing"] = [uri_of(path) for path in self.missing]
         return plain

@@ -15,6 +15,7 @@ from tempme.index.header import FORMAT, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import MODEL_FOLDER
 from tempme.index.stores.damage import Damage
+from tempme.index.stores.places import uri_of
 from tempme.index.stores.repair import OF_MOMENTS
 from tempme.index.stores.store import Store
 
@@ -35,7 +36,7 @@ class Repair:
         return {
             **self.damage.as_dict(),
             "repaired": None if self.report is None else self.report.as_dict(),
-            "gone": [str(path) for path in self.gone],
+            "gone": [uri_of(path) for path in self.gone],
         }
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tempme.index.moments import Video
+from tempme.index.stores.paths import real_path
+from tempme.index.stores.places import uri_of
 from tempme.serving.schema import Count, Facets, Filters
 
 DURATIONS: tuple[tuple[str, float | None, float | None], ...] = (
@@ -62,7 +64,7 @@ def _tests(filters: Filters) -> list[Test | None]:
 def _below(folder: str | None) -> Test | None:
     if folder is None:
         return None
-    real = Path(os.path.realpath(Path(folder).expanduser()))
+    real = real_path(folder)
     return lambda video: video.path.is_relative_to(real)
 
 
@@ -128,12 +130,13 @@ def _count(videos: Sequence[Video], label: str, **limits: float | None) -> Count
 def _folders(videos: Sequence[Video]) -> list[Count]:
     """The folders with most videos, those below them counted too."""
     folders = Counter(video.path.parent for video in videos)
-    common = Path(os.path.commonpath(folders)) if folders else Path("/")
+    one_kind = len({folder.is_absolute() for folder in folders}) == 1  # a bucket's are not
+    common = Path(os.path.commonpath(folders)) if one_kind else Path("/")
     return [
         Count(
-            label=str(folder.relative_to(common)) if folder != common else common.name,
+            label=_label(folder, common),
             count=sum(n for other, n in folders.items() if other.is_relative_to(folder)),
-            filters={"folder": str(folder)},
+            filters={"folder": uri_of(folder)},
         )
         for folder, _ in sorted(folders.most_common(MOST_FOLDERS))
     ]
@@ -153,3 +156,10 @@ def _dates(videos: Sequence[Video]) -> list[Count]:
         )
         for year in sorted(years, reverse=True)[:MOST_DATES]
     ]
+
+
+def _label(folder: Path, common: Path) -> str:
+    """A folder below what all have in common."""
+    if folder == common:
+        return common.name
+    return str(folder.relative_to(common)) if folder.is_relative_to(common) else uri_of(folder)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from tempme.errors import IndexBusy, Stopped, TempmeError
 from tempme.index import Index, Progress, Report
+from tempme.index.stores.places import uri_of
 from tempme.serving.problems import Problem
 
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
@@ -200,7 +201,7 @@ def progress_as_dict(progress: Progress) -> dict[str, object]:
     """The names of `Progress` and its derived figures, ready for JSON."""
     return {
         **asdict(progress),
-        "path": None if progress.path is None else str(progress.path),
+        "path": None if progress.path is None else uri_of(progress.path),
         "videos_per_second": progress.videos_per_second,
         "eta_seconds": progress.eta_seconds,
         "bottleneck": progress.bottleneck,

@@ -19,6 +19,7 @@ from tempme.errors import TempmeError
 from tempme.index import Index
 from tempme.index.header import read_header
 from tempme.index.moments import Gallery, Video, moment_id
+from tempme.index.stores.places import is_remote, uri_of
 from tempme.serving.filters import admitted, is_any
 from tempme.serving.problems import Problem
 from tempme.serving.schema import Filters
@@ -145,11 +146,11 @@ class Library:
         for video in copies:
             if _is_as_indexed(video):
                 return video
-        raise Problem(
-            410,
-            "file-gone",
-            f"{copies[0].path} is gone, has changed or may not be read: index its folder again",
-        )
+        uri = uri_of(copies[0].path)
+        why = "is gone, has changed or may not be read: index its folder again"
+        if is_remote(uri):
+            why = "is in a bucket, from which nothing is played: open it with a tool for S3"
+        raise Problem(410, "file-gone", f"{uri} {why}")
 
     def gallery(self, video_id: str, shelf: Shelf | None = None) -> Gallery:
         """The moments of a content in order of time; Problem if there is no such content.

@@ -14,14 +14,14 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-def ahead(work: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
-    """`map` in threads, in order, never more than `AHEAD` values before the caller."""
+def ahead(work: Callable[[In], Out], values: Iterable[In], *, most: int = AHEAD) -> Iterator[Out]:
+    """`map` in threads, in order, never more than `most` values before the caller."""
     waiting: deque[Future[Out]] = deque()
     pool = ThreadPoolExecutor(THREADS)
     try:
         for value in values:
             waiting.append(pool.submit(work, value))
-            if len(waiting) >= AHEAD:
+            if len(waiting) >= most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

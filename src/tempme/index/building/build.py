@@ -33,6 +33,7 @@ from tempme.index.building.settling import Settling
 from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
 from tempme.index.moments import Moments, Video
+from tempme.index.stores.places import is_remote
 from tempme.index.stores.store import Store
 from tempme.processes.cores import sharing_cores
 from tempme.video import Failure, VideoWindows, decode_many
@@ -109,7 +110,7 @@ class Build:
     def _find(self) -> tuple[FoundFiles, Kept]:
         given = self.order.paths
         found = find_files(
-            [path for path in given if os.path.lexists(path)],
+            [path for path in given if is_remote(path) or os.path.lexists(path)],
             exclude=self.order.exclude,
             within=self.order.within,
         )

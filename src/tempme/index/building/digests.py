@@ -55,7 +55,12 @@ def digest_of(path: Path) -> str:
     costs a few per cent of decoding the same file, and decoding finds it in the page cache.
     """
     with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LETTERS]
+        return name_of_content(hashlib.file_digest(file, "sha256"))
+
+
+def name_of_content(digest: hashlib._Hash) -> str:
+    """The name of a content by its SHA-256."""
+    return digest.hexdigest()[:DIGEST_LETTERS]
 
 
 def is_still(item: Identified) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tempme.index.building.scan import Unseen
 from tempme.index.moments import Video
+from tempme.index.stores.places import uri_of
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,12 @@ class Report:
         """The same names and plain values, ready for JSON; failures first, figures last."""
         return {
             "failures": [
-                {"path": str(v.path), "reason": v.reason, "status": v.status} for v in self.failures
+                {"path": uri_of(v.path), "reason": v.reason, "status": v.status}
+                for v in self.failures
             ],
             "notes": _told(self.notes),
             "unreadable": _told(self.unreadable),
-            "missing": [str(path) for path in self.missing],
+            "missing": [uri_of(path) for path in self.missing],
             "skipped": dict(self.skipped),
             "videos": asdict(self.videos),
             "moments": self.moments,
@@ -104,4 +106,4 @@ class Report:
 
 
 def _told(items: Iterable[Video | Unseen]) -> list[dict[str, str]]:
-    return [{"path": str(item.path), "reason": item.reason} for item in items]
+    return [{"path": uri_of(item.path), "reason": item.reason} for item in items]

@@ -13,6 +13,11 @@ from tempme.errors import BadSetting
 from tempme.index.building.exclude import Excluding, excluding
 from tempme.index.building.rubbish import PROXY, rule_against_file, rule_against_folder
 from tempme.index.building.suffixes import is_named_like_a_picture, is_named_like_a_video
+from tempme.index.stores.places import is_remote, uri_of
+
+IN_A_BUCKET = (
+    "index it with `tempme index URI --shards SHARDS`, and load those with `tempme store load`"
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ def find_files(
     """
     walk = _Walk(tuple(within))
     for root in roots:
+        if is_remote(root):
+            raise BadSetting(f"{uri_of(root)} is in a bucket: {IN_A_BUCKET}")
         if not _exists(root):
             raise BadSetting(f"no such file or folder: {_shown(root)}")
         real = Path(os.path.realpath(root))
@@ -93,7 +100,12 @@ def find_files(
 
 
 def has_vanished(path: Path) -> bool:
-    """Whether the file is gone for sure; a folder that may not be entered proves nothing."""
+    """Whether the file is gone for sure; a folder that may not be entered proves nothing.
+
+    Nor is anybody asked for each object of a bucket: what is gone there shows in its list.
+    """
+    if is_remote(path):
+        return False
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

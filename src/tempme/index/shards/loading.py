@@ -12,6 +12,7 @@ from tempme.index.moments import Moments, Video
 from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Damaged, Shards, read_many
 from tempme.index.shards.sightings import Sighting, latest
+from tempme.index.stores.places import uri_of
 from tempme.index.stores.store import Store
 
 CONTENTS_PER_WRITE = 500
@@ -36,7 +37,7 @@ class Loaded:
         """The same names and plain values, ready for JSON."""
         return {
             **vars(self),
-            "unmade": [str(path) for path in self.unmade],
+            "unmade": [uri_of(path) for path in self.unmade],
             "damaged": [asdict(one) for one in self.damaged],
         }
 

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tempme.index.shards.reading import read_files, reading_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
 from tempme.index.stores.places import Place
+from tempme.processes.running import is_running
 from tempme.video import Failure, VideoWindows, decode_many
 
 FILES_PER_BATCH, PIECES_PER_BATCH = 4, 1
@@ -78,8 +80,11 @@ class Sizes:
 class ReadingActor:
     """An actor that reads files; it never loads PyTorch."""
 
-    def __init__(self, uri: str, header: Header, order: RunOrder, size: int) -> None:
+    def __init__(
+        self, uri: str, header: Header, order: RunOrder, size: int, scratch: Path | None
+    ) -> None:
         self._shards, self._order, self._size = Shards(Place(uri), header), order, size
+        self._scratch = scratch
         reading = reading_of(header, order, size=size)
         self._reading = replace(reading, piece_windows=min(PIECE_WINDOWS, reading.piece_windows))
 
@@ -89,7 +94,8 @@ class ReadingActor:
         videos = [file for file, is_picture in files if not is_picture]
         pictures = [file for file, is_picture in files if is_picture]
         begin = time.monotonic()
-        for read in read_files(videos, pictures, self._shards, self._decode, size=self._size):
+        read_all = partial(read_files, size=self._size, scratch=self._scratch)
+        for read in read_all(videos, pictures, self._shards, self._decode):
             yield _packed([(read, time.monotonic() - begin)])
             begin = time.monotonic()
 
@@ -130,9 +136,10 @@ def on_ray(
 def _work(
     todo: Todo, shards: Shards, order: RunOrder, size: int, address: str | None
 ) -> Generator[Outcome]:
-    with _cluster(address) as ray:
+    with _cluster(address) as (ray, scratch):
         sizes = Sizes.of(ray.cluster_resources(), order.workers)
-        made = _stages(ray.data, todo, shards, order, size, sizes)
+        reading = {"uri": shards.place.uri, "header": shards.header, "order": order}
+        made = _stages(ray.data, todo, {**reading, "size": size, "scratch": scratch}, sizes)
         for each in _told(made):
             yield replace(
                 each,
@@ -141,11 +148,8 @@ def _work(
             )
 
 
-def _stages(
-    data: Any, todo: Todo, shards: Shards, order: RunOrder, size: int, sizes: Sizes
-) -> Iterator[Outcome]:
-    """What comes out of the two stages, as it comes."""
-    uri, header = shards.place.uri, shards.header
+def _stages(data: Any, todo: Todo, reading: Mapping[str, Any], sizes: Sizes) -> Iterator[Outcome]:
+    """What comes out of the two stages, as it comes; `reading` is what a `ReadingActor` takes."""
     files = [*((one, False) for one in todo.videos), *((one, True) for one in todo.pictures)]
     batches = [pickle.dumps(one) for one in files]
     blocks = max(1, -(-len(files) // FILES_PER_BATCH))
@@ -155,9 +159,10 @@ def _stages(
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=sizes.readers),
         num_cpus=sizes.cpus,
-        fn_constructor_kwargs={"uri": uri, "header": header, "order": order, "size": size},
+        fn_constructor_kwargs=dict(reading),
     )
-    threads = order.threads or max(1, int(sizes.cpus))
+    threads = reading["order"].threads or max(1, int(sizes.cpus))
+    encoding = {"uri": reading["uri"], "header": reading["header"], "threads": threads}
     made = read.map_batches(
         EncodingActor,
         batch_size=PIECES_PER_BATCH,
@@ -165,15 +170,18 @@ def _stages(
         compute=data.ActorPoolStrategy(size=sizes.encoders),
         num_cpus=sizes.cpus,
         num_gpus=sizes.gpus,
-        fn_constructor_kwargs={"uri": uri, "header": header, "threads": threads},
+        fn_constructor_kwargs=encoding,
     )
     for batch in made.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
         yield from _unpacked(batch)
 
 
 @contextlib.contextmanager
-def _cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected; what it started on this machine ends with it, and leaves no file."""
+def _cluster(address: str | None) -> Iterator[tuple[Any, Path | None]]:
+    """Ray, connected, and where its actors may put files, None for the usual place.
+
+    What it started on this machine ends with it, and leaves no file.
+    """
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     ray = _loaded()
     with contextlib.ExitStack() as stack:
@@ -205,7 +213,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.target_max_block_size = BLOCK_BYTES
-        yield ray
+        yield ray, Path(options["_temp_dir"]) if address is None else None
 
 
 def _loaded() -> Any:
@@ -228,18 +236,8 @@ def _remove_left(folder: str) -> None:
     """What runs that were killed left there: the logs and sockets of their clusters."""
     for left in Path(folder).glob(f"{PREFIX}*-*"):
         number = left.name.removeprefix(PREFIX).partition("-")[0]
-        if number.isdigit() and not _runs(int(number)):
+        if number.isdigit() and not is_running(int(number)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _told(made: Iterator[Outcome]) -> Iterator[Outcome]:

@@ -15,14 +15,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tempme.index.building.digests import CHANGED, Identified, identify, is_still
+from tempme.index.building.digests import CHANGED, Identified, is_still
 from tempme.index.building.order import RunOrder
 from tempme.index.building.pictures import Picture, read_pictures
 from tempme.index.building.scan import File
 from tempme.index.header import Header
+from tempme.index.shards.fetching import Copies
 from tempme.index.shards.parts import new_attempt
 from tempme.index.shards.shards import Shards
 from tempme.index.shards.sightings import Sighting
+from tempme.index.stores.places import is_remote
 from tempme.video import Failure, Reading, VideoInfo, VideoWindows
 
 Decode: TypeAlias = Callable[[Iterator[Path]], Generator[tuple[Path, VideoWindows | Failure]]]
@@ -52,6 +54,7 @@ class Read:
 class _Flight:
     """Files of one call that are being read, and what needed no reading."""
 
+    copies: Copies
     items: dict[Path, tuple[Identified, str]] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     known: deque[Read] = field(default_factory=deque)
@@ -68,49 +71,81 @@ def read_files(
     decode: Decode,
     *,
     size: int,
+    scratch: Path | None = None,
 ) -> Generator[Read]:
     """What is new in files, piece by piece; every file is closed once.
 
-    `decode` reads videos, `size` is the side of a picture in pixels.
+    `decode` reads videos, `size` is the side of a picture in pixels. Objects of a bucket are
+    brought to a folder below `scratch` while they are read.
     """
-    flight = _Flight()
-    yield from _read_pictures(_new(pictures, shards, flight), shards, size)
-    answers = decode(item.file.path for item in _new(videos, shards, flight))
+    flight = _Flight(Copies(scratch))
+    try:
+        yield from _read(videos, pictures, shards, decode, size, flight)
+    finally:
+        flight.copies.close()
+
+
+def _read(
+    videos: Sequence[File],
+    pictures: Sequence[File],
+    shards: Shards,
+    decode: Decode,
+    size: int,
+    flight: _Flight,
+) -> Generator[Read]:
+    copies = flight.copies
+    yield from _read_pictures(_new(pictures, shards, flight), shards, size, copies)
+    answers = decode(copies.place(item.file.path) for item in _new(videos, shards, flight))
     try:
         for path, answer in answers:
             yield from flight.drained()
             item, attempt = flight.items[path]
             closes = isinstance(answer, Failure) or answer.is_last
-            if closes and not is_still(item):
+            if isinstance(answer, Failure):
+                answer = replace(answer, path=item.file.path)
+            if closes and not is_remote(item.file.path) and not is_still(item):
                 item = replace(item, digest="", reason=CHANGED)
                 answer = Failure(path, CHANGED, is_transient=True)
+            if closes:
+                copies.let_go(item.file.path)
             yield Read(item, answer, attempt)
             del answer
     finally:
+        copies.stop()
         answers.close()
     yield from flight.drained()
 
 
 def _new(files: Iterable[File], shards: Shards, flight: _Flight) -> Iterator[Identified]:
     """The files whose content is new; the others are known on the way."""
-    for item in identify(files):
+    for item in flight.copies.identified(files):
         digest = item.digest
         if item.reason or digest in flight.begun or shards.is_done(digest):
+            flight.copies.let_go(item.file.path)
             flight.known.append(Read(item))
         else:
             flight.begun.add(digest)
-            flight.items[item.file.path] = (item, new_attempt())
+            flight.items[flight.copies.place(item.file.path)] = (item, new_attempt())
             yield item
 
 
-def _read_pictures(items: Iterable[Identified], shards: Shards, size: int) -> Iterator[Read]:
+def _read_pictures(
+    items: Iterable[Identified], shards: Shards, size: int, copies: Copies
+) -> Iterator[Read]:
     header = shards.header
-    for batch in read_pictures(items, size, header.cutting.fit):
-        for item, answer in batch:
+    here = (replace(one, file=_at(one.file, copies.place(one.file.path))) for one in items)
+    for batch in read_pictures(here, size, header.cutting.fit):
+        for read, answer in batch:
+            item = replace(read, file=_at(read.file, copies.owner(read.file.path)))
+            copies.let_go(item.file.path)
             if isinstance(answer, Picture):
                 yield Read(item, _still(answer, header.frames), new_attempt())
             else:
                 yield Read(item, answer, new_attempt())
+
+
+def _at(file: File, path: Path) -> File:
+    return replace(file, path=path)
 
 
 def _still(picture: Picture, frames: int) -> VideoWindows:

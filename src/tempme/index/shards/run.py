@@ -18,13 +18,15 @@ from tempme.index.building.ledger import Ledger
 from tempme.index.building.order import RunOrder
 from tempme.index.building.pruning import Root, check_roots, rows_to_prune, was_moved
 from tempme.index.building.report import Counts, Progress, Report
-from tempme.index.building.scan import File, FoundFiles, find_files
+from tempme.index.building.scan import File, Unseen, find_files
 from tempme.index.moments import Video
+from tempme.index.shards.bucket import FoundObjects, find_objects, gone_objects
 from tempme.index.shards.making import Outcome
 from tempme.index.shards.parts import drop_old_parts
 from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Shards, name_of, read_many
 from tempme.index.shards.sightings import Sighting, latest
+from tempme.index.stores.places import Place, is_remote
 
 # Sightings that a killed run loses cost the next one a look at the files, and nothing more.
 SEEN_EVERY_SECONDS = 5.0
@@ -57,6 +59,7 @@ class Run:
         self._seen = latest(seen)
         self._ledger = Ledger(_row(one) for one in self._seen.values() if not one.is_gone)
         self._roots: tuple[Root, ...] = ()
+        self._gone: set[Path] = set()
         self._counts: Counter[str] = Counter()
         self._failures: list[Video] = []
         self._notes: list[Video] = []
@@ -69,25 +72,43 @@ class Run:
     def run(self, work: Work) -> Report:
         """Do the order; whatever interrupts it, every shard that was finished stays."""
         drop_old_parts(self.shards.place)
-        given = [path for path in self.order.paths if path.exists()]
-        found = find_files(given, exclude=self.order.exclude)
+        given = [path for path in self.order.paths if not is_remote(path)]
+        found = find_files([path for path in given if path.exists()], exclude=self.order.exclude)
         kept = keep(found.files, takes_picture=self._takes_picture)
-        files = (*kept.videos, *kept.pictures)
+        far = self._find_objects()
+        files = (*kept.videos, *far.videos, *kept.pictures, *far.pictures)
         paths = [file.path for file in files]
-        self._roots = tuple(Root.of(path, self._ledger, paths) for path in self.order.paths)
+        self._roots = tuple(Root.of(path, self._ledger, paths) for path in given)
         check_roots(self._roots, prune=self.order.prune, force=self.order.force)
         self._total, self._total_bytes = len(files), sum(file.size_bytes for file in files)
         done = self._settle_known(files)
-        videos = tuple(file for file in kept.videos if file.path not in done)
-        pictures = tuple(file for file in kept.pictures if file.path not in done)
+        videos, pictures = (
+            tuple(file for file in (*here, *there) if file.path not in done)
+            for here, there in ((kept.videos, far.videos), (kept.pictures, far.pictures))
+        )
         try:
             if videos or pictures:
                 self._work(work(Todo(videos, pictures)))
             self._let_go()
         finally:
             self.shards.see(self._waiting)
-        skipped = dict(Counter(found.skipped) + Counter(kept.skipped))
-        return self._report(found, (*found.unreadable, *kept.unusable), skipped)
+        skipped = Counter(found.skipped) + Counter(kept.skipped) + Counter(far.skipped)
+        unreadable = (*found.unreadable, *kept.unusable, *far.unreadable)
+        return self._report(unreadable, dict(skipped))
+
+    def _find_objects(self) -> FoundObjects:
+        """What there is in buckets, and of what is known there, what is to go."""
+        roots = [Place.of(path) for path in self.order.paths if is_remote(path)]
+        found = find_objects(
+            roots,
+            exclude=self.order.exclude,
+            takes_picture=self._takes_picture,
+            may_be_gone=lambda root: self.order.prune and self._ledger.below(root) > 0,
+        )
+        if self.order.prune:
+            known = [path for path, one in self._seen.items() if not one.is_gone]
+            self._gone = gone_objects(known, roots, found.listed, force=self.order.force)
+        return found
 
     def _takes_picture(self, file: File) -> bool:
         return self.order.pictures or self._ledger.row(file.path) is not None
@@ -142,7 +163,7 @@ class Run:
 
     def _let_go(self) -> None:
         """Note what is gone: what was moved, and what a person wants removed."""
-        gone: set[Path] = set()
+        gone = self._gone
         if self.order.prune:
             gone |= set(rows_to_prune(self._ledger, self._roots, force=self.order.force))
             self._counts["removed"] += len(gone)
@@ -189,11 +210,8 @@ class Run:
             eta_seconds=seconds * left / self._done_bytes if read and self._done_bytes else None,
         )
 
-    def _report(
-        self, found: FoundFiles, unreadable: Sequence[object], skipped: dict[str, int]
-    ) -> Report:
+    def _report(self, unreadable: Sequence[Unseen], skipped: dict[str, int]) -> Report:
         progress = self._progress()
-        del found
         return Report(
             videos=Counts(**self._counts),
             moments=self._windows,
@@ -202,7 +220,7 @@ class Run:
             encode_seconds=progress.encode_seconds,
             videos_per_second=progress.videos_per_second,
             failures=tuple(self._failures),
-            unreadable=tuple(unreadable),  # type: ignore[arg-type]
+            unreadable=tuple(unreadable),
             notes=tuple(self._notes),
             missing=(),
             skipped=skipped,

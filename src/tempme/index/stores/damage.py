@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tempme.index.moments import Gallery, Moments, Video
+from tempme.index.stores.places import uri_of
 
 MOMENTS_LOST = "its moments in the index are lost"
 MOMENTS_DAMAGED = "its moments in the index are damaged"
@@ -34,7 +35,7 @@ class Damage:
 
     def as_dict(self) -> dict[str, Any]:
         """The same names and plain values, ready for JSON."""
-        videos = [{"path": str(row.path), "reason": row.reason} for row in self.videos]
+        videos = [{"path": uri_of(row.path), "reason": row.reason} for row in self.videos]
         return {"damaged": videos, "unreadable": dict(self.unreadable), "model": self.model}
 
 

@@ -7,7 +7,6 @@ that writers may repeat each other's work.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,20 +18,24 @@ from numpy.typing import NDArray
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import gallery_of
 from tempme.index.stores.damage import Damage, with_lost
-from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
-from tempme.index.stores.paths import path_to_text
-from tempme.index.stores.rows import (
-    moment_table,
-    schema,
-    video_rows,
-    videos_from,
+from tempme.index.stores.milvus_rows import (
+    MOST_ROWS,
+    NAMES_PER_REQUEST,
+    among,
+    contents_of,
+    counting,
+    moment_entities,
+    moment_key,
+    parts_of,
+    video_entities,
+    video_key,
 )
+from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
+from tempme.index.stores.rows import moment_table, schema, videos_from
 from tempme.index.stores.snapshot import read_snapshot, write_snapshot
 
 ROWS_PER_REQUEST = 1000
-# A server answers at most 16,384 rows, and 64 MB, at a time.
-MOST_ROWS, MOST_HITS = 4000, 16_384
-NAMES_PER_REQUEST = 500
+MOST_HITS = 16_384
 # How widely a graph is searched: Milvus's own default finds too little, see docs/scale.md.
 SEARCH_WIDTH, WIDTH_PER_HIT = 512, 2
 
@@ -49,26 +52,34 @@ class MilvusStore:
     ) -> None:
         self.server, self.folder = server, folder
         self.features, self.index_from = features, index_from
+        self._counted: tuple[str, int] | None = None
+        self._known: tuple[str, tuple[Video, ...]] | None = None
 
     def videos(self) -> tuple[Video, ...]:
-        """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
-        rows = self._rows()
-        good = _contents(rows)
-        if sum(good.values()) > self.num_moments():
-            rows = with_lost(rows, self._counts(good))
-        return tuple(sorted(rows, key=lambda video: video.path))
+        """Every row of the video table, ordered by path; "damaged" where it or moments are lost.
+
+        They are read again after every write.
+        """
+        version = self.version()
+        if self._known is None or self._known[0] != version:
+            rows = self._rows()
+            good = contents_of(rows)
+            if sum(good.values()) > self.server.count(self.server.moments):
+                rows = with_lost(rows, self._counts(good))
+            self._known = (version, tuple(sorted(rows, key=lambda video: video.path)))
+        return self._known[1]
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         """Add the moments, then insert or replace the rows of these paths."""
-        self._upsert(self.server.moments, _moment_entities(moments))
-        self._upsert(self.server.videos, _video_entities(videos))
+        self._upsert(self.server.moments, moment_entities(moments))
+        self._upsert(self.server.videos, video_entities(videos))
         if videos or moments:
             self._change()
 
     def forget(self, paths: Collection[Path]) -> None:
         """Remove the rows of these paths."""
-        keys = sorted({_key(path) for path in paths})
-        for part in _parts(keys, NAMES_PER_REQUEST):
+        keys = sorted({video_key(path) for path in paths})
+        for part in parts_of(keys, NAMES_PER_REQUEST):
             with self.server.calling("write to"):
                 self.server.client.delete(self.server.videos, ids=part, timeout=CALL_SECONDS)
         if keys:
@@ -77,8 +88,8 @@ class MilvusStore:
     def sweep(self) -> int:
         """Remove the moments that no ok video names; the number of contents removed."""
         self._change()  # a writer that died may not have said that it wrote
-        good = _contents(self._rows())
-        if self.num_moments() == sum(good.values()):
+        good = contents_of(self._rows())
+        if self.server.count(self.server.moments) == sum(good.values()):
             return 0
         pages = self._pages(self.server.moments, ["video"])
         orphans = sorted({row["video"] for row in pages} - good.keys())
@@ -86,14 +97,18 @@ class MilvusStore:
         return len(orphans)
 
     def tidy(self) -> None:
-        """Keep a copy of all moments on this machine, if they are few; the server tidies itself."""
+        """Have the server index what is new; a copy of all moments here, if they are few."""
+        self.server.settle()
         if not self.is_large():
             version = self.version()
             write_snapshot(self.folder, self._gallery(None)[0], versions=version)
 
     def num_moments(self) -> int:
-        """How many moments are stored, orphans included."""
-        return self.server.count(self.server.moments)
+        """How many moments are stored, orphans included; counted again after every write."""
+        version = self.version()
+        if self._counted is None or self._counted[0] != version:
+            self._counted = (version, self.server.count(self.server.moments))
+        return self._counted[1]
 
     def version(self) -> str:
         """A word that changes with every write."""
@@ -156,7 +171,7 @@ class MilvusStore:
         if only is None:
             found = list(self._pages(self.server.videos, ["row"]))
         else:
-            wheres = map(_among, _parts(sorted(only), NAMES_PER_REQUEST))
+            wheres = map(among, parts_of(sorted(only), NAMES_PER_REQUEST))
             parts = [self.server.query(self.server.videos, where, ["row"]) for where in wheres]
             found = [row for part in parts for row in part]
         rows = [json.loads(row["row"]) for row in found]
@@ -165,7 +180,7 @@ class MilvusStore:
     def _gallery(self, only: Collection[str] | None) -> tuple[Gallery, list[Video]]:
         """The moments of contents, and the rows of those that are damaged or lost."""
         return gallery_of(
-            self._rows(only), lambda good: self._moments(_contents(good)), width=self.features
+            self._rows(only), lambda good: self._moments(contents_of(good)), width=self.features
         )
 
     def _moments(self, counts: Mapping[str, int]) -> Any:
@@ -173,9 +188,11 @@ class MilvusStore:
         import pyarrow as pa
 
         parts = [moment_table([], np.zeros((0, 2)), np.zeros((0, self.features), np.float16))]
-        for where in _contents_expressions(counts):
-            fields = ["video", "start_seconds", "end_seconds", "feature"]
-            rows = self.server.query(self.server.moments, where, fields)
+        fields = ["video", "start_seconds", "end_seconds", "feature"]
+        keys = [moment_key(name, n) for name, count in counts.items() for n in range(count)]
+        # By their keys: what a server looks at does not grow with what else it has.
+        for part in parts_of(keys, MOST_ROWS):
+            rows = self.server.get(self.server.moments, part, fields)
             if rows:
                 spans = np.array([(row["start_seconds"], row["end_seconds"]) for row in rows])
                 features = np.array([row["feature"] for row in rows], dtype=np.float32)
@@ -185,7 +202,7 @@ class MilvusStore:
 
     def _counts(self, counts: Mapping[str, int]) -> dict[str, int]:
         found: dict[str, int] = {}
-        for where in _contents_expressions(counts):
+        for where in counting(counts):
             for row in self.server.query(self.server.moments, where, ["video"]):
                 found[row["video"]] = found.get(row["video"], 0) + 1
         return found
@@ -198,15 +215,15 @@ class MilvusStore:
             yield from self.server.query(collection, where, fields)
 
     def _upsert(self, collection: str, entities: Iterator[dict[str, Any]]) -> None:
-        for part in _parts(list(entities), ROWS_PER_REQUEST):
+        for part in parts_of(list(entities), ROWS_PER_REQUEST):
             with self.server.calling("write to"):
                 self.server.client.upsert(collection, part, timeout=CALL_SECONDS)
 
     def _delete_moments(self, digests: Sequence[str]) -> None:
-        for part in _parts(digests, NAMES_PER_REQUEST):
+        for part in parts_of(digests, NAMES_PER_REQUEST):
             with self.server.calling("write to"):
                 self.server.client.delete(
-                    self.server.moments, filter=_among(part), timeout=CALL_SECONDS
+                    self.server.moments, filter=among(part), timeout=CALL_SECONDS
                 )
 
     def _change(self) -> None:
@@ -214,74 +231,3 @@ class MilvusStore:
         about = self.server.about()
         if about is not None:
             self.server.say(about)
-
-
-def _moment_entities(moments: Sequence[Moments]) -> Iterator[dict[str, Any]]:
-    for each in moments:
-        for number, (span, feature) in enumerate(zip(each.spans, each.features, strict=True)):
-            yield {
-                "id": f"{each.digest}-{number:07d}",
-                "bucket": _bucket(each.digest),
-                "video": each.digest,
-                "start_seconds": float(span[0]),
-                "end_seconds": float(span[1]),
-                "feature": feature.astype(np.float32),
-            }
-
-
-def _video_entities(videos: Sequence[Video]) -> Iterator[dict[str, Any]]:
-    for row, video in zip(video_rows(videos).to_pylist(), videos, strict=True):
-        key = _key(video.path)
-        told = json.dumps(row, sort_keys=True)
-        owner = video.digest
-        yield {
-            "id": key,
-            "bucket": _bucket(key),
-            "video": owner,
-            "row": told,
-            "feature": [0.0, 1.0],
-        }
-
-
-def _key(path: Path) -> str:
-    return hashlib.sha256(path_to_text(path).encode()).hexdigest()
-
-
-def _bucket(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % BUCKETS
-
-
-def _contents(rows: Sequence[Video]) -> dict[str, int]:
-    """The contents of the ok rows, and how many moments each has."""
-    return {row.digest: row.num_moments for row in rows if row.status == "ok"}
-
-
-def _contents_expressions(counts: Mapping[str, int]) -> Iterator[str]:
-    """Expressions for all contents, none of which more rows fulfil than a server answers.
-
-    A film with more moments than that is asked for in ranges of its keys.
-    """
-    names: list[str] = []
-    rows = 0
-    for digest, count in sorted(counts.items()):
-        if count > MOST_ROWS:
-            for start in range(0, count, MOST_ROWS):
-                first, stop = f"{digest}-{start:07d}", f"{digest}-{start + MOST_ROWS:07d}"
-                yield f'id >= "{first}" and id < "{stop}"'
-            continue
-        if names and (rows + count > MOST_ROWS or len(names) == NAMES_PER_REQUEST):
-            yield _among(names)
-            names, rows = [], 0
-        names.append(digest)
-        rows += count
-    if names:
-        yield _among(names)
-
-
-def _among(digests: Sequence[str]) -> str:
-    return f"video in {json.dumps(list(digests))}"
-
-
-def _parts(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(values), size):
-        yield list(values[start : start + size])

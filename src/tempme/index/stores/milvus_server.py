@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from tempme.index.stores.places import shown_uri
 SCHEMES = ("milvus", "milvus+tls")
 TOKEN, CERTIFICATE = "TEMPME_MILVUS_TOKEN", "TEMPME_MILVUS_CA"
 PORT = 19530
-CONNECT_SECONDS, CALL_SECONDS = 10.0, 60.0
+CONNECT_SECONDS, CALL_SECONDS, SETTLE_SECONDS = 10.0, 60.0, 600.0
 # Below 3.2.2 Milvus Lite does not read the parameters of a search; 2.4 has all that is asked here.
 OLDEST_LITE, OLDEST = (3, 2, 2), (2, 4)
 # Rows are asked for by ranges of this number, which is drawn from their key: a query has a limit.
@@ -145,18 +145,9 @@ class MilvusServer:
                 "or of another version; load it again from its shards under another name"
             ) from error
 
-    def get(self, collection: str, keys: list[str], fields: list[str]) -> list[dict[str, Any]]:
-        """The rows with these keys."""
-        with self.calling("read"):
-            return list(
-                self.client.get(
-                    collection,
-                    ids=keys,
-                    output_fields=fields,
-                    timeout=CALL_SECONDS,
-                    consistency_level="Strong",
-                )
-            )
+    def get(self, collection: str, keys: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
+        """The rows with these keys; those that are not there are left out."""
+        return self.query(collection, f"id in {json.dumps(list(keys))}", fields)
 
     def query(self, collection: str, where: str, fields: list[str]) -> list[dict[str, Any]]:
         """The rows for which an expression holds."""
@@ -172,8 +163,14 @@ class MilvusServer:
             )
 
     def count(self, collection: str) -> int:
-        """How many rows a collection has."""
-        return int(self.query(collection, "bucket >= 0", ["count(*)"])[0]["count(*)"])
+        """How many rows a collection has, which a server knows as long as nothing is filtered."""
+        return int(self.query(collection, "", ["count(*)"])[0]["count(*)"])
+
+    def settle(self) -> None:
+        """Have the server seal what was written, which is when it builds its indexes of it."""
+        for name in (self.moments, self.videos):
+            with self.calling("tidy"):
+                self.client.flush(name, timeout=SETTLE_SECONDS)
 
     def begin(self, about: About, *, features: int) -> None:
         """Make the collections where they are missing, and say what the index is."""

@@ -30,10 +30,11 @@ PLACES = "a folder, file:///FOLDER or s3://BUCKET/PREFIX"
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A file of a place: its name below the place, and its size."""
+    """A file of a place: its name below the place, its size, and when it was written."""
 
     name: str
     size_bytes: int
+    mtime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,29 @@ class Place:
         with self._failing(f"cannot read {self.uri}/{name}"):
             if not self.is_remote:
                 return Path(self.uri, name).read_bytes()
-            with s3().open_input_stream(f"{self._key}/{name}") as file:
+            with s3().open_input_stream(f"{self.key}/{name}") as file:
                 return bytes(file.read())
+
+    def about(self) -> PlacedFile | None:
+        """What an object is that the URI itself names; None where it names none."""
+        from pyarrow import fs
+
+        with self._failing(f"cannot read {self.uri}"):
+            info = s3().get_file_info(self.key)
+        return _placed(info, "") if info.type == fs.FileType.File else None
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The object that the URI itself names, to be read from its start."""
+        with self._failing(f"cannot read {self.uri}"), s3().open_input_stream(self.key) as file:
+            yield file
 
     def write(self, name: str, content: bytes) -> None:
         """A file that is there as a whole or not at all, in the place of one of this name."""
         with self._failing(f"cannot write {self.uri}/{name}"):
             if self.is_remote:
                 # Nothing is seen of an object before it is closed: a process that dies leaves none.
-                with s3().open_output_stream(f"{self._key}/{name}") as file:
+                with s3().open_output_stream(f"{self.key}/{name}") as file:
                     file.write(content)
                 return
             with replacing(Path(self.uri, name)) as draft, draft.open("wb") as out:
@@ -102,7 +117,7 @@ class Place:
                 return sorted(p.name for p in here.iterdir() if p.is_dir()) if here.is_dir() else []
             from pyarrow import fs
 
-            chosen = fs.FileSelector(self._key, allow_not_found=True)
+            chosen = fs.FileSelector(self.key, allow_not_found=True)
             infos = s3().get_file_info(chosen)
             return sorted(i.base_name for i in infos if i.type == fs.FileType.Directory)
 
@@ -111,28 +126,31 @@ class Place:
         with self._failing(f"cannot remove from {self.uri}"):
             for name in names:
                 if self.is_remote:
-                    s3().delete_file(f"{self._key}/{name}")
+                    s3().delete_file(f"{self.key}/{name}")
                 else:
                     Path(self.uri, name).unlink(missing_ok=True)
 
     @property
-    def _key(self) -> str:
+    def key(self) -> str:
+        """Bucket and key of an object, or of a prefix."""
         return unquote(self.uri.removeprefix("s3://"))
 
     def _objects(self, below: str) -> Iterator[PlacedFile]:
         from pyarrow import fs
 
-        key = f"{self._key}/{below}".rstrip("/")
+        key = f"{self.key}/{below}".rstrip("/")
         for info in s3().get_file_info(fs.FileSelector(key, recursive=True, allow_not_found=True)):
             if info.type == fs.FileType.File:
-                yield PlacedFile(info.path[len(self._key) + 1 :], info.size)
+                yield _placed(info, info.path[len(self.key) + 1 :])
 
     def _local_files(self, below: str) -> Iterator[PlacedFile]:
         for folder, _, names in os.walk(Path(self.uri, below)):
             for name in names:
                 path = Path(folder, name)
                 if not is_draft(name) and path.is_file():
-                    yield PlacedFile(path.relative_to(self.uri).as_posix(), path.stat().st_size)
+                    about = path.stat()
+                    name = path.relative_to(self.uri).as_posix()
+                    yield PlacedFile(name, about.st_size, about.st_mtime_ns)
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -143,6 +161,15 @@ class Place:
             raise
         except OSError as error:
             raise BadIndex(f"{what}: {_why(error)}") from error
+
+
+def object_uri(key: str) -> str:
+    """The URI of the object with a key, which begins with the name of the bucket."""
+    return f"s3://{key.replace('%', '%25')}"
+
+
+def _placed(info: Any, name: str) -> PlacedFile:
+    return PlacedFile(name, info.size, info.mtime_ns or 0)
 
 
 def uri_of(given: str | Path) -> str:

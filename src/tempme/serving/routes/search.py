@@ -18,6 +18,7 @@ from tempme.index import Hit
 from tempme.index.confidence import at_least
 from tempme.index.moments import Video
 from tempme.index.search import Request as Search
+from tempme.index.stores.places import uri_of
 from tempme.serving.filters import is_any
 from tempme.serving.library import Shelf
 from tempme.serving.problems import Problem, invalid
@@ -209,4 +210,4 @@ def _moments_of(
 
 def text_of(path: Path) -> str:
     """A path as text that UTF-8 can carry: bytes that are not UTF-8 are shown as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    return uri_of(path).encode("utf-8", "backslashreplace").decode()
