@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,13 +18,11 @@ from tempme.errors import BadSetting
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    mteb = pytest.importorskip("mteb", reason="needs the extra mteb")
-    datasets = pytest.importorskip("datasets")
-    import tempme.mteb as wrapper
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that others bring
+# Importing mteb takes seconds, and every process that runs tests looks into every file.
+pytestmark = [
+    pytest.mark.skipif(find_spec("mteb") is None, reason="needs the extra mteb"),
+    pytest.mark.filterwarnings("ignore"),  # of libraries that others bring
+]
 
 
 @dataclass
@@ -52,7 +52,14 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Any:
+def wrapper() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module("tempme.mteb")
+
+
+@pytest.fixture(scope="module")
+def encoder(wrapper: Any) -> Any:
     return wrapper.encoder("scenes-tiny", device="cpu")
 
 
@@ -68,7 +75,7 @@ def encode(encoder: Any, rows: list[dict[str, Any]]) -> np.ndarray:
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_features_are_those_of_the_model(encoder: Any, films: dict[str, str]) -> None:
+def test_features_are_those_of_the_model(wrapper: Any, encoder: Any, films: dict[str, str]) -> None:
     retriever = encoder.model
     texts = encode(encoder, [{"text": caption} for caption in films.values()])
     assert np.abs(texts - retriever.encode_texts(list(films.values())).numpy()).max() < 2e-6
@@ -86,6 +93,7 @@ def test_features_are_those_of_the_model(encoder: Any, films: dict[str, str]) ->
         encode(encoder, [{"audio": 1}])
 
 
+@pytest.mark.slow
 def test_its_card_says_what_it_is(encoder: Any) -> None:
     meta = encoder.mteb_model_meta
     assert meta.name == "tempme/scenes-tiny"
@@ -98,6 +106,8 @@ def test_its_card_says_what_it_is(encoder: Any) -> None:
 
 @pytest.mark.slow
 def test_a_whole_task_is_run(encoder: Any, films: dict[str, str]) -> None:
+    import datasets
+    import mteb
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
     from mteb.abstasks.task_metadata import TaskMetadata

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,17 +25,6 @@ from tempme.index.lists.opened import CATALOG, FOLDER, open_lists
 from tempme.index.stores.lance import LanceStore
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
-    return filled(tmp_path_factory.mktemp("sound") / "a.tempme", COUNT)
-
-
-@pytest.fixture
-def store(sound: LanceStore, tmp_path: Path) -> LanceStore:
-    shutil.copytree(sound.folder, tmp_path / "b.tempme")
-    return store_in(tmp_path / "b.tempme")
-
-
 def flip(path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 0x40
@@ -47,19 +35,19 @@ def flip(path: Path, place: int) -> None:
 @pytest.mark.parametrize("name", ["catalog", "part"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.97, 0.995, 1.0])
 def test_a_bit_that_changed(
-    store: LanceStore, name: str, share: float, caplog: pytest.LogCaptureFixture
+    listed: LanceStore, name: str, share: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = store.folder / FOLDER / CATALOG if name == "catalog" else part_of(store)
+    path = listed.folder / FOLDER / CATALOG if name == "catalog" else part_of(listed)
     flip(path, min(int(share * path.stat().st_size), path.stat().st_size - 1))
     with caplog.at_level(logging.WARNING, "tempme"):
-        check_answers(store, searcher(store))
+        check_answers(listed, searcher(listed))
     if caplog.messages:  # a look came upon it
         (message,) = caplog.messages
         assert "damaged search lists" in message
         assert "removed" in message
-        assert not (store.folder / FOLDER).exists()
-        store.tidy()
-        assert view_of_store(store).num_moments == store.num_moments()
+        assert not (listed.folder / FOLDER).exists()
+        listed.tidy()
+        assert view_of_store(listed).num_moments == listed.num_moments()
     else:
         assert name == "part"
         assert share < 1.0
@@ -67,45 +55,45 @@ def test_a_bit_that_changed(
 
 @pytest.mark.parametrize("name", ["catalog", "part"])
 @pytest.mark.parametrize("size", [0, 10, 40, 5000, -1])
-def test_a_file_that_was_cut_short(store: LanceStore, name: str, size: int) -> None:
-    path = store.folder / FOLDER / CATALOG if name == "catalog" else part_of(store)
+def test_a_file_that_was_cut_short(listed: LanceStore, name: str, size: int) -> None:
+    path = listed.folder / FOLDER / CATALOG if name == "catalog" else part_of(listed)
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(Unusable):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
-    assert not (store.folder / FOLDER).exists()
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
+    assert not (listed.folder / FOLDER).exists()
 
 
-def test_a_file_that_shrinks_while_it_is_read(store: LanceStore) -> None:
-    found = searcher(store)
-    assert found.num_moments() == store.num_moments()
-    with part_of(store).open("rb+") as file:
+def test_a_file_that_shrinks_while_it_is_read(listed: LanceStore) -> None:
+    found = searcher(listed)
+    assert found.num_moments() == listed.num_moments()
+    with part_of(listed).open("rb+") as file:
         file.truncate(1000)
-    check_answers(store, found)
+    check_answers(listed, found)
 
 
-def test_a_part_that_is_gone(store: LanceStore) -> None:
-    part_of(store).unlink()
-    check_answers(store, searcher(store))
-    store.tidy()
-    assert view_of_store(store).num_moments == store.num_moments()
+def test_a_part_that_is_gone(listed: LanceStore) -> None:
+    part_of(listed).unlink()
+    check_answers(listed, searcher(listed))
+    listed.tidy()
+    assert view_of_store(listed).num_moments == listed.num_moments()
 
 
-def test_a_part_of_another_index(store: LanceStore, tmp_path: Path) -> None:
+def test_a_part_of_another_index(listed: LanceStore, tmp_path: Path) -> None:
     other = filled(tmp_path / "c.tempme", COUNT)
-    part_of(store).write_bytes(part_of(other).read_bytes())
+    part_of(listed).write_bytes(part_of(other).read_bytes())
     with pytest.raises(Unusable, match="another part"):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 def test_lists_in_a_folder_that_is_read_only(
-    store: LanceStore, caplog: pytest.LogCaptureFixture
+    listed: LanceStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    was, closed = os.geteuid(), (store.folder, store.folder / FOLDER)
-    for folder in store.folder.parents:
+    was, closed = os.geteuid(), (listed.folder, listed.folder / FOLDER)
+    for folder in listed.folder.parents:
         if was == 0 and folder.name.startswith(("pytest", "popen", "test")):
             folder.chmod(0o755)  # so that another user gets there
     for folder in closed:
@@ -113,18 +101,18 @@ def test_lists_in_a_folder_that_is_read_only(
     try:
         if was == 0:  # nothing is closed to root
             os.seteuid(65534)
-        check_answers(store, searcher(store))
+        check_answers(listed, searcher(listed))
         assert not caplog.messages
         os.seteuid(was)
-        (store.folder / FOLDER).chmod(0o755)
-        flip(store.folder / FOLDER / CATALOG, 100)
-        (store.folder / FOLDER).chmod(0o555)
+        (listed.folder / FOLDER).chmod(0o755)
+        flip(listed.folder / FOLDER / CATALOG, 100)
+        (listed.folder / FOLDER).chmod(0o555)
         if was == 0:
             os.seteuid(65534)
-        found = searcher(store)
+        found = searcher(listed)
         with caplog.at_level(logging.WARNING, "tempme"):
-            check_answers(store, found)
-            check_answers(store, found)
+            check_answers(listed, found)
+            check_answers(listed, found)
     finally:
         os.seteuid(was)
         for folder in closed:

@@ -13,14 +13,11 @@ import numpy as np
 import pytest
 
 from lists_material import (
-    COUNT,
     WIDTH,
     check_answers,
-    filled,
     part_of,
     queries_about,
     searcher,
-    store_in,
     view_of_store,
 )
 from tempme.index.lists.answers import answer
@@ -31,24 +28,13 @@ from tempme.index.search import Asked, Request
 from tempme.index.stores.lance import LanceStore
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
-    return filled(tmp_path_factory.mktemp("sound") / "a.tempme", COUNT)
-
-
-@pytest.fixture
-def store(sound: LanceStore, tmp_path: Path) -> LanceStore:
-    shutil.copytree(sound.folder, tmp_path / "b.tempme")
-    return store_in(tmp_path / "b.tempme")
-
-
-def test_features_of_another_content(store: LanceStore) -> None:
+def test_features_of_another_content(listed: LanceStore) -> None:
     """Rows that changed places, under checksums that fit: the content's own checksum tells."""
-    rewritten(part_of(store), rows=lambda rows: rows[::-1].copy())
-    view = view_of_store(store)
+    rewritten(part_of(listed), rows=lambda rows: rows[::-1].copy())
+    view = view_of_store(listed)
     with pytest.raises(Unusable, match="content"):
         view.gallery(np.arange(20))
-    check = searcher(store)
+    check = searcher(listed)
     (hits,) = check.answer_all([Asked(queries_about([1]), Request(k=3, moments=True), "visual")])
     assert len(hits) == 3
 
@@ -85,19 +71,19 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_numbers_that_lead_elsewhere(store: LanceStore, name: str) -> None:
-    rewritten(part_of(store), **HOSTILE[name])
+def test_numbers_that_lead_elsewhere(listed: LanceStore, name: str) -> None:
+    rewritten(part_of(listed), **HOSTILE[name])
     with pytest.raises(Unusable):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
 
 
-def test_features_that_are_no_numbers(store: LanceStore) -> None:
-    rewritten(part_of(store), rows=lambda rows: np.full_like(rows, np.nan))
-    view = view_of_store(store)
+def test_features_that_are_no_numbers(listed: LanceStore) -> None:
+    rewritten(part_of(listed), rows=lambda rows: np.full_like(rows, np.nan))
+    view = view_of_store(listed)
     with pytest.raises(Unusable, match="no number"):
         answer(view, queries_about([3]), Request(k=3))
-    check_answers(store, searcher(store))
+    check_answers(listed, searcher(listed))
 
 
 @pytest.mark.parametrize(
@@ -114,14 +100,16 @@ def test_features_that_are_no_numbers(store: LanceStore) -> None:
     ],
     ids=str,
 )
-def test_a_catalogue_that_says_something_else(store: LanceStore, change: dict[str, object]) -> None:
-    path = store.folder / FOLDER / CATALOG
+def test_a_catalogue_that_says_something_else(
+    listed: LanceStore, change: dict[str, object]
+) -> None:
+    path = listed.folder / FOLDER / CATALOG
     _with_facts(path, change)
-    before = {p: p.read_bytes() for p in store.folder.parent.glob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in listed.folder.parent.glob("*") if p.is_file()}
     with pytest.raises(Unusable):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
-    assert before == {p: p.read_bytes() for p in store.folder.parent.glob("*") if p.is_file()}
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
+    assert before == {p: p.read_bytes() for p in listed.folder.parent.glob("*") if p.is_file()}
 
 
 def _with_facts(path: Path, change: dict[str, object]) -> None:
@@ -135,18 +123,18 @@ def _with_facts(path: Path, change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("told", [b"[]", b"{}", b"[" * 100_000, b'{"rows": 1e999}', b"\xff"])
-def test_a_table_that_is_none_of_ours(store: LanceStore, told: bytes) -> None:
-    path = store.folder / FOLDER / CATALOG
+def test_a_table_that_is_none_of_ours(listed: LanceStore, told: bytes) -> None:
+    path = listed.folder / FOLDER / CATALOG
     path.write_bytes(told + _END.pack(len(told), crc32(told), MAGIC))
     with pytest.raises(Unusable):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_file_is_not_opened(store: LanceStore, tmp_path: Path, kind: str) -> None:
-    part = part_of(store)
+def test_what_is_no_file_is_not_opened(listed: LanceStore, tmp_path: Path, kind: str) -> None:
+    part = part_of(listed)
     secret = tmp_path / "secret"
     shutil.move(part, secret)
     if kind == "link":
@@ -157,6 +145,6 @@ def test_what_is_no_file_is_not_opened(store: LanceStore, tmp_path: Path, kind: 
         part.mkdir()
     content = secret.read_bytes()
     with pytest.raises(Unusable):
-        open_lists(store.folder, width=WIDTH)
-    check_answers(store, searcher(store))
+        open_lists(listed.folder, width=WIDTH)
+    check_answers(listed, searcher(listed))
     assert secret.read_bytes() == content

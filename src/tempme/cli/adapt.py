@@ -39,13 +39,15 @@ def adapt(
     ] = "tempme",
     budget: Annotated[
         float | None,
-        typer.Option(help="Share of the dense multiply-adds (what the system has by itself)."),
+        typer.Option(
+            help="Share of the dense multiply-adds to use (what the system takes by itself)."
+        ),
     ] = None,
     windows: Annotated[int, typer.Option(min=10, help="Windows looked at, over all videos.")] = 200,
-    steps: Annotated[int, typer.Option(min=1, help="Updates at most.")] = 100,
-    batch: Annotated[int, typer.Option(min=2, help="Windows of an update.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Of what learns.")] = 6e-4,
-    seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="At most so many updates.")] = 100,
+    batch: Annotated[int, typer.Option(min=2, help="Windows per update.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 6e-4,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     exclude: Exclude = None,
     every_seconds: EverySeconds = None,
     overlap: Overlap = None,

@@ -24,7 +24,9 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Embed again what is damaged, from its files.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode videos (what suits the cores).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read every row and every moment of an index and compare them with their checksums.

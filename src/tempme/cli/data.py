@@ -50,10 +50,16 @@ def scenes(
     part: Annotated[
         PartName,
         typer.Option(
-            help="One frame tells; order tells; both; or textured, filmed, a detail tells."
+            help="What tells videos apart: one frame; the order of frames; half each; "
+            "a detail, in textured, filmed scenes (lively)."
         ),
     ] = PartName.both,
-    split: Annotated[SplitName, typer.Option(help="Combinations to show.")] = SplitName.test,
+    split: Annotated[
+        SplitName,
+        typer.Option(
+            help="Combinations of colour, shape and background: train never shows those of test."
+        ),
+    ] = SplitName.test,
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 224,
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 12,
     codec: Annotated[str, typer.Option(help="libx264, mpeg4, libvpx-vp9, ...")] = "libx264",

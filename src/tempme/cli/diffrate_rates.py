@@ -28,13 +28,13 @@ def diffrate_rates(
         typer.Option(help="A folder with captions; generated scenes if left out.", readable=False),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates of the rates.")] = 300,
-    batch: Annotated[int, typer.Option(min=1, help="Videos of an update.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Of the rates.")] = 0.05,
+    batch: Annotated[int, typer.Option(min=1, help="Videos per update.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the rates.")] = 0.05,
     weight: Annotated[
-        float, typer.Option(min=0, help="Of the distance to the target, beside the task's loss.")
+        float, typer.Option(min=0, help="Weight of the distance to --target in the loss.")
     ] = 50.0,
-    granularity: Annotated[int, typer.Option(min=1, help="Tokens between candidates.")] = 1,
-    seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
+    granularity: Annotated[int, typer.Option(min=1, help="Try every Nth number of tokens.")] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write the settings (TOML) here.", readable=False)
     ] = None,

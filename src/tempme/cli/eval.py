@@ -44,7 +44,7 @@ def evaluate(
         typer.Option(help="expected, optimistic, pessimistic, mean, legacy (CLIP4Clip's)."),
     ] = "expected",
     system: Annotated[
-        str | None, typer.Option(help="Of plain weights: a row of the table (clip4clip).")
+        str | None, typer.Option(help="For plain weights: a row of `tempme systems` (clip4clip).")
     ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a video (plain weights: the data set's).")
@@ -53,7 +53,7 @@ def evaluate(
         int | None, typer.Option(min=2, help="Words of a text (plain weights: the data set's).")
     ] = None,
     activation: Annotated[
-        str | None, typer.Option(help="Of plain weights that do not say: quick_gelu or gelu.")
+        str | None, typer.Option(help="For plain weights that do not say: quick_gelu or gelu.")
     ] = None,
     fit: Annotated[
         str | None,
@@ -62,7 +62,7 @@ def evaluate(
         ),
     ] = None,
     frame_rate: Annotated[
-        float, typer.Option(help="Pictures a second, of videos that are folders of pictures.")
+        float, typer.Option(help="Pictures per second, where videos are folders of pictures.")
     ] = 1.0,
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs that encode at the same time, or threads of a CPU.")
@@ -77,7 +77,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="At most so many of them, evenly spread (all).")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Videos encoded at once.")] = 16,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that decode.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode videos (what suits the cores).")
+    ] = None,
     worker_memory_mb: WorkerMemory = 1024.0,
     rerank: Annotated[
         int | None,

@@ -70,17 +70,20 @@ def index(
     index: IndexFolder = DEFAULT_INDEX,
     model: Model = None,
     system: Annotated[
-        str | None, typer.Option(help="Of plain CLIP weights (what agrees with the dense model).")
+        str | None,
+        typer.Option(help="For plain CLIP weights: a row of `tempme systems` (chosen by a look)."),
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="Its share of the dense multiply-adds, as in adapt.")
+        float | None, typer.Option(help="Share of the dense multiply-adds that --system may use.")
     ] = None,
     exclude: Exclude = None,
     pictures: Pictures = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove videos below PATHS that are gone.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Prune even where most are gone.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Prune even where most videos are gone.")
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed videos again.")
     ] = False,

@@ -50,17 +50,26 @@ Model = Annotated[
         help="A saved model, a hub id, a file of weights, or scenes-tiny (published CLIP).",
     ),
 ]
-EverySeconds = Annotated[float | None, typer.Option(help="From frame to frame (1).")]
-Overlap = Annotated[float | None, typer.Option(help="Of neighbouring windows (0.5).")]
+EverySeconds = Annotated[float | None, typer.Option(help="Seconds from one frame to the next (1).")]
+Overlap = Annotated[
+    float | None, typer.Option(help="Share of a window that the next one repeats (0.5).")
+]
 SamplingName = Annotated[
     str | None, typer.Option("--sampling", help="exact, keyframes, auto, fast (auto).")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that decode.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the model (what decoding leaves).")
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that decode videos (what suits the cores).")
 ]
-TimeoutSeconds = Annotated[float, typer.Option(min=1, help="For the next frame.")]
-TotalSeconds = Annotated[float, typer.Option(min=1, help="For one video.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads that the model computes with (the cores decoding leaves)."),
+]
+TimeoutSeconds = Annotated[
+    float, typer.Option(min=1, help="Give a video up whose next frame takes longer.")
+]
+TotalSeconds = Annotated[
+    float, typer.Option(min=1, help="Give a video up that takes longer in all.")
+]
 Fit = Annotated[
     str | None, typer.Option(help="Frames that are not square: squash, crop, pad (squash).")
 ]

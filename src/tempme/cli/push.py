@@ -28,7 +28,8 @@ def push(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     license: Annotated[
-        str | None, typer.Option(help="Of the weights, as the hub writes it: apache-2.0, mit, ...")
+        str | None,
+        typer.Option(help="Licence of the weights, by the hub's name: apache-2.0, mit, ..."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -22,7 +22,7 @@ def train(
     out: Annotated[
         Path, typer.Option(help="Folder of logs, checkpoints and the retriever.", readable=False)
     ],
-    seed: Annotated[int, typer.Option(help="Everything that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     result: Annotated[
         Path | None, typer.Option(help="Write the result (JSON) here.", readable=False)
     ] = None,
