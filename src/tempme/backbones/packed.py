@@ -9,7 +9,7 @@ and features as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -57,6 +57,17 @@ def pack(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         if isinstance(part, Block) and _is_plain_mlp(part.mlp):
             part.mlp = _packed_mlp(part.mlp, dtype)
     return module
+
+
+def packable(module: nn.Module) -> Iterator[nn.Linear | QueryValueBias]:
+    """The linear layers in `module` that `pack` would replace."""
+    for part in module.modules():
+        found: list[nn.Module] = []
+        if isinstance(part, Attention):
+            found = [one for one in (part.qkv, part.out) if _is_plain(one)]
+        if isinstance(part, Block) and _is_plain_mlp(part.mlp):
+            found = [part.mlp[0], part.mlp[2]]
+        yield from cast("list[nn.Linear | QueryValueBias]", found)
 
 
 class PackedLinear(Foldable):

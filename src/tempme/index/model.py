@@ -54,6 +54,7 @@ class IndexModel:
             self._ready = _near(
                 _run(given, self._header, self._running), self._header, self._folder
             )
+            self._given = None  # what it was made of takes as much memory again
         return self._ready
 
     def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:

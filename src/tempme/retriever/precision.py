@@ -5,17 +5,20 @@ fp32; bf16, everything but matching; bf16-mixed, products alone, over weights in
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from tempme.backbones.layers import fold
-from tempme.backbones.packed import can_pack, pack
+from tempme.backbones.packed import can_pack, pack, packable
 from tempme.engines.choice import ENGINES, TORCH
 from tempme.errors import UnknownName
 
+Backbone = TypeVar("Backbone", bound=nn.Module)
 PRECISIONS = ("auto", *ENGINES[TORCH])
 
 
@@ -54,6 +57,21 @@ def freeze(backbone: nn.Module, precision: str, device: torch.device) -> None:
     if can_pack(device) and precision != "bf16-mixed":
         pack(backbone, dtype(precision))
     backbone.to(dtype(precision))
+
+
+def frozen(backbone: Backbone, precision: str, device: torch.device) -> Backbone:
+    """A copy of the backbone on the device, for inference alone.
+
+    Weights that are packed are read where they lie, not copied first: in fp32 that copy would be
+    the most memory that indexing takes.
+    """
+    copies: dict[int, Any] = {}
+    if can_pack(device) and precision != "bf16-mixed":
+        weights = [linear.weight for linear in packable(backbone)]
+        copies = {id(w): nn.Parameter(w.detach(), requires_grad=False) for w in weights}
+    made = copy.deepcopy(backbone, copies).to(device)
+    freeze(made, precision, device)
+    return made
 
 
 def context(precision: str, device: torch.device) -> AbstractContextManager[object]:

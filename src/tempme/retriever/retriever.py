@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -236,9 +235,8 @@ class Retriever(nn.Module):
             names = made.fingerprints(self.fingerprints)
             return Retriever(self.parts, fingerprints=names, engine=made.engine).eval()
         resolved = numbers.resolve(wanted.precision, place)
-        parts = replace(self.parts, backbone=copy.deepcopy(self.backbone).to(place))
+        parts = replace(self.parts, backbone=numbers.frozen(self.backbone, resolved, place))
         folded = Retriever(parts, fingerprints=self.fingerprints)
-        numbers.freeze(folded.backbone, resolved, place)
         folded.precision, folded.is_folded = resolved, True
         return folded
 
