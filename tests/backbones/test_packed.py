@@ -162,3 +162,11 @@ def test_what_is_not_plain_is_left_alone() -> None:
     assert isinstance(attention.out, PackedLinear)
     assert type(made.mlp[0]) is type(rough.mlp[0]) is nn.Linear
     assert QuickGELU in packed._ACTIVATIONS
+
+
+def test_a_graph_has_no_breaks() -> None:
+    made, x = pack(block(), torch.float32), torch.randn(2, 7, 16)
+    made.mlp(x)  # laid out before: a graph takes them as they were
+    graph = torch.compile(made.mlp, fullgraph=True, backend="eager")
+    with torch.inference_mode():
+        assert torch.allclose(graph(x), made.mlp(x), atol=3e-6)

@@ -60,8 +60,11 @@ def attention(
 
 
 def _recomputes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> bool:
-    """Whether nothing is broadcast but the bias, which learns nothing."""
-    is_alike = q.shape[:-2] == k.shape[:-2] == v.shape[:-2] and q.dtype == k.dtype == v.dtype
+    """Whether nothing is broadcast but the bias, which learns nothing; in fp32 it costs no time."""
+    is_alike = (
+        q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+        and q.dtype == k.dtype == v.dtype == torch.float32
+    )
     is_fixed = bias is None or (not bias.requires_grad and bias.dtype == q.dtype)
     return torch.is_grad_enabled() and is_alike and is_fixed and not torch.compiler.is_compiling()
 
@@ -81,16 +84,17 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, bias = ctx.saved_tensors
+        *given, bias = ctx.saved_tensors
+        # Laid out once: every product would copy them anew.
+        q, k, v, grad = (one.contiguous() for one in (*given, grad))
         with torch.autocast("cpu", enabled=False):
             scaled = q * q.shape[-1] ** -0.5
-            scores = (scaled @ k.mT).float()
-            weights = (scores if bias is None else scores + bias).softmax(dim=-1)
-            of_weights = (grad @ v.mT).float()
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, torch.float32)
-            of_scores = of_scores.to(q.dtype)
+            scores = scaled @ k.mT
+            scores = scores if bias is None else scores.add_(bias)
+            weights = scores.softmax(dim=-1)
+            of_scores = torch._softmax_backward_data(grad @ v.mT, weights, -1, q.dtype)
             of_q = (of_scores @ k).mul_(q.shape[-1] ** -0.5)
-            return of_q, of_scores.mT @ scaled, weights.to(v.dtype).mT @ grad, None
+            return of_q, of_scores.mT @ scaled, weights.mT @ grad, None
 
 
 def _later(scores: Tensor) -> Tensor:

@@ -193,17 +193,18 @@ class _Mlp(torch.autograd.Function):
         _, for_w1, for_b1, for_w2, for_b2, *_ = ctx.needs_input_grad
         g_RO = _rows(grad, grad.dtype)
         first, second = w1.T.to(g_RO.dtype), w2.T.to(g_RO.dtype)
-        of_hidden = g_RO.new_empty(len(g_RO), len(w1)) if for_w1 or for_b1 else None
-        between = g_RO.new_empty(len(g_RO), len(w1)) if for_w2 else None
+        whole = len(g_RO), len(w1)
+        of_hidden = g_RO.new_empty(whole if for_w1 or for_b1 else 0)
+        between = g_RO.new_empty(whole if for_w2 else 0)
         of_x, begin = [], 0
         with torch.autocast("cpu", enabled=False):
             for hidden in kept:
                 part = slice(begin, begin := begin + len(hidden))
                 back = _times(g_RO[part], second)
-                out = back if of_hidden is None else of_hidden[part]
+                out = of_hidden[part] if for_w1 or for_b1 else back
                 ctx.curve.write_back(back, hidden, out)
                 of_x.append(_times(out, first))
-                if between is not None:
+                if for_w2:
                     ctx.curve.write(hidden, between[part])
             return (
                 torch.cat(of_x).view(ctx.shape).to(ctx.dtype),

@@ -59,5 +59,5 @@ class Mlp(nn.Sequential):
             and learns_on_cpu(x, self.parameters())
         ):
             return mlp(x, before, _CURVES[type(activation)], after)
-        made: Tensor = super().forward(x)
+        made: Tensor = after(activation(before(x)))
         return made

@@ -53,7 +53,10 @@ def check_pixels(pixels: object) -> np.ndarray | Tensor:
 
 def normalised(pixels: np.ndarray | Tensor, config: Sizes, device: torch.device) -> Tensor:
     """uint8 (..., H, W, 3) -> (..., 3, H, W) on the scale that a backbone was trained with."""
-    x = torch.as_tensor(check_pixels(pixels), device=device).movedim(-1, -3).float() / 255
+    whole = torch.as_tensor(check_pixels(pixels))
+    if device.type == "cuda" and whole.device.type == "cpu":
+        whole = whole.pin_memory().to(device, non_blocking=True)  # the CPU goes on meanwhile
+    x = whole.to(device).movedim(-1, -3).float() / 255
     mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (config.mean, config.std))
     return (x - mean) / std
 

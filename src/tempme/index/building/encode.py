@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.index.building.halving import in_halves
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -82,17 +84,24 @@ class Encoder(Protocol):
 def encode_windows(
     retriever: Encoder, pixels: NDArray[np.uint8], *, windows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Pixels (N, S, S, 3) and windows (W, F) -> features (W, D), a bounded batch at a time."""
+    """Pixels (N, S, S, 3) and windows (W, F) -> features (W, D), a bounded batch at a time.
+
+    Smaller batches where a GPU lacks the memory; BadSetting where it lacks that for one window.
+    """
     import torch
 
-    parts = [np.zeros((0, retriever.feature_size), dtype=np.float32)]
-    for batch in _batches(windows):
+    def encoded(batch: NDArray[np.int64]) -> NDArray[np.float32]:
         distinct, places = np.unique(batch, return_inverse=True)
         with torch.inference_mode():
             frames = retriever.transform(pixels[distinct])
             indices = torch.from_numpy(places.reshape(batch.shape).astype(np.int64))
-            parts.append(retriever.encode_windows(frames, indices).float().cpu().numpy())
-    return np.concatenate(parts)
+            made: NDArray[np.float32] = (
+                retriever.encode_windows(frames, indices).float().cpu().numpy()
+            )
+            return made
+
+    none = np.zeros((0, retriever.feature_size), dtype=np.float32)
+    return np.concatenate([none, *(in_halves(encoded, batch) for batch in _batches(windows))])
 
 
 def encode_queries(retriever: Encoder, queries: Sequence[str]) -> NDArray[np.float32]:
