@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from documents import command_line, http, methods, public_names
+from documents.curves import draw_curves
 from documents.plots import draw
 from documents.rendering import stale, write
 from tempme.errors import TempmeError
@@ -32,7 +33,7 @@ def main(words: list[str]) -> int:
             for page, made in PAGES.items():
                 page.write_text(made(), "utf-8")
         if "plots" in words:
-            _say(draw(), "drawn")
+            _say((*draw(), *draw_curves()), "drawn")
         if "tables" in words:
             _say(write(), "rewritten")
     except TempmeError as error:

@@ -65,7 +65,7 @@ def draw(root: Path = Path()) -> tuple[Path, ...]:
         }
         for kind, figure in figures.items():
             path = root / PICTURES / picture_name(data_set, kind)
-            written += [] if figure is None else _save(figure, path)
+            written += [] if figure is None else save_figure(figure, path)
     return tuple(written)
 
 
@@ -95,7 +95,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _save(figure: Figure, path: Path) -> list[Path]:
+def save_figure(figure: Figure, path: Path) -> list[Path]:
     """PNG (few colours: small) and SVG, without dates or versions."""
     from PIL import Image
 

@@ -23,6 +23,11 @@ from tempme.results.runs import Run, read_experiments
 
 README, RESULTS = Path("README.md"), Path("docs/results.md")
 PICTURES = Path("docs/pictures")
+CURVES = "rules-accuracy"  # the picture of benchmarks/rules.py
+ABOUT_CURVES = (
+    "What rules lose without training, on generated scenes: R@1 against multiply-adds, and against "
+    "time where it was measured (the spread is over galleries)"
+)
 PLOTS = {"accuracy": "accuracy against multiply-adds", "loss": "loss curves"}
 COLUMNS = {
     "r1": ("t2v R@1", 1),
@@ -50,14 +55,16 @@ def render(root: Path = Path()) -> dict[Path, str]:
     paper = read_paper(results)
     found = {data_set: summaries(one) for data_set, one in experiments.items()}
     parts = {
-        README: {"scenes": short_table(found["scenes"])},
+        README: {"scenes": "\n\n".join([short_table(found["scenes"]), *_curves(root, "docs/")])},
         RESULTS: {
             "results": "\n\n".join(
                 _data_set(name, found[name], experiments[name], paper, root / PICTURES)
                 for name in sorted(found)
             ),
             "paper": "\n\n".join(_quoted(place, rows) for place, rows in paper.items()),
-            "benchmarks": benchmark_tables(results / "benchmarks"),
+            "benchmarks": "\n\n".join(
+                [*_curves(root, ""), benchmark_tables(results / "benchmarks")]
+            ),
         },
     }
     return {
@@ -87,6 +94,14 @@ def write(root: Path = Path()) -> tuple[Path, ...]:
 def picture_name(data_set: str, kind: str) -> str:
     """The file name of a picture, without its ending."""
     return f"{data_set.replace('/', '-')}-{kind}"
+
+
+def _curves(root: Path, folder: str) -> list[str]:
+    """The picture of what rules lose, where it was drawn; `folder` is where docs are from there."""
+    if not (root / PICTURES / f"{CURVES}.png").is_file():
+        return []
+    picture = f"{folder}{PICTURES.name}/{CURVES}"
+    return [f"[![{ABOUT_CURVES}]({picture}.png)]({picture}.svg)", f"{ABOUT_CURVES}."]
 
 
 def _data_set(
