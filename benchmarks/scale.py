@@ -117,8 +117,9 @@ def opened(kind: str, folder: Path, size: int) -> Iterator[Store]:
 
 def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, Any]:
     begin = time.monotonic()
-    for start in range(0, len(contents), PER_WRITE):
-        part = contents[start : start + PER_WRITE]
+    per_write = max(PER_WRITE, len(contents) // 50)
+    for start in range(0, len(contents), per_write):
+        part = contents[start : start + per_write]
         store.put([row_of(one) for one in part], part)
     written = time.monotonic()
     store.tidy()
