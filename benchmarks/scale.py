@@ -1,7 +1,11 @@
 """How stores grow, and what Ray costs: figures for docs/scale.md.
 
-    python benchmarks/scale.py stores --moments 10000 100000 --out results/scale/stores.json
-    python benchmarks/scale.py engines --videos 24 --out results/scale/engines.json
+    python benchmarks/scale.py stores --only folder-10000 s3-10000 milvus-10000 --out stores.json
+    python benchmarks/scale.py stores --only milvus-100000 --out stores.json
+    python benchmarks/scale.py engines --only local-2-24 ray-2-24 --out engines.json
+
+Each part is STORE-MOMENTS or ENGINE-CORES-VIDEOS, and its row takes the place of the one that OUT
+has of it, so that a measurement may be made in pieces.
 
 Moments are generated: unit vectors around centres, ten to a video, as neighbouring windows of films
 are alike. Recall is that of the contents of the ten best hits, against an exact scan.
@@ -12,12 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +29,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
-from loopback import BUCKET, environment, milvus_server, s3_server
-from tempme.index.moments import Moments, Video
+from loopback import BUCKET, descendants, environment, milvus_server, s3_server
+from tempme.index.lists.answers import answer
+from tempme.index.lists.lists import Lists
+from tempme.index.moments import Gallery, Hit, Moments, Video
 from tempme.index.search import Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.milvus import MilvusStore
@@ -38,37 +43,46 @@ from tempme.index.stores.store import Store
 
 WIDTH, PER_VIDEO, PER_WRITE = 512, 10, 200
 SPREAD, QUERIES, K = 0.05, 50, 10
+PARTS = {
+    "stores": [f"{kind}-{size}" for size in (10**4, 10**5) for kind in ("folder", "s3", "milvus")],
+    "engines": [f"{on}-{cpus}-{n}" for n in (24, 96) for cpus in (2, 1) for on in ("local", "ray")],
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["stores", "engines"])
-    parser.add_argument("--moments", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--kinds", nargs="+", default=["folder", "s3", "milvus"])
-    parser.add_argument("--videos", type=int, default=24)
+    parser.add_argument("--only", nargs="+", help="parts to measure (all)")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    rows = list(
-        stores(asked.moments, asked.kinds) if asked.what == "stores" else engines(asked.videos)
-    )
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(
-        json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()[0], "rows": rows}, indent=1)
-        + "\n"
-    )
+    measures = store_row if asked.what == "stores" else engine_row
+    for part in asked.only or PARTS[asked.what]:
+        load = os.getloadavg()[0]
+        row = {"part": part, **measures(*part.split("-")), "load": round(load, 1)}
+        print(json.dumps(row), flush=True)
+        keep(row, asked.out)
 
 
-def stores(sizes: list[int], kinds: list[str]) -> Iterator[dict[str, Any]]:
-    for size in sizes:
+def keep(row: dict[str, Any], out: Path) -> None:
+    """The row in the place of the one that the file has of this part."""
+    rows = json.loads(out.read_text())["rows"] if out.exists() else []
+    rows = [one for one in rows if one.get("part") != row["part"]]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found = {"cores": os.cpu_count(), "rows": sorted([*rows, row], key=order_of)}
+    out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def order_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    *words, size = row["part"].split("-")
+    return int(size), words
+
+
+def store_row(kind: str, moments: str) -> dict[str, Any]:
+    """One store of so many moments, filled, indexed and searched."""
+    size = int(moments)
+    with tempfile.TemporaryDirectory() as scratch, opened(kind, Path(scratch), size) as store:
         contents = list(generated(size))
-        for kind in kinds:
-            with (
-                tempfile.TemporaryDirectory() as scratch,
-                opened(kind, Path(scratch), size) as store,
-            ):
-                row = {"store": kind, "moments": size, **measured(store, contents, Path(scratch))}
-            print(json.dumps(row), flush=True)
-            yield row
+        return {"store": kind, "moments": size, **measured(store, contents, Path(scratch))}
 
 
 def generated(size: int) -> Iterator[Moments]:
@@ -103,13 +117,16 @@ def opened(kind: str, folder: Path, size: int) -> Iterator[Store]:
 
 def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, Any]:
     begin = time.monotonic()
-    for start in range(0, len(contents), PER_WRITE):
-        part = contents[start : start + PER_WRITE]
+    per_write = max(PER_WRITE, len(contents) // 50)
+    for start in range(0, len(contents), per_write):
+        part = contents[start : start + per_write]
         store.put([row_of(one) for one in part], part)
     written = time.monotonic()
     store.tidy()
     tidied = time.monotonic()
-    exact = Scan(store.gallery([one.digest for one in contents]))
+    exact = Scan(gallery_of(contents))
+    search = searching(store, folder / "here")
+    before = peak_mb(os.getpid(), reset=True)
     rng = np.random.default_rng(1)
     recalls, times = [], []
     for number in rng.choice(len(contents), QUERIES):
@@ -119,11 +136,7 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
         query = (query / np.linalg.norm(query))[None].astype(np.float32)
         wanted = {hit.video_id for hit in exact.hits(query, Request(k=K))}
         begun = time.monotonic()
-        hits = (
-            search_approximately(store, query, Request(k=K))
-            if store.is_large()
-            else exact.hits(query, Request(k=K))
-        )
+        hits = search(query, Request(k=K))
         times.append(1000 * (time.monotonic() - begun))
         recalls.append(len(wanted & {hit.video_id for hit in hits}) / K)
     return {
@@ -134,8 +147,42 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
         "p99_ms": round(float(np.percentile(times, 99)), 1),
         "recall_at_10": round(float(np.mean(recalls)), 4),
         "has_index": store.is_large(),
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "search_mb": peak_mb(os.getpid()) - before,
+        "server_mb": max(map(peak_mb, descendants(os.getpid())), default=0),
     }
+
+
+def gallery_of(contents: list[Moments]) -> Gallery:
+    """All moments as they were generated, for an exact scan; their contents are in order."""
+    return Gallery(
+        contents=tuple(one.digest for one in contents),
+        paths=tuple((row_of(one).path,) for one in contents),
+        owner=np.arange(len(contents)).repeat(PER_VIDEO),
+        spans=np.concatenate([one.spans for one in contents]),
+        features=np.concatenate([one.features for one in contents]),
+    )
+
+
+def searching(store: Store, folder: Path) -> Callable[[np.ndarray, Request], list[Hit]]:
+    """What a search does in this store: by lists in a folder, else by the store's own index."""
+    view = Lists(folder, store, width=WIDTH).view() if type(store) is LanceStore else None
+    if view is not None:
+        return lambda query, request: answer(view, query, request)
+    if store.is_large():
+        return lambda query, request: search_approximately(store, query, request)
+    return Scan(store.gallery()).hits
+
+
+def peak_mb(pid: int, *, reset: bool = False) -> int:
+    """The most memory that a process held, and with `reset` from now on."""
+    if reset:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
+    return int(peak.split()[1]) // 1024
 
 
 def row_of(one: Moments) -> Video:
@@ -143,26 +190,16 @@ def row_of(one: Moments) -> Video:
     return Video(path, one.digest, 1, 1, num_moments=len(one.spans), checksum=one.checksum)
 
 
-def engines(videos: int) -> Iterator[dict[str, Any]]:
-    """Plain processes and Ray over the same videos, each into shards of its own; in turns."""
+def engine_row(on: str, cores: str, number: str) -> dict[str, Any]:
+    """Plain processes or Ray over so many generated videos, into shards of their own."""
+    cpus, videos = int(cores), int(number)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tempme("data", "scenes", "--out", folder / "videos", "--count", videos)
-        for on, cpus in (("local", 2), ("ray", 2), ("local", 1), ("ray", 1)):
-            shards = folder / f"{on}-{cpus}"
-            words = ("index", folder / "videos", "--shards", shards, "--on", on, "--json")
-            told = json.loads(tempme(*words, "--model", "scenes-tiny", cpus=cpus))
-            row = {
-                "engine": on,
-                "cpus": cpus,
-                "videos": videos,
-                "seconds": told["seconds"],
-                "videos_per_second": told["videos_per_second"],
-                "decode_seconds": told["decode_seconds"],
-                "encode_seconds": told["encode_seconds"],
-            }
-            print(json.dumps(row), flush=True)
-            yield row
+        words = ("index", folder / "videos", "--shards", folder / "shards", "--on", on, "--json")
+        told = json.loads(tempme(*words, "--model", "scenes-tiny", cpus=cpus))
+    figures = ("seconds", "videos_per_second", "decode_seconds", "encode_seconds")
+    return {"engine": on, "cpus": cpus, "videos": videos, **{name: told[name] for name in figures}}
 
 
 def tempme(*words: object, cpus: int = 2) -> str:

@@ -19,6 +19,7 @@ from tempme.errors import BadIndex, BadSetting, MissingExtra
 from tempme.index import Index
 from tempme.index.stores import milvus_server as milvus_server_module
 from tempme.index.stores.milvus_server import Address, MilvusServer
+from tempme.index.stores.places import Place
 from tempme.scenes.recording import write
 
 QUERY = "a red circle"
@@ -97,6 +98,12 @@ def held_against(uri: str, local: Path, shards: str, videos: Path) -> None:
     assert len(under["hits"]) == 4
     status = json.loads(tempme("status", "--index", uri, "--json").stdout)
     assert (status["path"], status["num_videos"]) == (uri, 4)
+    if uri.startswith("s3://"):
+        lying = sum(listed.size_bytes for listed in Place.of(uri).files())
+        assert (status["size_bytes"], status["is_copy"]) == (lying, False)
+    else:
+        assert status["is_copy"]
+        assert "on this machine, a copy" in tempme("status", "--index", uri).stdout
     served_twice(uri, videos)
 
 

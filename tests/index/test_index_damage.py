@@ -152,12 +152,12 @@ def test_a_row_that_has_changed_is_left_out(index: Index, films: Path, column: s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["videos", "moments"])
-@pytest.mark.parametrize("has_snapshot", [True, False])
-def test_a_table_that_is_lost_comes_back(
-    index: Index, films: Path, table: str, has_snapshot: bool
-) -> None:
+@pytest.mark.parametrize("kept", ["snapshot", "rows", "nothing"])
+def test_a_table_that_is_lost_comes_back(index: Index, films: Path, table: str, kept: str) -> None:
     before = shown(index.search(QUERY))
-    hurt = lose(index if has_snapshot else without_snapshot(index), table)
+    if kept == "nothing":
+        (index.path / "rows.npz").unlink()
+    hurt = lose(index if kept == "snapshot" else without_snapshot(index), table)
     assert hurt.check()
     if table == "videos":
         with pytest.raises(BadIndex, match=r"videos\.lance: is missing; `tempme check --index"):
@@ -165,7 +165,7 @@ def test_a_table_that_is_lost_comes_back(
     else:
         assert hurt.search(QUERY) == []
     hurt.repair(workers=1)
-    if table == "videos" and not has_snapshot:  # nothing tells which files there were
+    if table == "videos" and kept == "nothing":  # which files there were, nobody knows
         assert hurt.search(QUERY) == []
         hurt.add(films, workers=1)
     assert shown(again(index).search(QUERY)) == before

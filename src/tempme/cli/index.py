@@ -65,7 +65,10 @@ SKIPPED = {
 def index(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Videos, pictures, folders of videos; with --shards s3:// URIs, too.", readable=False),
+        typer.Argument(
+            help="Videos, pictures, folders of videos; with --shards s3:// URIs, too.",
+            readable=False,
+        ),
     ] = None,
     index: IndexFolder = DEFAULT_INDEX,
     model: Model = None,

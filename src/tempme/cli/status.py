@@ -63,7 +63,8 @@ def _summary(found: Status) -> None:
     length = shown_time(found.duration_seconds)
     print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")
     print_line(f"  model {found.model} ({found.fingerprint})")
-    print_line(f"  {decimal(found.size_bytes)}")
+    of = " on this machine, a copy; the server does not tell its size" if found.is_copy else ""
+    print_line(f"  {decimal(found.size_bytes)}{of}")
     print_table(("codec", "videos"), [(c, str(n)) for c, n in found.codecs.items()], right=(1,))
     say_some("note", found.notes, rest="--notes")
     say_missing(found.missing)

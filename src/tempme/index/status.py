@@ -10,7 +10,8 @@ from typing import Any
 from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
-from tempme.index.stores.places import uri_of
+from tempme.index.stores.milvus_server import SCHEMES
+from tempme.index.stores.places import Place, is_remote, uri_of
 from tempme.index.stores.row_copy import read_rows
 from tempme.index.stores.store import Store
 
@@ -23,7 +24,8 @@ class Status:
 
     `notes` are rows of videos that were read in part, `missing` the known files that are gone.
     Those of `failed` whose status is "interrupted" are tried again by the next run, as are
-    `damaged` ones: rows that the index has lost, or whose moments it has lost.
+    `damaged` ones: rows that the index has lost, or whose moments it has lost. `size_bytes` is of
+    all of it, or, as a Milvus server does not tell, of the copy on this machine (`is_copy`).
     """
 
     path: Path | str
@@ -37,6 +39,7 @@ class Status:
     num_moments: int
     duration_seconds: float
     size_bytes: int
+    is_copy: bool
     codecs: dict[str, int]
     failed: tuple[Video, ...]
     damaged: tuple[Video, ...]
@@ -71,7 +74,8 @@ class Status:
             num_damaged=sum(video.status == "damaged" for video in videos),
             num_moments=sum(moments.values()),
             duration_seconds=sum(video.duration_seconds for video in good),
-            size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
+            size_bytes=_size(path, name),
+            is_copy=name.partition("://")[0] in SCHEMES,
             codecs=dict(Counter(video.codec for video in good).most_common()),
             failed=tuple(video for video in videos if video.status in UNREAD),
             damaged=tuple(video for video in videos if video.status == "damaged"),
@@ -88,3 +92,10 @@ class Status:
             plain[name] = [{"path": uri_of(v.path), "reason": v.reason} for v in plain[name]]
         plain["missing"] = [uri_of(path) for path in self.missing]
         return plain
+
+
+def _size(folder: Path, name: str) -> int:
+    """The bytes of an index: of its prefix in a bucket, or of its folder here."""
+    if is_remote(name) and name.partition("://")[0] not in SCHEMES:
+        return sum(listed.size_bytes for listed in Place.of(name).files())
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -33,12 +33,13 @@ from tempme.errors import BadSetting, MissingExtra, Stopped, TempmeError
 from tempme.index.building.order import RunOrder
 from tempme.index.header import Header
 from tempme.index.shards.making import Maker, Outcome
+from tempme.index.shards.ray_metrics import RunMetrics
 from tempme.index.shards.reading import read_files, reading_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
+from tempme.index.shards.standing import StandingDecoder
 from tempme.index.stores.places import Place
 from tempme.processes.running import is_running
-from tempme.video import Failure, VideoWindows, decode_many
 
 FILES_PER_BATCH, PIECES_PER_BATCH = 4, 1
 # Of a film so many windows travel together: 15 MB at 224 pixels.
@@ -83,10 +84,13 @@ class ReadingActor:
     def __init__(
         self, uri: str, header: Header, order: RunOrder, size: int, scratch: Path | None
     ) -> None:
-        self._shards, self._order, self._size = Shards(Place(uri), header), order, size
+        self._shards, self._size = Shards(Place(uri), header), size
         self._scratch = scratch
         reading = reading_of(header, order, size=size)
-        self._reading = replace(reading, piece_windows=min(PIECE_WINDOWS, reading.piece_windows))
+        pieces = min(PIECE_WINDOWS, reading.piece_windows)
+        self._decode = StandingDecoder(
+            replace(reading, piece_windows=pieces), worker_memory_mb=order.worker_memory_mb
+        )
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Files in, what was read of them out, a piece at a time, with the seconds it took."""
@@ -98,10 +102,6 @@ class ReadingActor:
         for read in read_all(videos, pictures, self._shards, self._decode):
             yield _packed([(read, time.monotonic() - begin)])
             begin = time.monotonic()
-
-    def _decode(self, paths: Iterator[Path]) -> Generator[tuple[Path, VideoWindows | Failure]]:
-        memory = self._order.worker_memory_mb
-        return decode_many(paths, self._reading, workers=1, worker_memory_mb=memory)
 
 
 class EncodingActor:
@@ -140,7 +140,11 @@ def _work(
         sizes = Sizes.of(ray.cluster_resources(), order.workers)
         reading = {"uri": shards.place.uri, "header": shards.header, "order": order}
         made = _stages(ray.data, todo, {**reading, "size": size, "scratch": scratch}, sizes)
-        for each in _told(made):
+        files = len(todo.videos) + len(todo.pictures)
+        told = RunMetrics(
+            ray.util.metrics, files=files, readers=sizes.readers, encoders=sizes.encoders
+        )
+        for each in _told(told.watched(made)):
             yield replace(
                 each,
                 decode_seconds=each.decode_seconds / sizes.readers,
@@ -220,6 +224,7 @@ def _loaded() -> Any:
     try:
         import ray
         import ray.data
+        import ray.util.metrics
     except ImportError as error:
         raise MissingExtra("--on ray needs Ray: pip install 'tempme[ray]'") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)

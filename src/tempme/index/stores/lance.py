@@ -18,7 +18,7 @@ from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.failures import reading
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
-from tempme.index.stores.row_copy import write_rows
+from tempme.index.stores.row_copy import kept_rows, write_rows
 from tempme.index.stores.rows import ROW_CHECKSUM, RowsRead, moment_rows, video_rows
 from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
 from tempme.index.stores.streaming import gallery_pieces
@@ -108,7 +108,8 @@ class LanceStore:
 
     def check(self) -> Damage:
         """What is damaged, after a look at every row and every moment."""
-        return damage_to(self._tables, self._copy())
+        listed = kept_rows(self.folder)
+        return damage_to(self._tables, self._copy(), listed[1] if listed is not None else ())
 
     def repair(self, damage: Damage) -> None:
         """Take out what `check` found; what of it the snapshot does not have is lost then."""

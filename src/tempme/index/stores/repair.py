@@ -1,13 +1,14 @@
 """Finding what is damaged in an index, and taking it out, so that it can be embedded again.
 
 The snapshot is a second copy of all moments, and of which file has which: what the tables have lost
-comes back from it.
+comes back from it. A large index has none; which files it had, the copy of its rows still says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tempme.errors import BadIndex
 from tempme.index.moments import Gallery, Moments, Video
@@ -28,8 +29,11 @@ class Copy:
     is_fresh: bool
 
 
-def damage_to(tables: Tables, copy: Copy | None) -> Damage:
-    """What is damaged, after a look at every row and every moment."""
+def damage_to(tables: Tables, copy: Copy | None, listed: Sequence[Video] = ()) -> Damage:
+    """What is damaged, after a look at every row and every moment.
+
+    `listed` are rows as some version had them: the files of an index whose table of them is lost.
+    """
     unreadable: dict[str, str] = {}
     rows: list[Video] = []
     found: list[Video] = []
@@ -44,8 +48,12 @@ def damage_to(tables: Tables, copy: Copy | None) -> Damage:
         found = [] if unreadable else stored_gallery(tables)[1]
     except BadIndex as error:
         unreadable["moments"] = cause(error.__cause__ or error)
-    if copy is not None and (copy.is_fresh or is_missing or "videos" in unreadable):
+    is_lost = is_missing or "videos" in unreadable
+    if copy is not None and (copy.is_fresh or is_lost):
         found += _lost_rows(rows, copy.gallery)
+    if is_lost:
+        known = {row.path for row in found}
+        found += [_lost(row.path, row.digest) for row in listed if row.path not in known]
     return Damage(tuple(sorted(found, key=lambda row: row.path)), unreadable)
 
 
@@ -73,11 +81,15 @@ def _lost_rows(rows: Sequence[Video], gallery: Gallery) -> list[Video]:
     """Rows of files that the snapshot knows and the table does not."""
     known = {row.path for row in rows if row.status != "damaged"}
     return [
-        Video(path, digest, 0, 0, status="damaged", reason=ROW_LOST)
+        _lost(path, digest)
         for digest, paths in zip(gallery.contents, gallery.paths, strict=True)
         for path in paths
         if path not in known
     ]
+
+
+def _lost(path: Path, digest: str) -> Video:
+    return Video(path, digest, 0, 0, status="damaged", reason=ROW_LOST)
 
 
 def _saved(rows: Sequence[Video], copy: Copy | None) -> dict[str, Moments]:

@@ -48,14 +48,23 @@ def read_rows(folder: Path, *, version: str) -> tuple[Video, ...] | None:
     tables = Tables(folder, features=0)
     if not all(tables.exists(name) for name in TABLES):
         return None
+    found = kept_rows(folder)
+    return found[1] if found is not None and found[0] == version else None
+
+
+def kept_rows(folder: Path) -> tuple[str, tuple[Video, ...]] | None:
+    """The rows of the copy, and the version that they are of; None without one as it was written.
+
+    Where the table is lost, an old copy still knows which files the index had.
+    """
     try:
         with open_regular(folder / NAME) as raw, zipfile.ZipFile(raw) as archive:
             if os.fstat(raw.fileno()).st_size > MOST_BYTES:
                 return None
             told = parsed_json(read_array(archive, "rows", np.uint8, (MOST_BYTES,)).tobytes())
-        if told["version"] != version or tuple(told["columns"]) != COLUMNS:
+        if tuple(told["columns"]) != COLUMNS:
             return None
-        return tuple(_video(row) for row in told["rows"])
+        return str(told["version"]), tuple(_video(row) for row in told["rows"])
     except Exception:  # what zipfile and NumPy make of a damaged file is anyone's guess
         return None
 
