@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from tempme.index import Hit, Index
 from tempme.index.search import Asked
 from tempme.serving.library import Library, Shelf
-from tempme.serving.problems import Problem
 from tempme.serving.schema import HitOut, MomentOut
 from tempme.serving.scored import ScoredVideo, best_of_each
 
@@ -50,10 +48,8 @@ def _moments_of(
     index: Index, library: Library, shelf: Shelf, hits: Sequence[Hit], asked: Asked
 ) -> dict[str, list[MomentOut]]:
     """The best distinct moments of the video of each hit."""
-    scored = []
-    for hit in hits:
-        with suppress(Problem):
-            scored.append(ScoredVideo.of(library.gallery(hit.video_id, shelf), asked.queries))
+    found = library.galleries([hit.video_id for hit in hits], shelf).values()
+    scored = [ScoredVideo.of(gallery, asked.queries) for gallery in found if len(gallery)]
     return best_of_each(scored, index.judge(asked.kind), MOMENTS_OF_A_VIDEO)
 
 
