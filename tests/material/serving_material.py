@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tempme.serving.running import server_of
 from tempme.serving.settings import ServeSettings
 
 TOKEN = "a-token-of-enough-letters"
+ASKS = b"GET /v1/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def colour_index(folder: Path) -> tuple[Index, Path]:
@@ -72,3 +74,20 @@ def wait_for(what: Any, *, seconds: float = 30.0) -> Any:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
     return value
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[socket.socket]:
+    port = int(address.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as made:
+        yield made
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    told = b""
+    try:
+        while part := connection.recv(1 << 16):
+            told += part
+    except ConnectionResetError:
+        pass
+    return told

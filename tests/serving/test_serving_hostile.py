@@ -10,7 +10,7 @@ import logging
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from index_material import ColourRetriever, new_index, write_video
-from serving_material import colour_index, hits_of, listening, wait_for
+from serving_material import (
+    ASKS,
+    colour_index,
+    connected,
+    hits_of,
+    listening,
+    until_closed,
+    wait_for,
+)
 from tempme.index import Index
 from tempme.serving import uploads
 from tempme.serving.app import create_app
@@ -28,25 +36,7 @@ from tempme.serving.problems import Problem
 from tempme.serving.settings import ServeLimits, ServeSettings
 from tempme.serving.uploads import Uploads
 
-ASKS = b"GET /v1/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POSTS = b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-
-@contextmanager
-def connected(address: str) -> Iterator[socket.socket]:
-    port = int(address.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as made:
-        yield made
-
-
-def until_closed(connection: socket.socket) -> bytes:
-    told = b""
-    try:
-        while part := connection.recv(1 << 16):
-            told += part
-    except ConnectionResetError:
-        pass
-    return told
 
 
 @pytest.fixture(scope="module")
@@ -124,16 +114,6 @@ def test_a_request_of_two_lengths_is_refused(hasty: str) -> None:
     with connected(hasty) as sly:
         sly.sendall(POSTS + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
         assert b"two-lengths" in until_closed(sly)
-
-
-@pytest.mark.parametrize(
-    "rubbish",
-    [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET /v1/ready HTTP/1.1\r\n\r\n", b"\0" * 100_000],
-)
-def test_what_is_no_http_is_refused(hasty: str, rubbish: bytes) -> None:
-    with connected(hasty) as odd:
-        odd.sendall(rubbish)
-        assert until_closed(odd)[9:12] in (b"400", b"421")
 
 
 @pytest.mark.parametrize(

@@ -276,9 +276,9 @@ class Index:
         """A word that changes with everything that is written into the index."""
         return f"{self._store.version()} {identity(self.path)}"
 
-    def moments_of(self, video_id: str) -> Gallery:
-        """The moments of one content in order of time; none if the index does not have it."""
-        return self._searcher.moments_of(video_id)
+    def moments_of(self, *video_ids: str) -> Gallery:
+        """The moments of contents in order of time; of what the index does not have, none."""
+        return self._searcher.moments_of(video_ids)
 
     def answer(
         self, queries: NDArray[np.float32], request: Request, *, kind: Kind = "text"

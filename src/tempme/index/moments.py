@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tempme.index.stores.places import uri_of
 
+Number = TypeVar("Number", bound=np.generic)
 Status = Literal["ok", "failed", "interrupted", "damaged"]
 Confidence = Literal["high", "medium", "low", "none"]
 """How sure it is that a hit shows what was asked for, see `tempme.index.confidence`."""
@@ -134,18 +135,25 @@ class Gallery:
         """Row of the first moment of every content (every content has at least one)."""
         return np.searchsorted(self.owner, np.arange(len(self.contents)))
 
-    def of(self, content: str) -> Gallery:
-        """The moments of one content alone; none if there is no such content."""
+    def of(self, *contents: str) -> Gallery:
+        """The moments of these contents alone; of one that is not there, none."""
+        places = sorted({place for one in contents if (place := self._place(one)) >= 0})
+        starts = np.searchsorted(self.owner, places).tolist()
+        stops = np.searchsorted(self.owner, places, side="right").tolist()
+        rows = [slice(*edges) for edges in zip(starts, stops, strict=True)] or [slice(0)]
+        return Gallery(
+            contents=tuple(self.contents[place] for place in places),
+            paths=tuple(self.paths[place] for place in places),
+            owner=np.repeat(np.arange(len(places)), np.subtract(stops, starts).astype(np.int64)),
+            spans=_joined([self.spans[those] for those in rows]),
+            features=_joined([self.features[those] for those in rows]),
+        )
+
+    def _place(self, content: str) -> int:
+        """Where a content is among all; -1 where it is not."""
         place = bisect_left(self.contents, content)
         is_there = place < len(self.contents) and self.contents[place] == content
-        start, stop = np.searchsorted(self.owner, [place, place + is_there])
-        return Gallery(
-            contents=self.contents[place : place + is_there],
-            paths=self.paths[place : place + is_there],
-            owner=np.zeros(stop - start, dtype=np.int64),
-            spans=self.spans[start:stop],
-            features=self.features[start:stop],
-        )
+        return place if is_there else -1
 
     def content(self, place: int) -> Moments:
         """The moments of content `place`."""
@@ -155,3 +163,8 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.owner)
+
+
+def _joined(parts: Sequence[NDArray[Number]]) -> NDArray[Number]:
+    """One after the other; a single one as it is, not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

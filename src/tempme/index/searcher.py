@@ -48,16 +48,16 @@ class Searcher:
             return view.left_out
         return () if self._store.is_large() else self._whole_scan().gallery.left_out
 
-    def moments_of(self, video_id: str) -> Gallery:
-        """The moments of one content in order of time; none if the index does not have it."""
+    def moments_of(self, video_ids: Sequence[str]) -> Gallery:
+        """The moments of contents in order of time; of what the index does not have, none."""
         try:
             if (view := self._lists.view()) is not None:
-                return view.of(video_id)
+                return view.of(*video_ids)
         except Unusable as error:
             self._lists.drop(error)
         if self._store.is_large():
-            return self._store.gallery([video_id])
-        return self._whole_scan().gallery.of(video_id)
+            return self._store.gallery(sorted(set(video_ids)))
+        return self._whole_scan().gallery.of(*video_ids)
 
     def answer_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
         """The hits of several searches, which go through the moments together."""

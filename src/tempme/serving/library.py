@@ -26,6 +26,7 @@ from tempme.serving.schema import Filters
 
 VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")
+NOTHING = Gallery((), (), np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros((0, 0), np.float16))
 KEPT = 512
 KEPT_FILTERS = 16
 
@@ -152,24 +153,32 @@ class Library:
             why = "is in a bucket, from which nothing is played: open it with a tool for S3"
         raise Problem(410, "file-gone", f"{uri} {why}")
 
-    def gallery(self, video_id: str, shelf: Shelf | None = None) -> Gallery:
-        """The moments of a content in order of time; Problem if there is no such content.
-
-        `shelf` spares a look at which version is the newest.
-        """
-        shelf = shelf or self.shelf()
+    def gallery(self, video_id: str) -> Gallery:
+        """The moments of a content in order of time; Problem if there is no such content."""
+        shelf = self.shelf()
         shelf.copies(video_id)
-        key = (shelf.version, video_id)
+        return self.galleries([video_id], shelf)[video_id]
+
+    def galleries(self, video_ids: Sequence[str], shelf: Shelf) -> dict[str, Gallery]:
+        """The moments of contents, each by its id, read together.
+
+        They are those of `shelf`, or of what has been written since; what is gone has none.
+        """
         with self._lock:
-            known = self._galleries.get(key)
-        if known is None:  # read without the lock: others need not wait for it
-            known = self._index.moments_of(video_id)
+            known = {one: self._galleries.get((shelf.version, one)) for one in video_ids}
+        missing = [one for one, gallery in known.items() if gallery is None]
+        # Read without the lock: others need not wait for it.
+        read = self._index.moments_of(*missing) if missing else NOTHING
+        found = {
+            one: read.of(one) if gallery is None else gallery for one, gallery in known.items()
+        }
         with self._lock:
-            self._galleries[key] = known
-            self._galleries.move_to_end(key)
+            for one, gallery in found.items():
+                self._galleries[shelf.version, one] = gallery
+                self._galleries.move_to_end((shelf.version, one))
             while len(self._galleries) > KEPT:
                 self._galleries.popitem(last=False)
-            return known
+        return found
 
     def moment(self, wanted: str) -> IndexedMoment:
         """The moment with this id; Problem if the index has none."""

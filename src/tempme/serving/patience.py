@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tempme.serving.problems import MEDIA_TYPE, document, response
 from tempme.serving.settings import ServeLimits
+
+CLOSE = {"Connection": "close"}
 
 
 class Patient(H11Protocol):
@@ -21,8 +26,15 @@ class Patient(H11Protocol):
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """The head of the first request is awaited."""
+        """The head of the first request is awaited; where there are too many, it is refused."""
         super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self.app = response(
+                503,
+                f"{self.limits.connections} connections are open already: try again soon",
+                kind="too-many-connections",
+                headers={"Retry-After": "5", **CLOSE},
+            )
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +61,21 @@ class Patient(H11Protocol):
         _end(self._head)
         _end(self._unread)
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read as a problem document, as everything is refused."""
+        del msg
+        told = document(
+            400,
+            "this is no HTTP/1.1, or the address and headers are too long: shorten them",
+            kind="unreadable-request",
+        )
+        body = json.dumps(told).encode()
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **CLOSE}
+        head = h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request")
+        for part in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(part))
+        self.transport.close()
 
     def _await_head(self) -> None:
         self._head = self.loop.call_later(self.limits.header_seconds, self._give_up)

@@ -49,7 +49,6 @@ def server_of(
         port=settings.port,
         http=patient(limits),
         ws="none",
-        limit_concurrency=limits.connections,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,

@@ -8,16 +8,15 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadSetting
-from tempme.index import Hit, Index
+from tempme.index import Index
 from tempme.index.building.encode import encode_queries, why_unusable
 from tempme.index.confidence import Kind
-from tempme.index.search import Asked, Request
 from tempme.serving.library import Library
 from tempme.serving.problems import Problem
 from tempme.serving.schema import QueryPart, SearchRequest
@@ -38,11 +37,15 @@ class Upload:
 
 @dataclass(frozen=True)
 class WantedSearch:
-    """A search whose words are not yet encoded: `rows` holds features or a text, with weights."""
+    """What is looked for: features, or words that are not yet encoded, with weights."""
 
     parts: tuple[tuple[str | Floats, float], ...]
     kind: Kind
-    request: Request = field(default_factory=Request)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The words in it."""
+        return tuple(part for part, _ in self.parts if isinstance(part, str))
 
 
 class Remembered:
@@ -68,26 +71,21 @@ class Remembered:
                 self._values.popitem(last=False)
 
 
-class BatchSearcher:
-    """Answers batches of searches; encodes each text once while it is remembered."""
+class QueryFeatures:
+    """What searches look for, as features; encodes each text once while it is remembered."""
 
     def __init__(self, index: Index, *, cached: int) -> None:
         self._index = index
         self._texts = Remembered(cached)
 
-    def __call__(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
-        """The hits of each, or what is wrong with it."""
-        self._encode([part for wanted in batch for part, _ in wanted.parts])
-        asked: list[Asked | Exception] = []
-        for wanted in batch:
-            try:
-                asked.append(Asked(self.features(wanted), wanted.request, wanted.kind))
-            except (Problem, BadSetting) as error:
-                asked.append(error)
-        answers = iter(self._index.answer_all([one for one in asked if isinstance(one, Asked)]))
-        return [one if isinstance(one, Exception) else next(answers) for one in asked]
+    def encode(self, batch: Sequence[WantedSearch]) -> None:
+        """Encode all texts of these searches that are not remembered, together."""
+        parts = (part for wanted in batch for part, _ in wanted.parts)
+        texts = dict.fromkeys(p for p in parts if isinstance(p, str) and self._texts.get(p) is None)
+        for text, row in zip(texts, self._encoded(list(texts)), strict=True):
+            self._texts.put(text, row[None])
 
-    def features(self, wanted: WantedSearch) -> Floats:
+    def of(self, wanted: WantedSearch) -> Floats:
         """One row, or the windows of a video that is all that is wanted: (Q, D), unit rows."""
         rows = [(self._of(part), weight) for part, weight in wanted.parts]
         if len(rows) == 1:
@@ -112,11 +110,6 @@ class BatchSearcher:
                 f"the model gave no usable feature ({problem}) for this query: use other words"
             )
         return features
-
-    def _encode(self, parts: Sequence[str | Floats]) -> None:
-        texts = dict.fromkeys(p for p in parts if isinstance(p, str) and self._texts.get(p) is None)
-        for text, row in zip(texts, self._encoded(list(texts)), strict=True):
-            self._texts.put(text, row[None])
 
     def _encoded(self, texts: list[str]) -> Floats:
         return encode_queries(self._index.retriever, texts)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tempme.index import Hit, Index
+from tempme.index import Index
 from tempme.index.watching import follow
-from tempme.serving.batching import Batcher
+from tempme.serving.answering import Answering, SearchOrder
 from tempme.serving.jobs import JobOrder, Jobs
-from tempme.serving.library import Library, Shelf
+from tempme.serving.library import Library
 from tempme.serving.listeners import Listeners
 from tempme.serving.media.media import Media
 from tempme.serving.metrics import Metrics
+from tempme.serving.pipeline import Pipeline
 from tempme.serving.problems import Problem
-from tempme.serving.scored import ScoredVideo
-from tempme.serving.searching import BatchSearcher, Remembered, WantedSearch
+from tempme.serving.schema import SearchAnswer
+from tempme.serving.searching import QueryFeatures, Remembered
 from tempme.serving.settings import ServeSettings
 from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
@@ -42,9 +39,16 @@ class Service:
         self.uploads = Uploads(index, limits)
         self.kept = Remembered(limits.kept_uploads)
         self.listeners = Listeners(limits.listeners)
-        self.searcher = BatchSearcher(index, cached=limits.cached_queries)
-        self.batches: Batcher[WantedSearch, list[Hit]] = Batcher(
-            self._work, most=limits.batch, begin=on_one_core
+        self.features = QueryFeatures(index, cached=limits.cached_queries)
+        answering = Answering(
+            index,
+            self.library,
+            features=self.features,
+            uploads=self.kept,
+            metrics=self.metrics,
+        )
+        self.searches: Pipeline[SearchOrder, SearchAnswer] = Pipeline(
+            *answering.stages(batch=limits.batch), begin=on_one_core
         )
         self._warm, self._stop = threading.Event(), threading.Event()
 
@@ -92,24 +96,10 @@ class Service:
             raise Problem(422, "no-such-folder", f"no such file or folder: {path}")
         return real
 
-    def scored(
-        self, video_id: str, queries: NDArray[np.float32], shelf: Shelf | None = None
-    ) -> ScoredVideo:
-        """Every moment of a content in order of time, with its score for queries (Q, D)."""
-        gallery = self.library.gallery(video_id, shelf)
-        rows = gallery.features.astype(np.float32)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)
-        scores = np.clip((queries @ rows.T).max(axis=0), -1, 1)
-        return ScoredVideo(gallery, rows, scores.astype(np.float32))
-
     def close(self) -> None:
         """End threads and processes; a run of indexing keeps what it has finished."""
         self._stop.set()
         self.jobs.close()
-        self.batches.close()
+        self.searches.close()
         self.media.close()
         self.uploads.close()
-
-    def _work(self, batch: Sequence[WantedSearch]) -> list[list[Hit] | Exception]:
-        self.metrics.batch_size.observe(len(batch))
-        return self.searcher(batch)

@@ -96,10 +96,10 @@ class ListsView:
                 raise Unusable("the moments of a content are damaged")
             self._is_checked[contents[place]] = True
 
-    def of(self, digest: str) -> Gallery:
-        """The moments of one content; none if there is no such content."""
-        content = self.catalog.find(digest)
-        return self.gallery(np.array([] if content is None else [content], dtype=np.int64))
+    def of(self, *digests: str) -> Gallery:
+        """The moments of these contents; of one that is not there, none."""
+        found = {number for one in digests if (number := self.catalog.find(one)) is not None}
+        return self.gallery(np.array(sorted(found), dtype=np.int64))
 
 
 @dataclass(frozen=True)

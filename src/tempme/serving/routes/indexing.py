@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Header, Path
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from tempme.serving.jobs import Job, JobOrder, progress_as_dict
-from tempme.serving.routes.search import text_of
 from tempme.serving.schema import IndexRequest, JobOut, JobProgress, JobsOut
 from tempme.serving.service import Service
+from tempme.serving.showing import text_of
 
 JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 TICK_SECONDS = 0.2

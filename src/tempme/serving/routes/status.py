@@ -12,9 +12,9 @@ from tempme.index.moments import Video
 from tempme.retriever.retriever import Retriever
 from tempme.serving.guards import COOKIE, is_token
 from tempme.serving.problems import Problem
-from tempme.serving.routes.search import text_of
 from tempme.serving.schema import FailedOut, Ready, StatusOut
 from tempme.serving.service import Service
+from tempme.serving.showing import text_of
 
 MONTH_SECONDS = 30 * 24 * 3600
 

@@ -21,7 +21,6 @@ from tempme.serving.media.media import (
     nearest,
 )
 from tempme.serving.problems import Problem
-from tempme.serving.routes.search import text_of
 from tempme.serving.schema import (
     Facets,
     Filters,
@@ -34,8 +33,10 @@ from tempme.serving.schema import (
     VideoOut,
     VideoPage,
 )
+from tempme.serving.scored import ScoredVideo
 from tempme.serving.searching import parts_of
 from tempme.serving.service import Service
+from tempme.serving.showing import text_of
 
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 VideoIdPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="From a hit or a list.")]
@@ -105,8 +106,8 @@ def video_routes(service: Service) -> APIRouter:
         """The score of every moment of a video, in order of time: where in it something is."""
         first = library.copies(video_id)[0]
         parts = parts_of(wanted, None, library=library, uploads=service.kept)
-        features = service.searcher.features(parts)
-        scored, judge = service.scored(video_id, features), service.index.judge(parts.kind)
+        scored = ScoredVideo.of(library.gallery(video_id), service.features.of(parts))
+        judge = service.index.judge(parts.kind)
         return Similarity(
             video_id=video_id,
             duration_seconds=first.duration_seconds,
