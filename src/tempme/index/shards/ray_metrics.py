@@ -12,7 +12,6 @@ The stage whose share is near 1 is what the other waits for. Ray begins the name
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +26,7 @@ class RunMetrics:
     def __init__(self, metrics: Any, *, files: int, readers: int, encoders: int) -> None:
         self._left, self._begin = files, time.monotonic()
         self._actors = {"read": readers, "encode": encoders}
-        self._seconds: Counter[str] = Counter()
+        self._seconds = {"read": 0.0, "encode": 0.0}
         self._done = 0
         tagged, staged = ("outcome",), ("stage",)
         self._files = metrics.Counter("tempme_run_files", "Files of a run", tag_keys=tagged)
@@ -44,7 +43,8 @@ class RunMetrics:
             yield each
 
     def _take(self, made: Outcome) -> None:
-        self._seconds.update(read=made.decode_seconds, encode=made.encode_seconds)  # type: ignore[arg-type]
+        self._seconds["read"] += made.decode_seconds
+        self._seconds["encode"] += made.encode_seconds
         if made.windows:
             self._windows.inc(made.windows)
         if made.kind != PIECE:
