@@ -58,7 +58,7 @@ def gmacs_of_windows(retriever: Retriever, windows_WF: Tensor) -> float:
     begun = clips.shape[1]
     distinct = len(which.unique())
     macs, first = distinct * begun * patches, 0
-    for joined, _ in shared_blocks(which, vision.layers, begun=begun):
+    for joined, _ in shared_blocks(which, list(vision.layers), begun=begun):
         distinct = distinct if joined is None else len(joined)
         macs += distinct * blocks[first] // plan[first].clips
         first += 1
