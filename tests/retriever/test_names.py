@@ -11,7 +11,7 @@ import tempme
 from tempme.compression import Keep
 from tempme.errors import BadSetting
 from tempme.retriever.described import to_toml
-from tempme.retriever.names import is_tag, shipped, unknown
+from tempme.retriever.names import Plain, Tagged, is_tag, look_up, shipped, unknown
 
 
 def test_a_near_name_is_offered_and_a_far_one_is_not() -> None:
@@ -21,6 +21,11 @@ def test_a_near_name_is_offered_and_a_far_one_is_not() -> None:
         assert f"({', '.join(shipped())}){hint} published weights are named" in told
         assert "owner/name" in told
     assert "did you mean ViT-B/32:openai?" in unknown("ViT-B/32:open")
+
+
+def test_a_tag_follows_the_last_colon(tmp_path: Path) -> None:
+    assert look_up("ViT-B/32:openai") == Tagged("ViT-B/32", "openai")
+    assert look_up(tmp_path / "a:b.pt") == Plain(tmp_path / "a:b.pt")
 
 
 def test_what_is_there_or_may_be_on_a_hub_is_known(tmp_path: Path) -> None:
