@@ -1,7 +1,7 @@
 """Draw requests from the OpenAPI document of a real service; every one has to get an answer.
 
 schemathesis makes them, valid and not; the service runs on a small index of generated videos. None
-may fail in the service, and none may take `TIMEOUT_SECONDS`. Its phases run one after the other:
+may fail in the service, and none may take --timeout seconds. Its phases run one after the other:
 examples of the document, what covers every limit of it, what is drawn, and chains of requests that
 use what earlier ones answered. Prints how many were answered in each, and with --out writes it.
 
@@ -32,7 +32,6 @@ from tempme.serving.settings import ServeLimits, ServeSettings
 
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance"
 VIDEOS = 4
-TIMEOUT_SECONDS = 10
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 MOST_CHAINS = 100
 
@@ -42,6 +41,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--cases", type=int, default=700, help="per operation (700)")
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--timeout", type=float, default=10, help="of an answer, in seconds (10)")
     asked.add_argument("--phases", nargs="+", choices=PHASES, default=PHASES)
     asked.add_argument("--out", type=Path, help="write the counts there, as JSON")
     given = asked.parse_args()
@@ -88,7 +88,7 @@ def _drawn(address: str, phase: str, given: argparse.Namespace) -> tuple[dict[st
             *("run", f"{address}/openapi.json", "--no-color", "--phases", phase),
             *("--checks", CHECKS, "--seed", str(given.seed)),
             *("--max-examples", str(cases)),
-            *("--request-timeout", str(TIMEOUT_SECONDS)),
+            *("--request-timeout", str(given.timeout)),
         ],
         check=False,
     )

@@ -16,7 +16,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "fuzz_service.py"
 def test_a_few_drawn_requests_of_every_kind_are_answered(tmp_path: Path) -> None:
     pytest.importorskip("schemathesis", reason="needs the extra `dev`")
     done = subprocess.run(
-        [sys.executable, str(TOOL), "--cases", "4", "--seed", "1"],
+        [sys.executable, str(TOOL), "--cases", "4", "--seed", "1", "--timeout", "120"],
         capture_output=True,
         text=True,
         check=False,
