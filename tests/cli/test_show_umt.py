@@ -68,4 +68,4 @@ def test_what_is_needed_to_draw(run: Terminal, film: Path, tmp_path: Path) -> No
     assert "no weights of UMT-B/16 can be fetched" in (
         run("show", "umt", *words, "--backbone", "UMT-B/16").refusal
     )
-    assert "umt4clip-tome is a UMT, but" in run("show", "umt", *words).refusal
+    assert "umt is a UMT, but scenes-tiny is a CLIP" in run("show", "umt", *words).refusal

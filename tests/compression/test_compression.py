@@ -144,6 +144,7 @@ def test_every_method_says_whether_it_drops() -> None:
         "rlt": False,
         "earlytom": False,
         "dtem": False,
+        "pitome": False,
     }
     assert EViT(fuse=False).drops_patches
 

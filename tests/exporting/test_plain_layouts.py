@@ -51,6 +51,7 @@ FOLDED = {
     "diffrate",
     "sta",
     "testa",
+    "pitome",
     "imgme-only",
     "scratch",
     "temporal-modelling",

@@ -16,7 +16,8 @@ from tempme.index.shards.sightings import (
     pack_sightings,
     unpack_sightings,
 )
-from tempme.index.stores.places import Place, is_remote, uri_of
+from tempme.index.stores.places import Place
+from tempme.uris import is_remote, uri_of
 
 WIDTH = 8
 

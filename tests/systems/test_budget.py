@@ -16,7 +16,7 @@ from tempme.systems.table import RULES
 
 SHARES = (1.0, 0.65, 0.4, 0.3)
 WITH_BUDGET = [*RULES, "tempme", "tome", "evit", "sta", "testa", "token-reduction"]
-WHOLE = ("tempme-average", "dtem", "earlytom")  # whole numbers alone, or nearly
+WHOLE = ("tempme-average", "dtem", "earlytom", "pitome")  # whole numbers alone, or nearly
 LEAST = {"evit": 0.4, "sta": 0.65}  # below these the strongest setting still costs more
 
 

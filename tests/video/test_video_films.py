@@ -232,7 +232,7 @@ def test_a_stretch_that_ends_its_process_is_the_failure_of_its_film(
 def test_whatever_ends_a_film_ends_its_processes(film: Path, end: Any) -> None:
     """With workers that wait for stretches, and with ones that are at them."""
     for reading in (PIECES, replace(PIECES, piece_windows=64)):
-        before = my_workers()
+        before, threads = my_workers(), set(threading.enumerate())
         answers = decode_many([film], reading, workers=3)
         next(answers)
         processes = my_workers() - before
@@ -243,4 +243,5 @@ def test_whatever_ends_a_film_ends_its_processes(film: Path, end: Any) -> None:
             with pytest.raises(end):
                 answers.throw(end)
         assert not any(process.exists() for process in processes)
-        assert not [thread for thread in threading.enumerate() if isinstance(thread, Keeper)]
+        left = set(threading.enumerate()) - threads
+        assert not [thread for thread in left if isinstance(thread, Keeper)]

@@ -24,13 +24,13 @@ from tempme.index.folder import check_new
 from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.judging import background_of
 from tempme.index.model import MODEL_FOLDER
-from tempme.index.stores.places import is_remote, uri_of
 from tempme.retriever.checkpoint import system_of
 from tempme.retriever.names import is_saved
 from tempme.retriever.retriever import Retriever
 from tempme.systems.budget import share_of_dense, within_budget
 from tempme.systems.system import System
 from tempme.systems.table import system
+from tempme.uris import is_remote, uri_of
 
 ROW, DENSE = "tempme", "clip4clip"
 LIMIT = 0.9  # of the phrases nearest to a window, with 95 % confidence

@@ -9,7 +9,7 @@ import typer
 
 from tempme.cli.options import DEFAULT_INDEX, AsJson, IndexFolder
 from tempme.cli.output import counted, print_json, print_line
-from tempme.index.stores.places import uri_of
+from tempme.uris import uri_of
 
 app = typer.Typer(add_completion=False)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tempme.errors import TempmeError
-from tempme.index.stores.places import uri_of
+from tempme.uris import uri_of
 
 SHOWN = 10
 # Letters and marks by their class that show nothing: fillers, joiners, selectors of variants.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tempme.cli.output import counted, print_json, print_line, say, say_some
 from tempme.errors import BadSetting, Stopped
-from tempme.index.building.scan import IN_A_BUCKET
-from tempme.index.stores.places import is_remote, uri_of
+from tempme.uris import is_remote, uri_of
 
 if TYPE_CHECKING:
     from tempme.index import Report
@@ -28,6 +27,8 @@ def check_engine(on: str, shards: str | None, paths: Sequence[Path] = (), *, wat
             f"--on {on} writes shards: say where with --shards URI, then `tempme store load URI`"
         )
     if shards is None and (far := next(filter(is_remote, paths), None)) is not None:
+        from tempme.index.building.scan import IN_A_BUCKET
+
         raise BadSetting(f"{uri_of(far)} is in a bucket: {IN_A_BUCKET}")
     if watch and shards is not None:
         raise BadSetting("--watch follows folders into an index: leave it or --shards out")

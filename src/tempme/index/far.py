@@ -29,8 +29,9 @@ from tempme.index.side_files import (
 )
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.milvus_server import SCHEMES, About, Address, MilvusServer
-from tempme.index.stores.places import Place, is_remote, shown_uri
+from tempme.index.stores.places import Place
 from tempme.index.stores.store import Store
+from tempme.uris import is_remote, shown_uri
 
 
 @dataclass(frozen=True)

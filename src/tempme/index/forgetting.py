@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tempme.errors import BadSetting
 from tempme.index.stores.paths import real_path
-from tempme.index.stores.places import is_remote
 from tempme.index.stores.store import Store
+from tempme.uris import is_remote
 
 
 def forget(store: Store, paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -29,9 +29,9 @@ from tempme.index.search import Asked, Request, request_of
 from tempme.index.searcher import Searcher
 from tempme.index.status import Status
 from tempme.index.stores.damage import Damage
-from tempme.index.stores.places import is_remote, uri_of
 from tempme.index.upkeep import Repair, in_order, inspected, repaired
 from tempme.processes.limits import WORKER_MEMORY_MB
+from tempme.uris import is_remote, uri_of
 from tempme.video.values import TOTAL_SECONDS, Fit, Sampling
 
 

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from tempme.index.stores.places import uri_of
+from tempme.uris import uri_of
 
 Number = TypeVar("Number", bound=np.generic)
 Status = Literal["ok", "failed", "interrupted", "damaged"]

@@ -19,8 +19,9 @@ from tempme.index.header import NAME as HEADER
 from tempme.index.header import Header, read_header
 from tempme.index.judging import NAME as CONFIDENCE
 from tempme.index.model import MODEL_FOLDER
-from tempme.index.stores.places import Place, shown_uri
+from tempme.index.stores.places import Place
 from tempme.index.words import NAME as WORDS
+from tempme.uris import shown_uri
 
 FILES = (WORDS, CONFIDENCE)
 NAME_LETTERS = 16

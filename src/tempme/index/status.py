@@ -11,9 +11,10 @@ from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
 from tempme.index.moments import Video
 from tempme.index.stores.milvus_server import SCHEMES
-from tempme.index.stores.places import Place, is_remote, uri_of
+from tempme.index.stores.places import Place
 from tempme.index.stores.row_copy import read_rows
 from tempme.index.stores.store import Store
+from tempme.uris import is_remote, uri_of
 
 UNREAD = ("failed", "interrupted")
 

@@ -15,9 +15,9 @@ from tempme.index.header import FORMAT, Header, read_header
 from tempme.index.lock import writing
 from tempme.index.model import MODEL_FOLDER
 from tempme.index.stores.damage import Damage
-from tempme.index.stores.places import uri_of
 from tempme.index.stores.repair import OF_MOMENTS
 from tempme.index.stores.store import Store
+from tempme.uris import uri_of
 
 
 @dataclass(frozen=True)

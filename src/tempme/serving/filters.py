@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tempme.index.moments import Video
 from tempme.index.stores.paths import real_path
-from tempme.index.stores.places import uri_of
 from tempme.serving.schema import Count, Facets, Filters
+from tempme.uris import uri_of
 
 DURATIONS: tuple[tuple[str, float | None, float | None], ...] = (
     ("under 10 s", None, 10),

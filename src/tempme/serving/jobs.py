@@ -13,8 +13,8 @@ from typing import Literal
 
 from tempme.errors import IndexBusy, Stopped, TempmeError
 from tempme.index import Index, Progress, Report
-from tempme.index.stores.places import uri_of
 from tempme.serving.problems import Problem
+from tempme.uris import uri_of
 
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 OVER: frozenset[State] = frozenset({"done", "failed", "cancelled"})

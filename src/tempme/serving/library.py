@@ -19,10 +19,10 @@ from tempme.errors import TempmeError
 from tempme.index import Index
 from tempme.index.header import read_header
 from tempme.index.moments import Gallery, Video, moment_id
-from tempme.index.stores.places import is_remote, uri_of
 from tempme.serving.filters import admitted, is_any
 from tempme.serving.problems import Problem
 from tempme.serving.schema import Filters
+from tempme.uris import is_remote, uri_of
 
 VIDEO_ID = re.compile(r"[0-9a-f]{32}")
 MOMENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,12})-(\d{1,12})")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tempme.index import Hit, Index
 from tempme.index.search import Asked
-from tempme.index.stores.places import uri_of
 from tempme.serving.library import Library, Shelf
 from tempme.serving.schema import HitOut, MomentOut
 from tempme.serving.scored import ScoredVideo, best_of_each
+from tempme.uris import uri_of
 
 MOMENTS_OF_A_VIDEO = 6
 

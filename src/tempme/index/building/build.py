@@ -33,9 +33,9 @@ from tempme.index.building.settling import Settling
 from tempme.index.building.writer import Writer
 from tempme.index.header import Cutting
 from tempme.index.moments import Moments, Video
-from tempme.index.stores.places import is_remote
 from tempme.index.stores.store import Store
 from tempme.processes.cores import sharing_cores
+from tempme.uris import is_remote
 from tempme.video import Failure, VideoWindows, decode_many
 
 NO_FEATURE = "the model gave no usable feature ({}) for it"

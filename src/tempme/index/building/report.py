@@ -9,7 +9,7 @@ from typing import Any
 
 from tempme.index.building.scan import Unseen
 from tempme.index.moments import Video
-from tempme.index.stores.places import uri_of
+from tempme.uris import uri_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tempme.errors import BadSetting
 from tempme.index.building.exclude import Excluding, excluding
 from tempme.index.building.rubbish import PROXY, rule_against_file, rule_against_folder
 from tempme.index.building.suffixes import is_named_like_a_picture, is_named_like_a_video
-from tempme.index.stores.places import is_remote, uri_of
+from tempme.uris import is_remote, uri_of
 
 IN_A_BUCKET = (
     "index it with `tempme index URI --shards SHARDS`, and load those with `tempme store load`"

@@ -15,7 +15,8 @@ from tempme.index.building.exclude import Excluding, excluding
 from tempme.index.building.rubbish import rule_against_file, rule_against_folder
 from tempme.index.building.scan import File, Unseen
 from tempme.index.building.suffixes import is_named_like_a_picture, is_named_like_a_video
-from tempme.index.stores.places import Place, PlacedFile, object_uri, uri_of
+from tempme.index.stores.places import Place, PlacedFile
+from tempme.uris import object_uri, uri_of
 
 NO_PATH = "its key has empty parts, which no path can hold: rename it"
 

@@ -20,8 +20,9 @@ from tempme.errors import BadIndex
 from tempme.index.building.ahead import ahead
 from tempme.index.building.digests import CHANGED, Identified, identify, name_of_content
 from tempme.index.building.scan import File
-from tempme.index.stores.places import Place, PlacedFile, is_remote, uri_of
+from tempme.index.stores.places import Place, PlacedFile
 from tempme.processes.running import is_running
+from tempme.uris import is_remote, uri_of
 
 AT_ONCE = 2
 CHUNK_BYTES = 4 << 20

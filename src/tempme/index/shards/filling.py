@@ -16,8 +16,9 @@ from tempme.index.shards.opening import open_shards
 from tempme.index.shards.recipe import recipe_of
 from tempme.index.shards.shards import Shards
 from tempme.index.side_files import side_files_of
-from tempme.index.stores.places import Place, is_remote, uri_of
+from tempme.index.stores.places import Place
 from tempme.index.upkeep import in_order
+from tempme.uris import is_remote, uri_of
 
 
 def fill(

@@ -12,8 +12,8 @@ from tempme.index.moments import Moments, Video
 from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Damaged, Shards, read_many
 from tempme.index.shards.sightings import Sighting, latest
-from tempme.index.stores.places import uri_of
 from tempme.index.stores.store import Store
+from tempme.uris import uri_of
 
 CONTENTS_PER_WRITE = 500
 

@@ -24,7 +24,7 @@ from tempme.index.shards.fetching import Copies
 from tempme.index.shards.parts import new_attempt
 from tempme.index.shards.shards import Shards
 from tempme.index.shards.sightings import Sighting
-from tempme.index.stores.places import is_remote
+from tempme.uris import is_remote
 from tempme.video import Failure, Reading, VideoInfo, VideoWindows
 
 Decode: TypeAlias = Callable[[Iterator[Path]], Generator[tuple[Path, VideoWindows | Failure]]]

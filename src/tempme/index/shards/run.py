@@ -26,7 +26,8 @@ from tempme.index.shards.parts import drop_old_parts
 from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import Shards, name_of, read_many
 from tempme.index.shards.sightings import Sighting, latest
-from tempme.index.stores.places import Place, is_remote
+from tempme.index.stores.places import Place
+from tempme.uris import is_remote
 
 # Sightings that a killed run loses cost the next one a look at the files, and nothing more.
 SEEN_EVERY_SECONDS = 5.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.stores.places import uri_of
+from tempme.uris import uri_of
 
 MOMENTS_LOST = "its moments in the index are lost"
 MOMENTS_DAMAGED = "its moments in the index are damaged"

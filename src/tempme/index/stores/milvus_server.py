@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tempme.errors import BadIndex, BadSetting, MissingExtra
-from tempme.index.stores.places import shown_uri
+from tempme.uris import shown_uri
 
 SCHEMES = ("milvus", "milvus+tls")
 TOKEN, CERTIFICATE = "TEMPME_MILVUS_TOKEN", "TEMPME_MILVUS_CA"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tempme.index.stores.places import is_remote, uri_of
+from tempme.uris import is_remote, uri_of
 
 
 def path_to_text(path: Path) -> str:

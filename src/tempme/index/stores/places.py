@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from tempme.atomic import is_draft, replacing
 from tempme.errors import BadIndex, BadSetting
+from tempme.uris import shown_uri, uri_of
 
-# A `Path` makes one slash of the two, and command lines hand paths on.
-SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])(?P<rest>.+)")
-LOCAL = re.compile(r"file:(//(localhost)?)?(?=/)")
 CONNECT_SECONDS, REQUEST_SECONDS = 10, 60
 PLACES = "a folder, file:///FOLDER or s3://BUCKET/PREFIX"
 
@@ -163,35 +160,8 @@ class Place:
             raise BadIndex(f"{what}: {_why(error)}") from error
 
 
-def object_uri(key: str) -> str:
-    """The URI of the object with a key, which begins with the name of the bucket."""
-    return f"s3://{key.replace('%', '%25')}"
-
-
 def _placed(info: Any, name: str) -> PlacedFile:
     return PlacedFile(name, info.size, info.mtime_ns or 0)
-
-
-def uri_of(given: str | Path) -> str:
-    """A path, or a URI with its two slashes; `file:///folder` is the path of the folder."""
-    text = str(given)
-    if found := LOCAL.match(text):
-        return unquote(text[found.end() :])
-    if found := SCHEME.fullmatch(text):
-        return f"{found['scheme'].lower()}://{found['rest']}"
-    return text
-
-
-def is_remote(given: str | Path) -> bool:
-    """Whether a person named something that is not on this machine."""
-    return "://" in uri_of(given)
-
-
-def shown_uri(uri: str) -> str:
-    """A URI for messages: without a name, a password or a query that may be in it."""
-    scheme, _, rest = uri.partition("://")
-    host, slash, path = rest.partition("?")[0].partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def s3_options() -> dict[str, str]:
