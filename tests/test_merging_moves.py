@@ -37,6 +37,20 @@ def test_kept_tokens_by_hand(sized: bool) -> None:
     assert move.ends.tolist() == [0, 2, -1, 1, -1, 3, -1, 4, -1, 5]
 
 
+def test_tokens_take_along_where_they_started() -> None:
+    place = torch.tensor([[9, 0, 1, 2, 3], [9, 4, 5, 6, 7]])
+    tokens = replace(tokens_of(torch.randn(2, 5, 3)), place_CN=place)
+    kept = keep(tokens, torch.tensor([[3, 1], [2, 4]]))
+    assert kept.place_CN is not None
+    assert kept.place_CN.tolist() == [[9, 2, 0], [9, 5, 7]]
+    merged = fuse(tokens, match(tokens.x_CND, 1, 1))
+    assert merged.place_CN is not None
+    assert merged.place_CN.shape == (2, 4)
+    assert [row[0] for row in merged.place_CN.tolist()] == [9, 9]
+    for merged_row, row in zip(merged.place_CN.tolist(), place.tolist(), strict=True):
+        assert set(merged_row) < set(row)
+
+
 def test_all_protected_tokens_are_kept() -> None:
     x = torch.arange(6.0).view(1, 6, 1)
     before = replace(tokens_of(x, protected=2), moves=(Join(1, (1, 6), 2, x.device),))

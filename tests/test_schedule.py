@@ -55,6 +55,12 @@ def test_the_papers_joins_are_the_default() -> None:
     assert default_joins(1) == {}
     assert default_joins(12, depth=1) == {0: 12}
     assert default_joins(12, depth=2) == {0: 12}
+    assert default_joins(12, halves=True) == {8: 2, 9: 3, 10: 2}
+    assert default_joins(8, halves=True) == {8: 2, 9: 2, 10: 2}
+    assert default_joins(4, halves=True) == {9: 2, 10: 2}
+    assert default_joins(2, halves=True) == {10: 2}
+    assert default_joins(9, halves=True) == default_joins(9)
+    assert default_joins(12, depth=2, halves=True) == default_joins(12, depth=2)
     assert default_joins(12, depth=3) == {0: 3, 1: 4}
 
 
