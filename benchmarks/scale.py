@@ -142,7 +142,7 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
     return {
         "write_seconds": round(written - begin, 2),
         "build_seconds": round(tidied - written, 2),
-        "size_bytes": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
+        "size_bytes": size_of(store, folder),
         "p50_ms": round(float(np.percentile(times, 50)), 1),
         "p99_ms": round(float(np.percentile(times, 99)), 1),
         "recall_at_10": round(float(np.mean(recalls)), 4),
@@ -150,6 +150,14 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
         "search_mb": peak_mb(os.getpid()) - before,
         "server_mb": max(map(peak_mb, descendants(os.getpid())), default=0),
     }
+
+
+def size_of(store: Store, folder: Path) -> int:
+    """What lies on this disk, and in the bucket."""
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    if isinstance(store, ObjectStore):
+        size += sum(one.size_bytes for one in Place.of(f"s3://{BUCKET}/index").files())
+    return size
 
 
 def gallery_of(contents: list[Moments]) -> Gallery:
