@@ -49,6 +49,9 @@ def test_tokens_take_along_where_they_started() -> None:
     assert [row[0] for row in merged.place_CN.tolist()] == [9, 9]
     for merged_row, row in zip(merged.place_CN.tolist(), place.tolist(), strict=True):
         assert set(merged_row) < set(row)
+    joined = join_clips(tokens, 2)
+    assert joined.place_CN is not None
+    assert joined.place_CN.tolist() == [[9, 9, 0, 1, 2, 3, 4, 5, 6, 7]]
 
 
 def test_all_protected_tokens_are_kept() -> None:
