@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import zlib
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ def _seed() -> None:
 
     torch.manual_seed(0)
     np.random.seed(0)  # libraries still draw from it
+
+
+@pytest.fixture
+def three_threads() -> Generator[None]:
+    """PyTorch takes three threads, until the test ends."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ import torch
 from PIL import Image
 
 import tempme
-from index_material import write_video
-from tempme.backbones.config import ClipConfig
+from shown_models import SMALL
 from tempme.cli.show import EXPLAINED, steps, table
 from tempme.drawing.comparison import read_model, sides
 from tempme.retriever.retriever import Retriever
@@ -22,29 +20,8 @@ from tempme.systems import table as zoo
 from tempme.video import Reading, load
 from terminals import Terminal
 
-SMALL = ClipConfig(image_size=32, patch=8, width=32, heads=2, text_width=32, text_heads=2, embed=16)
 BOTH = pytest.mark.parametrize("backbone", ["ViT-B/32", "ViT-B/16"])
 every_system = pytest.mark.parametrize("name", sorted(zoo.SYSTEMS.keys() - zoo.UMT.keys()))
-
-
-@pytest.fixture
-def show(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(monkeypatch, capfd, "show")
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("films") / "film.mp4", ["red", "blue"], seconds=3)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved tempme of 6 frames, not the paper's settings."""
-    made = zoo.system("tempme", backbone=SMALL, frames=6)
-    made = replace(made, compression=replace(made.compression, keep_cross=0.6))
-    return Retriever.build(made, None, seed=0).save(
-        tmp_path_factory.mktemp("models") / "small", whole=True
-    )
 
 
 @BOTH

@@ -22,14 +22,6 @@ SIZE = 8
 
 
 @pytest.fixture
-def three_threads() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def product(tmp_path: Path) -> Path:
     """The file of a function: a row times a matrix of twos."""
     onnx = pytest.importorskip("onnx", reason="needs tempme[onnx]")

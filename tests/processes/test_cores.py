@@ -31,14 +31,6 @@ class Decoders:
             self.is_closed = True
 
 
-@pytest.fixture
-def three_threads() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("three_threads")
 def test_a_caller_that_waits_has_one_core_and_one_that_is_waited_for_all(
     monkeypatch: pytest.MonkeyPatch,
