@@ -18,10 +18,8 @@ from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Request, Scan
 
 Floats = NDArray[np.float32]
-# So many moments are compared one by one as soon as found through lists; where more are admitted
-# by a filter, this share of them is looked at if that is less than without one.
-EXACT_ROWS = 1024
-FILTERED_SHARE = 0.25
+# So many moments are compared one by one nearly as soon as found through lists, and none is missed.
+EXACT_ROWS = 4096
 ROWS_PER_HIT = 40
 MORE_ROWS = 8
 # How many of the best moments are looked at first per moment wanted: neighbours are one moment.
@@ -38,9 +36,8 @@ def answer(view: ListsView, queries: Floats, request: Request) -> list[Hit]:
     admitted = _admitted(view, request)
     contents = np.arange(len(view.catalog)) if admitted is None else np.flatnonzero(admitted)
     total = int(view.counts[contents].sum())
-    most = max(view.scanned, ROWS_PER_HIT * request.k)
-    if admitted is not None:
-        most = min(most, max(EXACT_ROWS, int(FILTERED_SHARE * total), ROWS_PER_HIT * request.k))
+    wanted = view.scanned if admitted is None else view.wanted(total)
+    most = max(wanted, ROWS_PER_HIT * request.k)
     if total <= max(EXACT_ROWS, ROWS_PER_HIT * request.k):
         return Scan(view.gallery(contents), is_admitted=True).hits(queries, request)
     pick = _moments if request.moments else _videos
