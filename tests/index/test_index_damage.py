@@ -205,10 +205,8 @@ def damage_somewhere(folder: Path, chance: random.Random) -> None:
 
 def is_right(found: list[Any], left_out: tuple[Path, ...], before: list[Any]) -> bool:
     lost = {hit["path"] for hit in before if hit not in found}
-    named = set(map(str, left_out))
-    return all(hit in before for hit in found) and all(
-        any(is_nearly(path, name) for name in named) for path in lost
-    )
+    is_said = [any(is_nearly(path, str(name)) for name in left_out) for path in lost]
+    return all(hit in before for hit in found) and all(is_said)
 
 
 def is_nearly(path: str, name: str) -> bool:

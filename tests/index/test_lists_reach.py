@@ -9,8 +9,9 @@ import pytest
 
 from lists_material import WIDTH, filled, put, view_of_store
 from tempme.index.header import Cutting, Header
-from tempme.index.lists.answers import EXACT_ROWS, answer
+from tempme.index.lists.answers import EXACT_FILTERED_ROWS, answer
 from tempme.index.lists.array_file import write_arrays
+from tempme.index.lists.beyond import Beyond, expected, fitted
 from tempme.index.lists.calibrating import FEWEST_ROWS, PROMISED, SHARES, Reach
 from tempme.index.lists.opened import CATALOG, FOLDER, FORMAT, open_lists, reach_of
 from tempme.index.lists.view import ListsView
@@ -76,7 +77,7 @@ def test_what_is_promised_is_found(tmp_path: Path, topic: float) -> None:
     chance = np.random.default_rng(5)
     for share in (0.7, 0.3, 0.24):
         those = np.flatnonzero(chance.random(VIDEOS) < share).tolist()
-        assert len(those) * PER_VIDEO > EXACT_ROWS
+        assert len(those) * PER_VIDEO > EXACT_FILTERED_ROWS
         request = Request(10, paths=frozenset(map(path_of, those)))
         assert recall(view, scan, request) >= PROMISED
     few = Request(10, paths=frozenset(map(path_of, range(0, VIDEOS, 6))))
@@ -87,6 +88,46 @@ def test_what_is_promised_is_found(tmp_path: Path, topic: float) -> None:
         assert told.looked_at > 0.125
         assert told.recall is not None
         assert told.recall > 0.95
+
+
+@pytest.mark.slow
+def test_a_folder_without_what_is_asked_for_is_searched_further(tmp_path: Path) -> None:
+    """Its nearest are hardly nearer than anything, and lie in no list near to the query."""
+    store = store_of(tmp_path / "a.tempme", topic=3.0)
+    view, gallery = view_of_wide(store), store.gallery()
+    half = frozenset(map(path_of, range(VIDEOS // 2)))
+    rows = np.flatnonzero(gallery.owner >= VIDEOS // 2)
+    assert half.isdisjoint(path for n in gallery.owner[rows] for path in gallery.paths[n])
+    found, scan = [], Scan(gallery)
+    for row in rows[:: len(rows) // 30].tolist():
+        query = gallery.features[row][None].astype(np.float32)
+        query /= np.linalg.norm(query)
+        request = Request(10, paths=half)
+        exact = {hit.moment_id for hit in scan.hits(query, request)}
+        found.append(len(exact & {hit.moment_id for hit in answer(view, query, request)}) / 10)
+    assert np.mean(found) >= PROMISED
+
+
+def test_what_lies_beyond_is_counted_as_a_normal_number_has_it() -> None:
+    random = np.random.default_rng(0)
+    near = np.array([0.6, 0.5, 0.1, -0.2], dtype=np.float32)
+    sizes = np.array([50_000.0, 20_000, 100_000, 1000])
+    means = 0.8 * near
+    drawn = [random.normal(mean, 0.1, int(size)) for mean, size in zip(means, sizes, strict=True)]
+    beyond = Beyond(0.8, 0.1, most=0.5, most_filtered=0.001)
+    for least in (0.3, 0.5, 0.7):
+        counts = np.array([(one > least).sum() for one in drawn])
+        told = expected(0.8, 0.1, near, sizes, np.array([least], np.float32))
+        assert told == pytest.approx(np.cumsum(counts[::-1])[::-1], rel=0.15, abs=9)
+    assert [beyond.num_lists(near, sizes, s, is_filtered=False) for s in (1.1, 0.6, -1)] == [
+        0,
+        2,
+        4,
+    ]
+    assert [beyond.num_lists(near, sizes, s, is_filtered=True) for s in (1.1, 0.6, -1)] == [0, 3, 4]
+    slope, spread = fitted(np.concatenate(drawn), np.repeat(near, sizes.astype(int)))
+    assert slope == pytest.approx(0.8, abs=0.01)
+    assert spread == pytest.approx(0.1, rel=0.02)
 
 
 def view_of_wide(store: LanceStore) -> ListsView:
@@ -132,7 +173,7 @@ def test_lists_of_format_1_are_searched_and_made_anew(tmp_path: Path) -> None:
     tree = {"cells": opened.tree.cells, "centres": opened.tree.centres, "first": opened.tree.first}
     path = store.folder / FOLDER / CATALOG
     (store.folder / FOLDER / opened.facts.tree).unlink()
-    write_arrays(path, facts, {**opened.catalog.arrays, **tree})
+    write_arrays(path, facts, {**opened.catalog.arrays, **tree})  # type: ignore[dict-item]
     view = view_of_store(store)
     assert view.num_moments == store.num_moments()
     assert reach_of(store.folder) == (2048 / opened.facts.grown_from, None)

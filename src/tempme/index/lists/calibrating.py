@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.index.lists.beyond import Beyond, expected
 from tempme.index.lists.half import products, widened
 from tempme.index.lists.spool import Spool
 from tempme.index.lists.tree import Tree, units
@@ -26,12 +27,17 @@ NEAREST = 10
 # Of the nearest, what share has to be found, the mean over queries, as recall is counted: that is
 # promised, and a little more is aimed at, as some tens of queries know it to about half of this.
 PROMISED, AIMED = 0.98, 0.99
+# Of what lies further, more: filters are of another kind than the parts that it is measured with.
+AIMED_BEYOND = 0.997
 # A query is as near to what it is about: words are further from their moments than that, but where
 # they point to is more alike. So many other moments make the noise that is like moments.
 COSINE, MIXED = 0.5, 16
 FEWEST_ROWS = 2048
 # Shares of the videos that filters are taken to leave; of fewer than the last all are looked at.
 SHARES = (1.0, 0.25, 1 / 16, 1 / 64, 1 / 256)
+# Where a search stops, so many better rows than are found may be expected: what is in a topic is
+# found with none, which does not tell how far to look for what is in none.
+LEAST_LEFT = 0.001
 SEED = 1
 
 
@@ -40,13 +46,14 @@ class Reach:
     """How far a search looks: rows of all, and the part of what a filter admits.
 
     `parts[i]` is the part of the rows of `SHARES[i]` of the videos; `recall` is what the rows of
-    all find of the ten nearest, measured with queries that did not set them; None of an index of
-    before.
+    all find of the ten nearest, measured with queries that did not set them; `beyond` says when a
+    search has to look further than both. None of an index of before.
     """
 
     rows: int
     parts: tuple[float, ...]
     recall: float | None
+    beyond: Beyond | None = None
 
     def part(self, share: float) -> float:
         """The part of its rows to look at where a filter leaves this share of all."""
@@ -105,37 +112,60 @@ class Nearest:
         self._scores[number] = np.take_along_axis(scores, kept, axis=1)
         self._rows[number] = np.take_along_axis(rows, kept, axis=1)
 
-    def reach(self, tree: Tree, lists: NDArray[np.int32]) -> Reach:
-        """How far a search has to look in lists of this tree, `lists` (N,) being those of rows."""
-        order = np.argsort(-(self.queries @ tree.centres.T), axis=1)
-        depths, parts = [], []
+    def reach(self, tree: Tree, lists: NDArray[np.int32], fit: tuple[float, float]) -> Reach:
+        """How far a search has to look in lists of this tree, `lists` (N,) being those of rows.
+
+        `fit` is the slope and the spread of scores by the centres of their lists.
+        """
+        near = self.queries @ tree.centres.T
+        order = np.argsort(-near, axis=1)
+        near = np.take_along_axis(near, order, axis=1)
+        depths, parts, left = [], [], []
         for number, share in enumerate(SHARES):
             admitted = lists[self._places[self._owner] < share]
-            sizes = np.bincount(admitted, minlength=order.shape[1])
-            depths.append(self._depths(number, order, sizes, lists[self._rows[number]]))
+            sizes = np.bincount(admitted, minlength=order.shape[1])[order]
+            found_in = lists[self._rows[number]]
+            places = np.take_along_axis(np.argsort(order, axis=1), found_in, axis=1)
+            depths.append(self._depths(number, sizes, places))
             parts.append(_within(depths[-1], AIMED) / max(1, len(admitted)))
+            left.append(self._left(number, near, sizes, places, fit))
         setting = np.arange(len(self.queries)) // 2 % 2 == 0  # with both kinds of noise
         rows = max(FEWEST_ROWS, _within(depths[0][setting], AIMED))
         told = depths[0][~setting]
         recall = float((told[np.isfinite(told)] <= rows).mean()) if np.isfinite(told).any() else 1.0
         if recall < PROMISED:
             rows = max(rows, _within(depths[0], AIMED))
-        return Reach(int(min(rows, len(lists))), tuple(parts), recall)
+        filtered = min(_least_left(one, AIMED_BEYOND) for one in left)
+        beyond = Beyond(*fit, _least_left(left[0], AIMED), filtered)
+        return Reach(int(min(rows, len(lists))), tuple(parts), recall, beyond)
 
     def _depths(
-        self,
-        number: int,
-        order: NDArray[np.int64],
-        sizes: NDArray[np.int64],
-        found_in: NDArray[np.int32],
+        self, number: int, sizes: NDArray[np.int64], places: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """With how many rows each of the nearest (Q, 10) is seen; NaN where there are fewer."""
-        before = np.cumsum(sizes[order], axis=1)
-        reached = np.empty_like(before)
-        np.put_along_axis(reached, order, before, axis=1)
-        depths = np.take_along_axis(reached, found_in, axis=1).astype(np.float64)
+        depths = np.take_along_axis(np.cumsum(sizes, axis=1), places, axis=1).astype(np.float64)
         depths[~np.isfinite(self._scores[number])] = np.nan
         return depths
+
+    def _left(
+        self,
+        number: int,
+        near: Floats,
+        sizes: NDArray[np.int64],
+        places: NDArray[np.int64],
+        fit: tuple[float, float],
+    ) -> NDArray[np.float64]:
+        """How many better rows are expected from the list of each of the nearest on (Q, 10)."""
+        least = self._scores[number].min(axis=1, keepdims=True)
+        is_whole = np.isfinite(least[:, 0])
+        left = expected(*fit, near[is_whole], sizes[is_whole].astype(np.float64), least[is_whole])
+        return np.take_along_axis(left, places[is_whole], axis=1)
+
+
+def _least_left(left: NDArray[np.float64], share: float) -> float:
+    """How many better rows may be left for this share of the nearest to be found."""
+    most = float(np.quantile(left, 1 - share, method="lower")) if left.size else 1.0
+    return min(1.0, max(LEAST_LEFT, most))
 
 
 def _within(depths: NDArray[np.float64], share: float) -> float:

@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tempme.atomic import replacing
 from tempme.index.lists.array_file import ArrayFile, Kind, ReadArrays, Unusable, write_arrays
+from tempme.index.lists.beyond import Beyond
 from tempme.index.lists.calibrating import SHARES, Reach
 from tempme.index.lists.catalog import KINDS, Catalog
 from tempme.index.lists.part import ListsPart
@@ -163,8 +164,8 @@ def _read_tree(path: Path, width: int) -> Tree:
 def write_tree(folder: Path, tree: Tree) -> str:
     """Write a tree as a file of its own; its name."""
     name = f"tree-{secrets.token_hex(6)}"
-    arrays = {"cells": tree.cells, "centres": tree.centres, "first": tree.first}
-    write_arrays(folder / FOLDER / name, {"name": name}, arrays)
+    arrays: dict[str, NDArray[Any]] = {"cells": tree.cells, "centres": tree.centres}
+    write_arrays(folder / FOLDER / name, {"name": name}, {**arrays, "first": tree.first})
     return name
 
 
@@ -222,7 +223,10 @@ def _reach(facts: Mapping[str, Any]) -> Reach:
     parts, recall = tuple(map(float, facts["scanned_parts"])), float(facts["recall"])
     if len(parts) != len(SHARES) or not all(0 <= one <= 1 for one in (*parts, recall)):
         raise ValueError("it does not say how far to look")
-    return Reach(rows, parts, recall)
+    slope, spread, *most = map(float, facts["beyond"])
+    if not (np.isfinite((slope, spread, *most)).all() and spread > 0 and len(most) == 2):
+        raise ValueError("it does not say when to look further")
+    return Reach(rows, parts, recall, Beyond(slope, spread, *most))
 
 
 def is_part(name: str) -> bool:
@@ -247,6 +251,7 @@ def write_catalog(folder: Path, facts: ListsFacts, catalog: Catalog, *, width: i
         "scanned": facts.reach.rows,
         "scanned_parts": facts.reach.parts,
         "recall": facts.reach.recall,
+        "beyond": None if facts.reach.beyond is None else astuple(facts.reach.beyond),
     }
     with replacing(folder / FOLDER / CATALOG) as draft:
         write_arrays(draft, told, catalog.arrays)

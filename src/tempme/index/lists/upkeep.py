@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import Unusable
+from tempme.index.lists.beyond import fitted
 from tempme.index.lists.calibrating import FEWEST_ROWS, Nearest, Reach, made_queries
 from tempme.index.lists.catalog import IN_MEMORY, Catalog
+from tempme.index.lists.half import products
 from tempme.index.lists.opened import (
     FOLDER,
     ListsFacts,
@@ -40,6 +42,7 @@ MOST_PARTS = 8
 # Of the rows that a tree was grown for, how many may be added, and how many of all may be gone.
 MOST_ADDED, MOST_GONE = 1.0, 0.25
 CONTENTS_AT_ONCE = 1024
+ROWS_FITTED = 4096
 # Finer lists are tried where more than this share of all rows has to be looked at, so many times as
 # many, with so many rows in each at least.
 FAR, FINER, FEWEST_PER_LIST = 0.05, 4, 16
@@ -127,14 +130,23 @@ def _divided(spool: Spool) -> tuple[Tree, NDArray[np.int32], Reach]:
     for rows in spool.blocks():
         nearest.take(rows)
     tree, numbers = _tree_of(spool, wanted)
-    reach = nearest.reach(tree, numbers)
+    reach = nearest.reach(tree, numbers, _fit(spool, nearest.queries, tree, numbers))
     finer = min(FINER * wanted, MOST_LISTS, len(spool) // FEWEST_PER_LIST)
     if reach.rows > max(FEWEST_ROWS, FAR * len(spool)) and finer > wanted:
         other, others = _tree_of(spool, finer)
-        better = nearest.reach(other, others)
+        better = nearest.reach(other, others, _fit(spool, nearest.queries, other, others))
         if better.rows + finer < reach.rows + wanted:
             return other, others, better
     return tree, numbers, reach
+
+
+def _fit(
+    spool: Spool, queries: NDArray[np.float32], tree: Tree, numbers: NDArray[np.int32]
+) -> tuple[float, float]:
+    """Slope and spread of the scores of some rows, by the centres of their lists."""
+    chosen = np.linspace(0, len(spool) - 1, min(len(spool), ROWS_FITTED)).astype(np.int64)
+    near = queries @ tree.centres[numbers[chosen]].T
+    return fitted(products(queries, spool.rows(chosen)), near)
 
 
 def _tree_of(spool: Spool, lists: int) -> tuple[Tree, NDArray[np.int32]]:

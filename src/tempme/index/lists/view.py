@@ -41,7 +41,7 @@ class ListsView:
         grown_from: int,
     ) -> None:
         self.catalog, self.tree, self.parts = catalog, tree, tuple(parts)
-        self.memory, self.left_out, self._reach = memory, left_out, reach
+        self.memory, self.left_out, self.reach = memory, left_out, reach
         self.in_memory = np.flatnonzero(catalog.parts == IN_MEMORY)
         self.owners = [np.full(len(part.first) - 1, -1, dtype=np.int32) for part in parts]
         self.counts = np.zeros(len(catalog), dtype=np.int64)
@@ -65,7 +65,7 @@ class ListsView:
 
     def wanted(self, admitted: int) -> int:
         """How many rows of so many that a filter admits a search has to look at."""
-        part = self._reach.part(admitted / max(1, self.num_moments))
+        part = self.reach.part(admitted / max(1, self.num_moments))
         return math.ceil(part * admitted)
 
     def share(self, admitted: NDArray[np.bool_]) -> float:

@@ -27,7 +27,7 @@ MANIFEST_DIGITS = 20
 
 
 @dataclass(frozen=True)
-class Joining:
+class Joined:
     """What became of a table: `old` are the fragments that it had before and has still.
 
     Where rows do not say which fragment they are in, or what an earlier version had indexed is
@@ -38,18 +38,18 @@ class Joining:
     is_possible: bool = True
 
 
-def join_fragments(path: Path, table: Any, column: str) -> Joining:
+def join_fragments(path: Path, table: Any, column: str) -> Joined:
     """Join what is due of the table at `path`, which has this `column`."""
     if any((path / "_indices").glob("*")):
-        return Joining(is_possible=False)
+        return Joined(is_possible=False)
     marks, lengths = _deletions(path), table.stats()["fragment_stats"]["lengths"]
     count = _num_fragments(table)
     if count <= MOST_FRAGMENTS and not marks:
-        return Joining()
+        return Joined()
     rows = table.search().select(["_rowid"]).with_row_id(True).to_arrow()["_rowid"].to_numpy()
     numbers, present = np.unique(rows >> PLACE_BITS, return_counts=True)
     if len(numbers) != count:
-        return Joining(is_possible=False)
+        return Joined(is_possible=False)
     last = np.zeros(len(numbers), dtype=np.uint64)
     np.maximum.at(last, np.searchsorted(numbers, rows >> PLACE_BITS), rows & (2**PLACE_BITS - 1))
     is_due = 1 - present / (last + 1) > MOST_DELETED
@@ -60,7 +60,7 @@ def join_fragments(path: Path, table: Any, column: str) -> Joining:
     if is_due.any():
         where = " OR ".join(_within(number) for number in numbers[is_due].tolist())
         table.update(where=where, values_sql={column: column})
-    return Joining(frozenset(numbers[~is_due].tolist()))
+    return Joined(frozenset(numbers[~is_due].tolist()))
 
 
 def _num_fragments(table: Any) -> int:
@@ -83,7 +83,7 @@ def _deletions(path: Path) -> Mapping[int, Sequence[tuple[int, Path]]]:
     return found
 
 
-def remove_old(path: Path, table: Any, joining: Joining) -> None:
+def remove_old(path: Path, table: Any, joining: Joined) -> None:
     """Remove what only versions before the newest need of the table at `path`.
 
     Files go before the manifests that name them, so that what a killed run leaves is found again;
