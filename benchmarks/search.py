@@ -74,9 +74,9 @@ class World:
         """The store in the folder."""
         return LanceStore(self.folder, features=WIDTH, index_from=EXACT_MOMENTS)
 
-    def put(self, first: int, last: int) -> None:
+    def put(self, first: int, last: int, store: LanceStore) -> None:
         """Write these videos, in steps as long as those of a run."""
-        store, topics = self.store(), self.topics
+        topics = self.topics
         folders = np.random.default_rng(1).random(self.num_videos + self.num_videos // 100 + 1)
         starts = np.arange(MOMENTS_PER_VIDEO) * 6.0
         spans = np.stack([starts, starts + 12.0], axis=1)
@@ -113,11 +113,12 @@ def _folder(place: float) -> str:
 
 def build(world: World) -> dict[str, Any]:
     """Fill, tidy, add a hundredth, tidy."""
-    world.put(0, world.num_videos)
     store = world.store()
+    world.put(0, world.num_videos, store)
     told: dict[str, Any] = {"build_seconds": round(seconds_of(store.tidy), 2)}
     told["folder_over_features"] = round(_size(world.folder) / _features(store), 2)
-    world.put(world.num_videos, world.num_videos + max(1, world.num_videos // 100))
+    store.videos()  # as a run does when it begins
+    world.put(world.num_videos, world.num_videos + max(1, world.num_videos // 100), store)
     told["grow_seconds"] = round(seconds_of(store.tidy), 2)
     told["folder_over_features_grown"] = round(_size(world.folder) / _features(store), 2)
     return told

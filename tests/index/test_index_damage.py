@@ -205,7 +205,14 @@ def damage_somewhere(folder: Path, chance: random.Random) -> None:
 
 def is_right(found: list[Any], left_out: tuple[Path, ...], before: list[Any]) -> bool:
     lost = {hit["path"] for hit in before if hit not in found}
-    return all(hit in before for hit in found) and lost <= set(map(str, left_out))
+    is_said = [any(is_nearly(path, str(name)) for name in left_out) for path in lost]
+    return all(hit in before for hit in found) and all(is_said)
+
+
+def is_nearly(path: str, name: str) -> bool:
+    """Whether it is the path, or what became of it where the bit that changed is in it."""
+    changed = sum(one != other for one, other in zip(path, name, strict=False))
+    return len(path) == len(name) and changed <= 1
 
 
 def test_no_damage_of_a_table_gives_a_wrong_answer(index: Index, tmp_path: Path) -> None:

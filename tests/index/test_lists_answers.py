@@ -140,7 +140,7 @@ def test_ties_come_in_the_order_of_contents(view: ListsView, scan: Scan) -> None
 
 def test_a_look_finds_rows_where_they_are(view: ListsView, scan: Scan) -> None:
     queries = queries_about([5, 400])
-    seen = look(view, queries, None, most=300)
+    seen = look(view, queries, None, most=300, k=10)
     assert 300 <= len(seen) < view.num_moments
     exact = scan.scores(queries)
     first = scan.gallery.first

@@ -117,5 +117,5 @@ def check_answers(store: LanceStore, searcher: Searcher) -> None:
 
 
 def part_of(store: LanceStore) -> Path:
-    (part,) = (path for path in (store.folder / FOLDER).iterdir() if path.name != CATALOG)
+    (part,) = (store.folder / FOLDER).glob("part-*")
     return part

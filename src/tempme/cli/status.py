@@ -62,6 +62,9 @@ def _summary(found: Status) -> None:
     print_line(f"{found.path}: {counted(found.num_videos, 'video')}{told}")
     length = shown_time(found.duration_seconds)
     print_line(f"  {counted(found.num_moments, 'moment')} in {length} of video")
+    if found.looked_at < 1:
+        recall = "" if found.recall is None else f", finds {found.recall:.1%} of the ten nearest"
+        print_line(f"  a search looks at {found.looked_at:.1%} of the moments{recall}")
     print_line(f"  model {found.model} ({found.fingerprint})")
     of = " on this machine, a copy; the server does not tell its size" if found.is_copy else ""
     print_line(f"  {decimal(found.size_bytes)}{of}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from tempme.index.building.scan import has_vanished
 from tempme.index.header import Header
+from tempme.index.lists.opened import reach_of
 from tempme.index.moments import Video
 from tempme.index.stores.milvus_server import SCHEMES
 from tempme.index.stores.places import Place
@@ -27,6 +28,9 @@ class Status:
     Those of `failed` whose status is "interrupted" are tried again by the next run, as are
     `damaged` ones: rows that the index has lost, or whose moments it has lost. `size_bytes` is of
     all of it, or, as a Milvus server does not tell, of the copy on this machine (`is_copy`).
+    `looked_at` is the share of the moments that a search compares with a query, 1 where it is all,
+    `recall` how many of the ten nearest videos it found of that when the search lists were made;
+    None where that was not measured.
     """
 
     path: Path | str
@@ -48,6 +52,8 @@ class Status:
     num_notes: int
     num_missing: int
     missing: tuple[Path, ...]
+    looked_at: float = 1.0
+    recall: float | None = None
 
     @classmethod
     def of(cls, path: Path, header: Header, store: Store, *, name: str) -> Status:
@@ -64,6 +70,7 @@ class Status:
         notes = tuple(video for video in good if video.reason)
         missing = tuple(video.path for video in videos if has_vanished(video.path))
         moments = {video.digest: video.num_moments for video in good}
+        looked_at, recall = reach_of(path) or (1.0, None)
         return cls(
             path=path if name == str(path) else name,
             model=header.source,
@@ -84,6 +91,8 @@ class Status:
             num_notes=len(notes),
             num_missing=len(missing),
             missing=missing,
+            looked_at=looked_at,
+            recall=recall,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -18,10 +18,9 @@ from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Request, Scan
 
 Floats = NDArray[np.float32]
-# So many moments are compared one by one as soon as found through lists; where more are admitted
-# by a filter, this share of them is looked at if that is less than without one.
-EXACT_ROWS = 1024
-FILTERED_SHARE = 0.25
+# So many moments are compared one by one as soon as found through lists; of those that a filter
+# leaves, so many, as few that are nearest lie anywhere.
+EXACT_ROWS, EXACT_FILTERED_ROWS = 1024, 4096
 ROWS_PER_HIT = 40
 MORE_ROWS = 8
 # How many of the best moments are looked at first per moment wanted: neighbours are one moment.
@@ -38,14 +37,14 @@ def answer(view: ListsView, queries: Floats, request: Request) -> list[Hit]:
     admitted = _admitted(view, request)
     contents = np.arange(len(view.catalog)) if admitted is None else np.flatnonzero(admitted)
     total = int(view.counts[contents].sum())
-    most = max(view.scanned, ROWS_PER_HIT * request.k)
-    if admitted is not None:
-        most = min(most, max(EXACT_ROWS, int(FILTERED_SHARE * total), ROWS_PER_HIT * request.k))
-    if total <= max(EXACT_ROWS, ROWS_PER_HIT * request.k):
+    wanted = view.scanned if admitted is None else view.wanted(total)
+    most = max(wanted, ROWS_PER_HIT * request.k)
+    exact = EXACT_ROWS if admitted is None else EXACT_FILTERED_ROWS
+    if total <= max(exact, ROWS_PER_HIT * request.k):
         return Scan(view.gallery(contents), is_admitted=True).hits(queries, request)
     pick = _moments if request.moments else _videos
     while True:
-        seen = look(view, queries, admitted, most=most)
+        seen = look(view, queries, admitted, most=most, k=request.k)
         hits = pick(view, seen, queries, request, most_contents=len(contents))
         if hits is not None:
             return hits

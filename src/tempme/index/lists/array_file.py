@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ MOST_TABLE_BYTES = 64 * MEBIBYTE
 ROWS = "rows"
 # Type and shape of an array; None where any length may be.
 Kind = tuple[str, tuple[int | None, ...]]
+Kinds = Mapping[str, Kind]
 
 
 class Unusable(Exception):
@@ -75,11 +76,11 @@ def write_arrays(
 class ArrayFile:
     """A file that `write_arrays` wrote, open for reading by any number of threads.
 
-    `kinds` are the arrays that it has to have. Unusable for whatever is not as we write it, OSError
-    where it cannot be read.
+    `kinds` are the arrays that it has to have, or what says so of its facts. Unusable for whatever
+    is not as we write it, OSError where it cannot be read.
     """
 
-    def __init__(self, path: Path, kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, path: Path, kinds: Kinds | Callable[[Mapping[str, Any]], Kinds]) -> None:
         self._lock = threading.Lock()
         with open_regular(path) as file:
             self._file = os.dup(file.fileno())
@@ -116,7 +117,7 @@ class ArrayFile:
         view[: len(content)] = content
         return len(content)
 
-    def _read_contents(self, kinds: Mapping[str, Kind]) -> ReadArrays:
+    def _read_contents(self, kinds: Kinds | Callable[[Mapping[str, Any]], Kinds]) -> ReadArrays:
         if self.size < _END.size:
             raise Unusable("it is cut short")
         length, checksum, magic = _END.unpack(self.read(self.size - _END.size, _END.size))
@@ -129,7 +130,8 @@ class ArrayFile:
             table = parsed_json(bytes(told))
             self.rows_bytes = int(table[ROWS])
             places, facts = table["arrays"], dict(table["facts"])
-            arrays = {name: self._array(places[name], kind) for name, kind in kinds.items()}
+            wanted = kinds(facts) if callable(kinds) else kinds
+            arrays = {name: self._array(places[name], kind) for name, kind in wanted.items()}
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise Unusable(f"its table is not as we write it: {error}") from error
         if not 0 <= self.rows_bytes <= self.size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 SPARSE = 0.25
 # Several queries are windows of one video, which lie in much the same lists.
 MOST_SHARES = 6
+# Rows among which the k nearest contents are looked for, for each of them.
+ROWS_OF_BEST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +41,28 @@ class SeenRows:
 
 
 def look(
-    view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int
+    view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None, *, most: int, k: int
 ) -> SeenRows:
-    """Look at about `most` rows of admitted contents (None: all), list by list from the nearest."""
+    """Look at about `most` rows of admitted contents (None: all), list by list from the nearest.
+
+    One query looks further where other lists may have better rows than those of its k nearest.
+    """
     pieces, seen, begin = [_in_memory(view, queries, admitted)], 0, 0
     wanted = most * min(len(queries), MOST_SHARES)
-    order = _nearest_lists(view, queries)
+    order, near = _nearest_lists(view, queries)
     ends = np.cumsum(view.sizes[order])
     share = 1.0 if admitted is None else view.share(admitted)
-    while begin < len(order) and seen < wanted:
+    is_far = len(queries) > 1 or view.reach.beyond is None
+    while begin < len(order) and (seen < wanted or not is_far):
         # As many lists as will hold what is wanted, if what counts is spread evenly over them.
         rows = (ends[begin - 1] if begin else 0) + (wanted - seen) / share
         end = max(begin, int(np.searchsorted(ends, rows))) + 1
-        numbers = np.sort(order[begin:end])
-        for piece in _in_lists(view, queries, admitted, numbers):
+        if seen >= wanted:
+            end, is_far = (
+                begin + _further(view, order[begin:], near[begin:], share, pieces, k),
+                True,
+            )
+        for piece in _in_lists(view, queries, admitted, np.sort(order[begin:end])):
             pieces.append(piece)
             seen += len(piece)
         begin = end
@@ -89,16 +99,41 @@ def gallery_of_rows(view: ListsView, seen: SeenRows, chosen: NDArray[np.int64]) 
     )
 
 
-def _nearest_lists(view: ListsView, queries: Floats) -> NDArray[np.int64]:
-    """The lists that are not empty, nearest first; those of several queries take turns."""
+def _further(
+    view: ListsView,
+    lists: NDArray[np.int64],
+    near: Floats,
+    share: float,
+    pieces: Sequence[SeenRows],
+    k: int,
+) -> int:
+    """Into how many more of these lists to look, of the rows in which such a share is admitted."""
+    if view.reach.beyond is None or not len(lists):
+        return 0
+    scores = np.concatenate([piece.scores[0] for piece in pieces])
+    best = np.argsort(-scores)[: ROWS_OF_BEST * k]
+    contents = np.concatenate([piece.contents for piece in pieces])[best]
+    _, first = np.unique(contents, return_index=True)
+    if len(first) < k:
+        return len(lists)
+    least = float(scores[best[np.sort(first)[k - 1]]])
+    sizes = share * view.sizes[lists]
+    return view.reach.beyond.num_lists(near, sizes, least, is_filtered=share < 1)
+
+
+def _nearest_lists(view: ListsView, queries: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The lists that are not empty, nearest first, and how near to a query.
+
+    Those of several queries take turns.
+    """
     near = (view.tree.centres @ queries.T).T
     order = np.argsort(-near, axis=1)
     if len(queries) > 1:
         rank = np.empty_like(order)
         np.put_along_axis(rank, order, np.arange(order.shape[1])[None], axis=1)
         order = np.argsort(rank.min(axis=0), kind="stable")[None]
-    nearest: NDArray[np.int64] = order[0]
-    return nearest[view.sizes[nearest] > 0]
+    nearest = order[0][view.sizes[order[0]] > 0]
+    return nearest, near.max(axis=0)[nearest]
 
 
 def _in_lists(

@@ -18,6 +18,8 @@ from tempme.index.lists.tree import Tree
 from tempme.index.moments import Gallery
 
 BLOCK = 8192
+# Up to so many rows are read at once; of more, each list is read for itself.
+ROWS_HELD = 16384
 
 
 class Spool:
@@ -102,8 +104,10 @@ class Spool:
         self, order: NDArray[np.int64], bounds: NDArray[np.int64], sums: NDArray[np.uint32]
     ) -> Iterator[NDArray[np.float16]]:
         """The features list by list, the checksum of each written into `sums`."""
-        for number in range(len(bounds) - 1):
-            rows = self.rows(order[bounds[number] : bounds[number + 1]])
+        whole = self._read(0, len(self)) if len(self) <= ROWS_HELD else None
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            chosen = order[bounds[number] : bounds[number + 1]]
+            rows = self.rows(chosen) if whole is None else whole[chosen]
             sums[number] = crc32(rows.data)
             yield rows
 

@@ -63,9 +63,9 @@ def num_lists(num_rows: int) -> int:
     return int(min(MOST_LISTS, max(1, num_rows // 4), 2 ** round(math.log2(max(1.0, wanted)))))
 
 
-def sample_size(num_rows: int) -> int:
-    """Of how many rows a tree is grown."""
-    return min(num_rows, ROWS_PER_LIST * num_lists(num_rows))
+def sample_size(num_rows: int, lists: int) -> int:
+    """Of how many rows a tree with so many lists is grown."""
+    return min(num_rows, ROWS_PER_LIST * lists)
 
 
 def grow(sample: NDArray[np.float16], lists: int) -> Tree:

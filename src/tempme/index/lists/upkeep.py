@@ -1,8 +1,8 @@
 """What a writer does with the lists: makes them, lets them grow by parts, makes them anew.
 
-New moments go into a part of their own under the tree that there is. Once there are many parts, all
-but the largest become one; once much was added or is gone, the tree is grown anew, so that each
-moment is written again some few times while an index grows, and growing costs as much as was added.
+New moments go into a part of their own under the tree that there is. Once there are many parts, the
+small ones become one; once much was added or is gone, the tree is grown anew, so that each moment
+is written again some few times while an index grows, and growing costs as much as was added.
 """
 
 from __future__ import annotations
@@ -14,29 +14,38 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import Unusable
-from tempme.index.lists.calibrating import Nearest, noisy_moments
+from tempme.index.lists.beyond import fitted
+from tempme.index.lists.calibrating import FEWEST_ROWS, Nearest, Reach, made_queries
 from tempme.index.lists.catalog import IN_MEMORY, Catalog
+from tempme.index.lists.half import products
 from tempme.index.lists.opened import (
     FOLDER,
     ListsFacts,
     OpenLists,
     open_lists,
     remove_lists,
-    remove_parts,
+    remove_unnamed,
     write_catalog,
+    write_tree,
 )
 from tempme.index.lists.spool import Spool
-from tempme.index.lists.tree import Tree, grow, num_lists, sample_size
+from tempme.index.lists.tree import MOST_LISTS, Tree, grow, num_lists, sample_size
 from tempme.index.lists.view import Fresh, ListsView, fresh, view_of
 from tempme.index.moments import Gallery
+from tempme.index.stores.segments import to_join
 from tempme.index.stores.store import Store
 
-PARTS_BEFORE_JOINING = 8
+MOST_PARTS = 8
 # Of the rows that a tree was grown for, how many may be added, and how many of all may be gone.
 MOST_ADDED, MOST_GONE = 1.0, 0.25
 CONTENTS_AT_ONCE = 1024
+ROWS_FITTED = 4096
+# Finer lists are tried where more than this share of all rows has to be looked at, so many times as
+# many, with so many rows in each at least.
+FAR, FINER, FEWEST_PER_LIST = 0.05, 4, 16
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,14 @@ def update_lists(folder: Path, source: ListsSource, *, width: int) -> None:
     """
     with suppress(OSError):
         (folder / FOLDER).mkdir(exist_ok=True)
-        remove_parts(folder, keep=_named(folder, width))
-        _update(folder, source, width)
+        opened = _opened(folder, width)
+        named = () if opened is None else (opened.facts.tree, *opened.facts.parts)
+        remove_unnamed(folder, keep=named)
+        _update(folder, opened, source, width)
 
 
-def _update(folder: Path, source: ListsSource, width: int) -> None:
+def _update(folder: Path, opened: OpenLists | None, source: ListsSource, width: int) -> None:
     version = source.store.version()
-    opened = _opened(folder, width)
     if opened is None:
         _make(folder, source, version, width)
         return
@@ -81,6 +91,8 @@ def _update(folder: Path, source: ListsSource, width: int) -> None:
 
 
 def _is_outgrown(view: ListsView, facts: ListsFacts) -> bool:
+    if not facts.tree:  # of format 1, which did not measure how far to look beyond a bound
+        return True
     is_large = view.num_moments > (1 + MOST_ADDED) * facts.grown_from
     return is_large or view.num_dead > MOST_GONE * max(1, view.num_moments)
 
@@ -97,23 +109,51 @@ def _make(folder: Path, source: ListsSource, version: str, width: int) -> None:
         if not len(spool):
             remove_lists(folder)
             return
-        sample = np.linspace(0, len(spool) - 1, sample_size(len(spool))).astype(np.int64)
-        tree = grow(spool.rows(sample), num_lists(len(spool)))
-        nearest, owner = Nearest(noisy_moments(spool)), spool.owner
-        numbers, start = np.empty(len(spool), dtype=np.int32), 0
-        for rows in spool.blocks():
-            mine = slice(start, start + len(rows))
-            numbers[mine] = tree.assign(rows)
-            nearest.take(rows, numbers[mine], owner[mine])
-            start = mine.stop
+        tree, numbers, reach = _divided(spool)
         spool.write(folder / FOLDER / name, tree, numbers, name=name)
-        sizes = np.bincount(numbers, minlength=len(tree.centres))
-        scanned, rows_in = nearest.depth(tree, sizes), len(spool)
+        rows_in = len(spool)
         catalog = _catalog(source, spool)
     finally:
         spool.close()
-    facts = ListsFacts(version, (name,), tuple(sorted(left_out)), rows_in, scanned)
-    write_catalog(folder, facts, catalog, tree, width=width)
+    named = write_tree(folder, tree)
+    facts = ListsFacts(version, named, (name,), tuple(sorted(left_out)), rows_in, reach)
+    write_catalog(folder, facts, catalog, width=width)
+
+
+def _divided(spool: Spool) -> tuple[Tree, NDArray[np.int32], Reach]:
+    """A tree for what was spooled, the list of each row, and how far a search has to look.
+
+    Where it is far, finer lists are tried: of a topic that has a list for itself, less is looked
+    at, though more lists are compared with a query.
+    """
+    nearest, wanted = Nearest(made_queries(spool), spool.owner), num_lists(len(spool))
+    for rows in spool.blocks():
+        nearest.take(rows)
+    tree, numbers = _tree_of(spool, wanted)
+    reach = nearest.reach(tree, numbers, _fit(spool, nearest.queries, tree, numbers))
+    finer = min(FINER * wanted, MOST_LISTS, len(spool) // FEWEST_PER_LIST)
+    if reach.rows > max(FEWEST_ROWS, FAR * len(spool)) and finer > wanted:
+        other, others = _tree_of(spool, finer)
+        better = nearest.reach(other, others, _fit(spool, nearest.queries, other, others))
+        if better.rows + finer < reach.rows + wanted:
+            return other, others, better
+    return tree, numbers, reach
+
+
+def _fit(
+    spool: Spool, queries: NDArray[np.float32], tree: Tree, numbers: NDArray[np.int32]
+) -> tuple[float, float]:
+    """Slope and spread of the scores of some rows, by the centres of their lists."""
+    chosen = np.linspace(0, len(spool) - 1, min(len(spool), ROWS_FITTED)).astype(np.int64)
+    near = queries @ tree.centres[numbers[chosen]].T
+    return fitted(products(queries, spool.rows(chosen)), near)
+
+
+def _tree_of(spool: Spool, lists: int) -> tuple[Tree, NDArray[np.int32]]:
+    sample = np.linspace(0, len(spool) - 1, sample_size(len(spool), lists)).astype(np.int64)
+    tree = grow(spool.rows(sample), lists)
+    parts = [tree.assign(rows) for rows in spool.blocks()]
+    return tree, np.concatenate([np.zeros(0, np.int32), *parts])
 
 
 def _catalog(source: ListsSource, spool: Spool) -> Catalog:
@@ -135,24 +175,29 @@ def _catalog(source: ListsSource, spool: Spool) -> Catalog:
 def _grow(
     folder: Path, opened: OpenLists, view: ListsView, now: Fresh, version: str, width: int
 ) -> None:
-    """What is new goes into a part of its own, or with all small parts into one."""
-    catalog, names = now.catalog, list(opened.facts.parts)
-    joined = np.zeros(len(catalog), dtype=bool)
-    joined[view.in_memory] = True
-    if len(names) >= PARTS_BEFORE_JOINING:
-        largest = int(np.argmax([len(part) for part in opened.parts]))
-        joined = catalog.parts != largest
-        names = [names[largest]]
-        catalog = replace(catalog, parts=np.where(joined, IN_MEMORY, 0).astype(np.int32))
-    contents = np.flatnonzero(joined)
+    """What is new goes into a part of its own, or with those that `to_join` names into one."""
+    catalog, facts = now.catalog, opened.facts
+    is_new = np.zeros(len(catalog), dtype=bool)
+    is_new[view.in_memory] = True
+    sizes = [len(part) for part in opened.parts]
+    due = to_join([*sizes, len(view.memory)], most=MOST_PARTS)
+    joined = [place for place in due if place < len(sizes)]
+    if joined:
+        is_new |= np.isin(catalog.parts, joined)
+        kept = np.delete(np.arange(len(sizes)), joined)
+        numbers = np.full(len(sizes), IN_MEMORY, dtype=np.int32)
+        numbers[kept] = np.arange(len(kept))
+        parts = np.where(is_new, IN_MEMORY, numbers[catalog.parts])
+        catalog = replace(catalog, parts=parts.astype(np.int32))
+    names = [name for place, name in enumerate(facts.parts) if place not in joined]
+    contents = np.flatnonzero(is_new)
     if len(contents):
         name = _new_name()
         checksums = _write_part(folder / FOLDER / name, view, contents, opened.tree, name, width)
         catalog = _placed_in(catalog, contents, len(names), checksums)
         names.append(name)
-    scanned = max(opened.facts.scanned, 1)
-    facts = ListsFacts(version, tuple(names), now.left_out, opened.facts.grown_from, scanned)
-    write_catalog(folder, facts, catalog, opened.tree, width=width)
+    changed = replace(facts, version=version, parts=tuple(names), left_out=now.left_out)
+    write_catalog(folder, changed, catalog, width=width)
 
 
 def _write_part(
@@ -185,14 +230,6 @@ def _opened(folder: Path, width: int) -> OpenLists | None:
     except Unusable:
         remove_lists(folder)
         return None
-
-
-def _named(folder: Path, width: int) -> tuple[str, ...]:
-    opened = _opened(folder, width)
-    if opened is None:
-        return ()
-    opened.close()
-    return opened.facts.parts
 
 
 def _new_name() -> str:

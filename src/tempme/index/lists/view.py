@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import Unusable
+from tempme.index.lists.calibrating import Reach
 from tempme.index.lists.catalog import IN_MEMORY, Catalog, PathsOf, catalog_of
 from tempme.index.lists.half import is_finite
 from tempme.index.lists.opened import OpenLists
@@ -23,7 +25,8 @@ class ListsView:
     """All contents of an index: those of the parts, and those in `memory`, which no part has yet.
 
     `owners[p]` gives for each content of part p its number in the catalogue, -1 where it is gone.
-    `in_memory` are the contents in memory, in the order of `memory`; `scanned` as of `ListsFacts`.
+    `in_memory` are the contents in memory, in the order of `memory`; `reach` and `grown_from` as of
+    `ListsFacts`.
     """
 
     def __init__(
@@ -34,10 +37,11 @@ class ListsView:
         *,
         memory: Gallery,
         left_out: tuple[Path, ...],
-        scanned: int,
+        reach: Reach,
+        grown_from: int,
     ) -> None:
         self.catalog, self.tree, self.parts = catalog, tree, tuple(parts)
-        self.memory, self.left_out, self.scanned = memory, left_out, scanned
+        self.memory, self.left_out, self.reach = memory, left_out, reach
         self.in_memory = np.flatnonzero(catalog.parts == IN_MEMORY)
         self.owners = [np.full(len(part.first) - 1, -1, dtype=np.int32) for part in parts]
         self.counts = np.zeros(len(catalog), dtype=np.int64)
@@ -49,6 +53,8 @@ class ListsView:
             self.counts[mine] = np.diff(part.first)[catalog.places[mine]]
         self.memory_bounds = np.append(memory.first, len(memory))
         self.num_moments = int(self.counts.sum())
+        # Lists grow with the index, and with them what of it has to be looked at.
+        self.scanned = round(reach.rows * max(1.0, self.num_moments / max(1, grown_from)))
         self.sizes = sum((np.diff(part.bounds) for part in parts), np.zeros(len(tree.centres), int))
         self._is_checked = np.zeros(len(catalog), dtype=bool)
 
@@ -56,6 +62,11 @@ class ListsView:
     def num_dead(self) -> int:
         """Moments of the parts that belong to nothing any more."""
         return sum(map(len, self.parts)) + len(self.memory) - self.num_moments
+
+    def wanted(self, admitted: int) -> int:
+        """How many rows of so many that a filter admits a search has to look at."""
+        part = self.reach.part(admitted / max(1, self.num_moments))
+        return math.ceil(part * admitted)
 
     def share(self, admitted: NDArray[np.bool_]) -> float:
         """The share of these contents in all moments."""
@@ -138,7 +149,8 @@ def view_of(opened: OpenLists, now: Fresh) -> ListsView:
         opened.parts,
         memory=now.memory,
         left_out=now.left_out,
-        scanned=opened.facts.scanned,
+        reach=opened.facts.reach,
+        grown_from=opened.facts.grown_from,
     )
 
 
@@ -153,5 +165,6 @@ def view_as_written(opened: OpenLists, *, width: int) -> ListsView:
         opened.parts,
         memory=none,
         left_out=opened.facts.left_out,
-        scanned=opened.facts.scanned,
+        reach=opened.facts.reach,
+        grown_from=opened.facts.grown_from,
     )

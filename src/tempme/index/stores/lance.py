@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
 from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.failures import reading
+from tempme.index.stores.known import KnownRows
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.repair import Copy, damage_to, remove_damaged
-from tempme.index.stores.row_copy import kept_rows, write_rows
+from tempme.index.stores.row_copy import kept_rows, update_rows, write_rows
 from tempme.index.stores.rows import ROW_CHECKSUM, RowsRead, moment_rows, video_rows
 from tempme.index.stores.snapshot import read_snapshot, remove_snapshot, write_snapshot
 from tempme.index.stores.streaming import gallery_pieces
@@ -45,20 +47,33 @@ class LanceStore:
         self.index_from = index_from
         self._tables = tables or Tables(folder, features=features)
         self._rows = RowsRead()
+        self._known: KnownRows | None = None
+        self._is_mended = False
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
+        if (known := self._known) is not None and known.version == self.version():
+            return known.videos
         for _ in range(ATTEMPTS):
             version = self.version()
-            found = with_lost(
-                stored_videos(self._tables, known=self._rows), stored_counts(self._tables)
-            )
-            if version == self.version() or all(row.status != "damaged" for row in found):
+            rows = stored_videos(self._tables, known=self._rows)
+            counts = stored_counts(self._tables)
+            found = with_lost(rows, counts)
+            if version == self.version():
+                self._known = known = KnownRows.of(version, rows, counts)
+                if known is not None:
+                    return known.videos
+                break
+            if all(row.status != "damaged" for row in found):
                 break
         return tuple(sorted(found, key=lambda video: video.path))
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         """Add the moments, then insert or replace the rows of these paths."""
+        with self._writing(lambda known, now: known.put(now, videos, moments)):
+            self._put(videos, moments)
+
+    def _put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         if moments:
             with self._tables.committing("moments") as table:
                 table.add(moment_rows(moments, width=self.features))
@@ -70,22 +85,25 @@ class LanceStore:
 
     def forget(self, paths: Collection[Path]) -> None:
         """Remove the rows of these paths."""
-        self._tables.delete("videos", "path", [path_to_text(path) for path in paths])
+        with self._writing(lambda known, now: known.without(now, paths)):
+            self._tables.delete("videos", "path", [path_to_text(path) for path in paths])
 
     def sweep(self) -> int:
         """Remove the moments that no ok video names; the number of contents removed."""
         if not self._tables.exists("moments"):
             return 0
         wanted = {video.digest for video in self.videos() if video.status == "ok"}
-        orphans = stored_counts(self._tables).keys() - wanted
-        self._tables.delete("moments", "video", orphans)
+        orphans = self._counts().keys() - wanted
+        with self._writing(lambda known, now: known.swept(now, orphans)):
+            self._tables.delete("moments", "video", orphans)
         return len(orphans)
 
     def tidy(self) -> None:
         """Compact what many small writes left; a copy for searches, as lists where it is large."""
-        self._tables.drop_indices()
-        self._tables.compact()
-        write_rows(self.folder, self.videos(), version=self.version())
+        with self._writing(lambda known, now: known.at(now)):
+            self._tables.drop_indices()
+            self._tables.compact()
+        self._copy_rows()
         if self.num_moments() >= self.index_from:
             self._index()
             remove_snapshot(self.folder)
@@ -113,6 +131,8 @@ class LanceStore:
 
     def repair(self, damage: Damage) -> None:
         """Take out what `check` found; what of it the snapshot does not have is lost then."""
+        # A table that is begun again counts its versions anew: no copy is known by one.
+        self._known, self._is_mended = None, True
         remove_damaged(self._tables, damage, self._copy())
 
     def num_moments(self) -> int:
@@ -152,6 +172,34 @@ class LanceStore:
         """Whether `tidy` has made lists of the features, or an earlier version an index."""
         indices = self.folder / "moments.lance" / "_indices"
         return has_lists(self.folder) or (indices.is_dir() and any(indices.iterdir()))
+
+    def _counts(self) -> Mapping[str, int]:
+        """How many moments each content has, orphans included."""
+        known = self._known
+        is_now = known is not None and known.version == self.version()
+        return known.counts if known is not None and is_now else stored_counts(self._tables)
+
+    @contextmanager
+    def _writing(self, change: Callable[[KnownRows, str], KnownRows]) -> Iterator[None]:
+        """A write after which what is known is known still, with a `change`, as of the version.
+
+        Where others may write at the same time, or the write fails, it is read again.
+        """
+        known, before = self._known, self.version()
+        self._known = None
+        yield
+        if known is not None and known.version == before and self._tables.has_one_writer:
+            self._known = change(known, self.version())
+
+    def _copy_rows(self) -> None:
+        """The copy of the rows, which a status reads: what has changed since is added to it."""
+        videos = self.videos()
+        if (known := self._known) is None or self._is_mended:
+            write_rows(self.folder, videos, version=self.version())
+            self._is_mended = False
+        else:
+            update_rows(self.folder, known)
+        self._known = known and known.copied()
 
     def _index(self) -> None:
         """Lists beside the tables, for searches among many moments."""

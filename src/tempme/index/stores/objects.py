@@ -26,6 +26,8 @@ KEPT = timedelta(hours=1)
 class ObjectTables(Tables):
     """The tables `videos` and `moments` below `place`; `folder` is of this machine."""
 
+    has_one_writer = False
+
     def __init__(self, place: Place, folder: Path, *, features: int) -> None:
         super().__init__(folder, features=features)
         self.shown = place.uri

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tempme.errors import BadIndex
+from tempme.index.stores.compacting import join_fragments, remove_old
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.intact import whole_or_undone
 from tempme.index.stores.panics import load_lancedb, panics_unsaid
@@ -23,6 +24,8 @@ from tempme.index.stores.rows import schema
 
 T = TypeVar("T")
 TABLES = ("videos", "moments")
+# A column of each, which writing it again changes as little as another.
+COMPACTED = {"videos": "size_bytes", "moments": "start_seconds"}
 # What Lance makes in the folder of a table.
 FOLDERS = ("_deletions", "_indices", "_transactions", "_versions", "data")
 # A reader of a version that is gone begins again with the newest, see `Tables.read`.
@@ -33,7 +36,12 @@ NAMES_PER_STATEMENT = 500
 
 
 class Tables:
-    """The tables `videos` and `moments` in `folder`; `features` is the width D."""
+    """The tables `videos` and `moments` in `folder`; `features` is the width D.
+
+    `has_one_writer`: whoever writes has a lock that keeps others out.
+    """
+
+    has_one_writer = True
 
     def __init__(self, folder: Path, *, features: int) -> None:
         self.folder = folder
@@ -163,12 +171,22 @@ class Tables:
 
     def compact(self) -> None:
         """Put together what many small writes left, and remove versions that nobody reads."""
-        for name in filter(self.exists, TABLES):
-            # What is old goes only once what is new is known to be whole.
+        for name, column in COMPACTED.items():
+            if self.exists(name):
+                self._compact(name, column)
+
+    def _compact(self, name: str, column: str) -> None:
+        path = self._path(name)
+        # What is old goes only once what is new is known to be whole.
+        with self.committing(name) as table:
+            joining = join_fragments(path, table, column)
+        if joining.is_possible:
+            with writing(self.folder):
+                remove_old(path, self.open(name), joining)
+            return
+        for age in (FOREVER, KEEP_VERSIONS):
             with self.committing(name) as table:
-                table.optimize(cleanup_older_than=FOREVER)
-            with self.committing(name) as table:
-                table.optimize(cleanup_older_than=KEEP_VERSIONS)
+                table.optimize(cleanup_older_than=age)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.lance"
