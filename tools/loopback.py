@@ -63,7 +63,7 @@ def running(words: Sequence[object], port: int) -> Iterator[None]:
             list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
     try:
-        _wait_for(process, port)
+        wait_for(process, port)
         yield
     finally:
         process.kill()
@@ -115,7 +115,8 @@ def environment(told: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **told, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until a process listens at a port; SystemExit if it ends, or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
