@@ -23,6 +23,7 @@ from loopback import descendants, environment, free_port, is_alive, wait_for
 PROGRAM = "from ray.scripts.scripts import main; main()"
 STORE_BYTES = 200 * 2**20
 START_SECONDS, END_SECONDS = 600.0, 120.0
+ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,12 @@ def needs_metrics() -> None:
 def ray_machines(*, cpus: int = 2, has_second: bool = True) -> Iterator[RayMachines]:
     """A head, and a second machine, of so many cores each; all of it ends with the context."""
     folder = Path(tempfile.mkdtemp(prefix="rm-", dir="/tmp"))  # its sockets need short names
-    port, client, metrics = free_port(), free_port(), free_port()
     token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_metrics_report_interval_ms": "500"}
     told = environment({**token, **quiet, "RAY_AUTH_MODE": "token"})
-    head = ["--head", "--port", port, "--ray-client-server-port", client, "--temp-dir", folder]
-    head += ["--include-dashboard", "false", "--metrics-export-port", metrics]
     started: list[subprocess.Popen[bytes]] = []
     try:
-        started.append(_start([*head, *_own(cpus)], told))
-        wait_for(started[-1], client)
+        port, client, metrics = _head(folder, cpus, told, started)
         if has_second:
             started.append(_start(["--address", f"127.0.0.1:{port}", *_own(cpus)], told))
             _wait_for_machines(2, f"127.0.0.1:{port}", told)
@@ -69,6 +66,25 @@ def ray_machines(*, cpus: int = 2, has_second: bool = True) -> Iterator[RayMachi
         for process in reversed(started):
             end_all(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _head(
+    folder: Path, cpus: int, told: dict[str, str], started: list[subprocess.Popen[bytes]]
+) -> tuple[int, int, int]:
+    """The ports of a head that runs: its own, that for clients, that for metrics."""
+    for attempt in range(ATTEMPTS):
+        port, client, metrics = free_port(), free_port(), free_port()
+        head = ["--head", "--port", port, "--ray-client-server-port", client]
+        head += ["--include-dashboard", "false", "--metrics-export-port", metrics]
+        head += ["--temp-dir", folder / str(attempt)]
+        started.append(_start([*head, *_own(cpus)], told))
+        try:
+            wait_for(started[-1], client)
+        except SystemExit:  # Ray gives itself 30 seconds, which a busy machine may not have
+            end_all(started.pop())
+        else:
+            return port, client, metrics
+    raise SystemExit(f"Ray did not start in {ATTEMPTS} attempts")
 
 
 def end_all(process: subprocess.Popen[bytes]) -> None:

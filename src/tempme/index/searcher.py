@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
+from tempme.index.filtered import FilteredScans
 from tempme.index.header import Header, identity
 from tempme.index.judging import Judging
-from tempme.index.lists.answers import answer, sample_of
+from tempme.index.lists.answers import sample_of
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.lists import Lists
 from tempme.index.moments import Gallery, Hit
@@ -26,6 +27,7 @@ class Searcher:
         self._folder, self._store = folder, store
         self._scan: tuple[str, Scan] | None = None
         self._lists = Lists(folder, store, width=header.features)
+        self._filtered = FilteredScans()
         self._judging = Judging(
             folder,
             header.fingerprint,
@@ -68,7 +70,7 @@ class Searcher:
         judged = [one.judged(self.judge(one.kind)) for one in asked]
         try:
             if (view := self._lists.view()) is not None:
-                return [answer(view, one.queries, one.request) for one in judged]
+                return self._filtered.answer_all(view, judged)
         except Unusable as error:
             self._lists.drop(error)
         if self._store.is_large():
