@@ -57,7 +57,7 @@ def connected(address: str | None) -> Iterator[RayCluster]:
     BadSetting if there is none at the address.
     """
     is_client = (address or "").startswith(CLIENT)
-    settings = {**QUIET, "RAY_AUTH_MODE": "token"} if is_client and _has_token() else QUIET
+    settings = {**QUIET, "RAY_AUTH_MODE": "token"} if address and _has_token() else QUIET
     os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
     ray = loaded_ray()
     with contextlib.ExitStack() as stack:
@@ -114,7 +114,7 @@ def _no_cluster(address: str | None, error: Exception) -> str:
 def _has_token() -> bool:
     """Whether there is a token for clusters where Ray looks for one.
 
-    Its own programs show such a token unasked; its client has to be told to, before it is loaded.
+    `ray start` shows such a token unasked; who connects has to be told to, before Ray is loaded.
     """
     is_named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(is_named) or (Path.home() / ".ray" / "auth_token").is_file()
