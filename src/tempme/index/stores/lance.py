@@ -53,7 +53,7 @@ class LanceStore:
             found = with_lost(
                 stored_videos(self._tables, known=self._rows), stored_counts(self._tables)
             )
-            if version == self.version() or all(row.status != "damaged" for row in found):
+            if all(row.status != "damaged" for row in found) or version == self.version():
                 break
         return tuple(sorted(found, key=lambda video: video.path))
 
@@ -132,7 +132,7 @@ class LanceStore:
         for _ in range(ATTEMPTS):
             version = self.version()
             gallery, damaged = stored_gallery(self._tables, only)
-            if version == self.version() or not damaged:
+            if not damaged or version == self.version():
                 break
         if not gallery.contents and not gallery.left_out:
             self._check_not_lost()
