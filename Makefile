@@ -18,7 +18,7 @@ setup: .venv/ready .venv-s3/ready  ## make .venv: the package, editable, and all
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[dev,sentence-transformers,mteb,ray,milvus-lite]'
+		--editable '.[dev,sentence-transformers,mteb,ray-metrics,milvus-lite]'
 	@touch $@
 
 # The S3 server of the tests (moto) needs an older python-dateutil than the package, so it lives apart.

@@ -30,10 +30,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from loopback import BUCKET, descendants, environment, milvus_server, s3_server
-from tempme.index.lists.answers import answer
-from tempme.index.lists.lists import Lists
+from tempme.index.building.encode import Encoder
+from tempme.index.header import Cutting, Header
 from tempme.index.moments import Gallery, Hit, Moments, Video
-from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.search import EXACT_MOMENTS, Asked, Request, Scan
+from tempme.index.searcher import Searcher
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.milvus import MilvusStore
 from tempme.index.stores.milvus_server import About, Address, MilvusServer
@@ -80,7 +81,7 @@ def order_of(row: dict[str, Any]) -> tuple[Any, ...]:
 def store_row(kind: str, moments: str) -> dict[str, Any]:
     """One store of so many moments, filled, indexed and searched."""
     size = int(moments)
-    with tempfile.TemporaryDirectory() as scratch, opened(kind, Path(scratch), size) as store:
+    with tempfile.TemporaryDirectory() as scratch, opened(kind, Path(scratch)) as store:
         contents = list(generated(size))
         return {"store": kind, "moments": size, **measured(store, contents, Path(scratch))}
 
@@ -97,11 +98,11 @@ def generated(size: int) -> Iterator[Moments]:
 
 
 @contextmanager
-def opened(kind: str, folder: Path, size: int) -> Iterator[Store]:
-    """An empty store that has an index of its features once it is filled."""
+def opened(kind: str, folder: Path) -> Iterator[Store]:
+    """An empty store, which searches as that of an index of its kind does."""
     here = folder / "here"
     here.mkdir()
-    settings = {"features": WIDTH, "index_from": min(size, 200_000)}
+    settings = {"features": WIDTH, "index_from": EXACT_MOMENTS}
     if kind == "folder":
         yield LanceStore(here, **settings)
     elif kind == "s3":
@@ -127,6 +128,7 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
     exact = Scan(gallery_of(contents))
     search = searching(store, folder / "here")
     before = peak_mb(os.getpid(), reset=True)
+    search(contents[0].features[:1].astype(np.float32), Request(k=K))  # reads what searches keep
     rng = np.random.default_rng(1)
     recalls, times = [], []
     for number in rng.choice(len(contents), QUERIES):
@@ -172,13 +174,14 @@ def gallery_of(contents: list[Moments]) -> Gallery:
 
 
 def searching(store: Store, folder: Path) -> Callable[[np.ndarray, Request], list[Hit]]:
-    """What a search does in this store: by lists in a folder, else by the store's own index."""
-    view = Lists(folder, store, width=WIDTH).view() if type(store) is LanceStore else None
-    if view is not None:
-        return lambda query, request: answer(view, query, request)
-    if store.is_large():
-        return lambda query, request: search_approximately(store, query, request)
-    return Scan(store.gallery()).hits
+    """What a search of an index in this store does, with a look at whether it has changed."""
+    header = Header("none", "none", 1, WIDTH, Cutting())
+    searcher = Searcher(folder, header, store, encoder=no_model)
+    return lambda query, request: searcher.answer_all([Asked(query, request, "visual")])[0]
+
+
+def no_model() -> Encoder:
+    raise AssertionError("a search by features needs no model")
 
 
 def peak_mb(pid: int, *, reset: bool = False) -> int:

@@ -19,8 +19,11 @@ BUCKET = "films"
 
 
 @contextmanager
-def s3_server() -> Iterator[dict[str, str]]:
-    """The variables that name the server and its keys; it has the bucket `films`."""
+def s3_server(log: Path | None = None) -> Iterator[dict[str, str]]:
+    """The variables that name the server and its keys; it has the bucket `films`.
+
+    A line for each request goes into `log`.
+    """
     port = free_port()
     told = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
@@ -29,7 +32,7 @@ def s3_server() -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    with running([MOTO, "-H", "127.0.0.1", "-p", str(port)], port):
+    with running([MOTO, "-H", "127.0.0.1", "-p", str(port)], port, log=log):
         from pyarrow import fs
 
         made = fs.S3FileSystem(
@@ -55,15 +58,13 @@ def milvus_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(words: Sequence[object], port: int) -> Iterator[None]:
-    """A process that listens at a port."""
-    with warnings.catch_warnings():
+def running(words: Sequence[object], port: int, *, log: Path | None = None) -> Iterator[None]:
+    """A process that listens at a port; what it says goes into `log`."""
+    with warnings.catch_warnings(), Path(log or os.devnull).open("wb") as said:
         warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
-        process = subprocess.Popen(
-            list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(list(map(str, words)), stdout=said, stderr=said)
     try:
-        _wait_for(process, port)
+        wait_for(process, port)
         yield
     finally:
         process.kill()
@@ -115,7 +116,8 @@ def environment(told: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **told, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until a process listens at a port; SystemExit if it ends, or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:

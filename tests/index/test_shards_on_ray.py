@@ -16,11 +16,16 @@ import pytest
 from far_servers import needs_ray
 from index_material import write_video
 from loopback import descendants, environment, is_alive
-from tempme.index.shards.on_ray import Sizes
+from tempme.index.building.scan import File
 from tempme.index.shards.opening import open_shards
+from tempme.index.shards.ray_cluster import cluster_address
+from tempme.index.shards.ray_stages import BATCH_BYTES, Sizes, batches_of
+from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
 
 PATIENCE_SECONDS = 420.0
+# One that reads, while there is one: it ends when all is read, and on one core one does both.
+WORKERS = ("ReadingActor", "MakingActor", "EncodingActor")
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -111,7 +116,8 @@ def test_killed_workers_and_runs_lose_nothing_and_leave_nothing(
         until(lambda before=before: len(shards_in(shards)) > before, process)  # type: ignore[misc]
         below = descendants(process.pid)
         if how is signal.SIGINT:
-            os.kill(next(p for p, told in below.items() if "ReadingActor" in told), signal.SIGKILL)
+            kinds = [pid for kind in WORKERS for pid, told in below.items() if kind in told]
+            os.kill(kinds[0], signal.SIGKILL)
             until(lambda: len(shards_in(shards)) > 4, process)
             below |= descendants(process.pid)
         process.send_signal(how)
@@ -143,12 +149,14 @@ def test_ray_needs_shards_and_a_known_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "workers", "sizes"),
     [
-        ({"CPU": 1.0}, None, Sizes(1, 1, 0.5, 0.0)),
-        ({"CPU": 2.0}, None, Sizes(1, 1, 1.0, 0.0)),
-        ({"CPU": 8.0}, None, Sizes(6, 2, 1.0, 0.0)),
-        ({"CPU": 16.0, "GPU": 2.0}, None, Sizes(16, 2, 0.889, 1.0)),
-        ({"CPU": 4.0}, 7, Sizes(7, 1, 0.5, 0.0)),
-        ({}, None, Sizes(1, 1, 0.5, 0.0)),
+        ({"CPU": 1.0}, None, Sizes(1, 0, 0.5, 0.0)),
+        ({"CPU": 1.0}, 3, Sizes(3, 0, 0.167, 0.0)),
+        ({"CPU": 1.0, "GPU": 1.0}, None, Sizes(1, 1, 0.25, 1.0)),
+        ({"CPU": 2.0}, None, Sizes(1, 1, 0.5, 0.0)),
+        ({"CPU": 8.0}, None, Sizes(6, 2, 0.5, 0.0)),
+        ({"CPU": 16.0, "GPU": 2.0}, None, Sizes(16, 2, 0.444, 1.0)),
+        ({"CPU": 4.0}, 7, Sizes(7, 1, 0.25, 0.0)),
+        ({}, None, Sizes(1, 0, 0.5, 0.0)),
     ],
 )
 def test_actors_of_a_cluster(
@@ -157,8 +165,34 @@ def test_actors_of_a_cluster(
     assert Sizes.of(resources, workers) == sizes
 
 
+def test_files_travel_some_at_a_time_and_every_reader_gets_some() -> None:
+    def file(number: int, size: int) -> File:
+        return File(Path(f"/films/{number:04d}.mp4"), size, 1)
+
+    todo = Todo(tuple(file(n, 1000) for n in range(100)), (file(100, 1000),))
+    batches = list(batches_of(todo, readers=2))
+    assert [one for batch in batches for one in batch.videos] == list(todo.videos)
+    assert [one for batch in batches for one in batch.pictures] == list(todo.pictures)
+    assert {len(batch.videos) for batch in batches[:-1]} == {12}
+    many = Todo(tuple(file(n, 1000) for n in range(10_000)), ())
+    assert max(len(batch.videos) for batch in batches_of(many, readers=2)) == 16
+    few = Todo(todo.videos[:3], ())
+    assert [len(batch.videos) for batch in batches_of(few, readers=2)] == [1, 1, 1]
+    films = Todo(tuple(file(n, BATCH_BYTES * 2 // 3) for n in range(99)), ())
+    assert {len(batch.videos) for batch in batches_of(films, readers=1)} == {1}
+    assert list(batches_of(Todo((), ()), readers=1)) == []
+
+
+def test_a_cluster_is_named_on_the_command_line_or_by_the_variable_of_ray() -> None:
+    assert cluster_address(None, {}) is None
+    assert cluster_address(None, {"RAY_ADDRESS": "local"}) is None
+    assert cluster_address(None, {"RAY_ADDRESS": "10.0.0.1:6379"}) == "10.0.0.1:6379"
+    there = "ray://head:10001"
+    assert cluster_address(there, {"RAY_ADDRESS": "10.0.0.1:6379"}) == there
+
+
 def test_readers_load_no_torch() -> None:
-    loads = "from tempme.index.shards.on_ray import ReadingActor"
+    loads = "from tempme.index.shards.ray_actors import ReadingActor"
     program = f"import sys; {loads}; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment({})

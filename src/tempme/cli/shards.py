@@ -72,8 +72,9 @@ def _work(shards: Shards, order: RunOrder, on: str) -> Any:
 
         return locally(shards, lambda: index.retriever, order)
     from tempme.index.shards.on_ray import on_ray
+    from tempme.index.shards.ray_cluster import cluster_address
 
-    address = on if "://" in on else None
+    address = cluster_address(on if "://" in on else None)
     return on_ray(shards, order, size=index.retriever.image_size, address=address)
 
 

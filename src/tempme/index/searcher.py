@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
+from tempme.index.filtered import FilteredScans
 from tempme.index.header import Header, identity
 from tempme.index.judging import Judging
-from tempme.index.lists.answers import answer, sample_of
+from tempme.index.lists.answers import sample_of
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.lists import Lists
+from tempme.index.lists.view import ListsView
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Asked, Scan, check_queries, sample, search_approximately
 from tempme.index.stores.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class _Now:
+    """What a search looks at: lists, or a scan of everything, or else the store's own index."""
+
+    num_moments: int
+    view: ListsView | None = None
+    scan: Scan | None = None
 
 
 class Searcher:
@@ -26,6 +38,7 @@ class Searcher:
         self._folder, self._store = folder, store
         self._scan: tuple[str, Scan] | None = None
         self._lists = Lists(folder, store, width=header.features)
+        self._filtered = FilteredScans()
         self._judging = Judging(
             folder,
             header.fingerprint,
@@ -37,10 +50,7 @@ class Searcher:
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
-        if (view := self._lists.view()) is not None:
-            return view.num_moments
-        large = self._store.is_large()
-        return self._store.num_moments() if large else len(self._whole_scan().gallery)
+        return self._now().num_moments
 
     def left_out(self) -> tuple[Path, ...]:
         """The files whose moments are damaged or lost, so that no search finds them."""
@@ -63,26 +73,41 @@ class Searcher:
         """The hits of several searches, which go through the moments together."""
         for one in asked:
             check_queries(one.queries)
-        if not self.num_moments():
+        now = self._now()
+        if not now.num_moments:
             return [[] for _ in asked]
-        judged = [one.judged(self.judge(one.kind)) for one in asked]
+        judges = {one.kind: self._judge(one.kind, now) for one in asked}
+        judged = [one.judged(judges[one.kind]) for one in asked]
         try:
-            if (view := self._lists.view()) is not None:
-                return [answer(view, one.queries, one.request) for one in judged]
+            if now.view is not None:
+                return self._filtered.answer_all(now.view, judged)
         except Unusable as error:
             self._lists.drop(error)
-        if self._store.is_large():
-            return [search_approximately(self._store, one.queries, one.request) for one in judged]
-        return self._whole_scan().hits_of_all(judged)
+            now = self._now()
+        if now.scan is not None:
+            return now.scan.hits_of_all(judged)
+        return [search_approximately(self._store, one.queries, one.request) for one in judged]
 
     def judge(self, kind: Kind) -> Judge:
         """What tells how sure hits are, for queries of words or of pictures."""
-        return self._judging.judge(kind, num_moments=self.num_moments())
+        return self._judge(kind, self._now())
 
     def settle(self) -> None:
         """After a run: what searches need besides the moments is made, so that none has to."""
         if num_moments := self.num_moments():
             self._judging.refresh(num_moments=num_moments)
+
+    def _judge(self, kind: Kind, now: _Now) -> Judge:
+        return self._judging.judge(kind, num_moments=now.num_moments)
+
+    def _now(self) -> _Now:
+        """The index as it is now; asked for once a search, as a remote store takes its time."""
+        if (view := self._lists.view()) is not None:
+            return _Now(view.num_moments, view=view)
+        if self._store.is_large():
+            return _Now(self._store.num_moments())
+        scan = self._whole_scan()
+        return _Now(len(scan.gallery), scan=scan)
 
     def _whole_scan(self) -> Scan:
         """The gallery in memory, read again only when the index has changed."""

@@ -13,7 +13,6 @@ from tempme.errors import TempmeError
 from tempme.index import Hit, Index
 from tempme.index.confidence import at_least
 from tempme.index.search import Asked, Request
-from tempme.serving.filters import is_any
 from tempme.serving.library import Library
 from tempme.serving.metrics import Metrics
 from tempme.serving.pipeline import Stage
@@ -102,11 +101,11 @@ class Answering:
             k=offset + asked.k + 1,
             min_score=asked.min_score,
             moments=asked.group_by == "moment",
-            paths=frozenset(v.path for v in fitting) if is_any(asked.filters) else None,
+            paths=fitting.paths,
         )
         notes.append(upload.note if upload else "")
         note = "; ".join(dict.fromkeys(filter(None, notes)))
-        return ReadSearch(order, wanted, request, offset, len(fitting), note)
+        return ReadSearch(order, wanted, request, offset, len(fitting.videos), note)
 
     def _with_features(self, read: ReadSearch) -> ReadySearch | Exception:
         if not read.num_videos:

@@ -80,6 +80,14 @@ class Shelf:
         return tuple(f for f in folders if not any(f.is_relative_to(o) for o in folders if o != f))
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """The videos that could be read and fit all filters; `paths` where anything is filtered."""
+
+    videos: tuple[Video, ...]
+    paths: frozenset[Path] | None = None
+
+
 class Library:
     """What is on the shelf now. Safe to use from several threads."""
 
@@ -87,7 +95,7 @@ class Library:
         self._index = index
         self._shelf: Shelf | None = None
         self._galleries: OrderedDict[tuple[str, str], Gallery] = OrderedDict()
-        self._admitted: OrderedDict[tuple[str, str], tuple[Video, ...]] = OrderedDict()
+        self._admitted: OrderedDict[tuple[str, str], Admitted] = OrderedDict()
         self._lock = threading.Lock()
 
     def shelf(self) -> Shelf:
@@ -120,16 +128,17 @@ class Library:
                 "service again",
             )
 
-    def admitted(self, filters: Filters) -> tuple[Video, ...]:
-        """The videos that could be read and fit all filters, remembered for the newest filters."""
+    def admitted(self, filters: Filters) -> Admitted:
+        """What fits all filters, remembered for the newest of them."""
         shelf = self.shelf()
         if not is_any(filters):
-            return shelf.good
+            return Admitted(shelf.good)
         key = (shelf.version, filters.model_dump_json())
         with self._lock:
             known = self._admitted.get(key)
         if known is None:
-            known = tuple(admitted(shelf.good, filters))
+            fitting = tuple(admitted(shelf.good, filters))
+            known = Admitted(fitting, frozenset(video.path for video in fitting))
         with self._lock:
             self._admitted[key] = known
             self._admitted.move_to_end(key)

@@ -34,7 +34,7 @@ ROUNDING = 1e-5
 
 def answer(view: ListsView, queries: Floats, request: Request) -> list[Hit]:
     """The hits of queries (Q, D), unit rows, as `Scan.hits` gives them for all moments."""
-    admitted = _admitted(view, request)
+    admitted = admitted_contents(view, request)
     contents = np.arange(len(view.catalog)) if admitted is None else np.flatnonzero(admitted)
     total = int(view.counts[contents].sum())
     wanted = view.scanned if admitted is None else view.wanted(total)
@@ -109,7 +109,7 @@ def _is_all_above(request: Request, found: int, candidates: int) -> bool:
     return request.min_score is not None and found < candidates
 
 
-def _admitted(view: ListsView, request: Request) -> NDArray[np.bool_] | None:
+def admitted_contents(view: ListsView, request: Request) -> NDArray[np.bool_] | None:
     """Which contents have an admitted file; None for all."""
     if not request.is_filtered:
         return None

@@ -152,7 +152,7 @@ class LanceStore:
         for _ in range(ATTEMPTS):
             version = self.version()
             gallery, damaged = stored_gallery(self._tables, only)
-            if version == self.version() or not damaged:
+            if not damaged or version == self.version():
                 break
         if not gallery.contents and not gallery.left_out:
             self._check_not_lost()

@@ -7,18 +7,19 @@ loses the race is done again by it. There are no files here that could be cut sh
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tempme.errors import BadIndex
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.panics import load_lancedb, panics_unsaid
 from tempme.index.stores.places import Place, s3_options
 from tempme.index.stores.rows import moment_rows, schema
-from tempme.index.stores.tables import TABLES, Tables
+from tempme.index.stores.tables import ATTEMPTS, TABLES, T, Tables
 
 KEPT = timedelta(hours=1)
 
@@ -46,14 +47,33 @@ class ObjectTables(Tables):
         return " ".join(self._version(name) for name in TABLES)
 
     def open(self, name: str) -> Any:
-        """The table of LanceDB, made if there is none; it looks for the newest at every read."""
-        if name not in self._open:
-            database = self._connected()
-            if not self.exists(name):
-                columns = schema(name, width=self.features)
-                database.create_table(name, schema=columns, exist_ok=True)
-            self._open[name] = database.open_table(name)
+        """The table of LanceDB as the store has it now, made if there is none.
+
+        That takes one request; left to itself, LanceDB makes one or several at every use.
+        """
+        if name in self._open:
+            self._open[name].checkout_latest()
+            return self._open[name]
+        database = self._connected()
+        if not self.exists(name):
+            columns = schema(name, width=self.features)
+            database.create_table(name, schema=columns, exist_ok=True)
+        self._open[name] = database.open_table(name)
         return self._open[name]
+
+    def read(self, name: str, work: Callable[[Any], T]) -> T:
+        """What `work` makes of a table; once more where another machine wrote a newer one."""
+        for _ in range(ATTEMPTS):
+            version = "none"
+            try:
+                with reading(self.shown, f"{name}.lance"), panics_unsaid():
+                    table = self.open(name)
+                    version = str(table.version)
+                    return work(table)
+            except BadIndex:
+                if self._version(name) == version:
+                    raise
+        return super().read(name, work)
 
     @contextlib.contextmanager
     def committing(self, name: str) -> Iterator[Any]:
@@ -89,7 +109,6 @@ class ObjectTables(Tables):
             self._database = load_lancedb().connect(
                 self.shown,
                 storage_options=s3_options(),
-                read_consistency_interval=timedelta(0),
             )
         return self._database
 
@@ -106,6 +125,7 @@ class ObjectStore(LanceStore):
     def __init__(self, place: Place, folder: Path, *, features: int, index_from: int) -> None:
         tables = ObjectTables(place, folder, features=features)
         super().__init__(folder, features=features, index_from=index_from, tables=tables)
+        self._large: tuple[int, bool] | None = None
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         """Insert or replace the moments, then the rows: another machine may write the same."""
@@ -120,9 +140,14 @@ class ObjectStore(LanceStore):
         """Whether `tidy` has built an index of the features."""
         if not self._tables.exists("moments"):
             return False
-        with reading(self._tables.shown, "moments.lance"), panics_unsaid():
-            indices = self._tables.open("moments").list_indices()
-            return any("feature" in index.columns for index in indices)
+
+        def has_index(table: Any) -> bool:
+            if self._large is None or self._large[0] != table.version:
+                indices = table.list_indices()
+                self._large = (table.version, any("feature" in one.columns for one in indices))
+            return self._large[1]
+
+        return self._tables.read("moments", has_index)
 
     def _index(self) -> None:
         """In the store, for all machines; `compact` takes new rows into the index that there is."""
