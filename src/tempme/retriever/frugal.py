@@ -39,7 +39,7 @@ MIXED = "bf16-mixed"
 BY_LAYER = (Full, LoRA)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Expected:
     """A model that is not loaded yet, by the name that it will turn out to have."""
 
