@@ -74,14 +74,20 @@ LONG_MINUTES = 10
 
 
 def draw(
-    folder: Path, size: tuple[int, int], seconds: int, *, groups: Sequence[int] = GROUPS
+    folder: Path,
+    size: tuple[int, int],
+    seconds: int,
+    *,
+    groups: Sequence[int] = GROUPS,
+    codecs: Sequence[str] = tuple(CODECS),
 ) -> dict[str, Path]:
-    """A moving, grainy picture by every codec: neither easy nor noise; name -> file."""
+    """A moving, grainy picture by each of the codecs: neither easy nor noise; name -> file."""
     width, height = size
     made: dict[str, Path] = {}
     with ExitStack() as files:
         outs = []
-        for codec, (suffix, encoder, options_for) in CODECS.items():
+        for codec in codecs:
+            suffix, encoder, options_for = CODECS[codec]
             for group in groups:
                 name = f"{codec} {height}p, groups of {group}"
                 made[name] = folder / f"{name}.{suffix}"

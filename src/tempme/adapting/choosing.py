@@ -97,7 +97,9 @@ def _is_there(folder: Path) -> bool:
 def _made(folder: Path, retriever: Encoder, source: str | None, cutting: dict[str, Any]) -> Index:
     if is_remote(folder):
         return Index.open(folder, create=source or retriever, **cutting)
-    return Index.create(folder, retriever, source=source, **cutting)
+    made = Index.create(folder, retriever, source=source, **cutting)
+    # A copy in the index is read in less memory than the model takes that is here.
+    return made if source else Index.open(folder, **cutting)
 
 
 def _chosen(

@@ -55,7 +55,13 @@ Overlap = Annotated[
     float | None, typer.Option(help="Share of a window that the next one repeats (0.5).")
 ]
 SamplingName = Annotated[
-    str | None, typer.Option("--sampling", help="exact, keyframes, auto, fast (auto).")
+    str | None,
+    typer.Option(
+        "--sampling",
+        help="exact: the frame shown at each time; keyframes: the nearest one; auto: a keyframe "
+        "where nothing has moved since, or within half a step where little has; fast: as auto, "
+        "blocks not smoothed (auto).",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that decode videos (what suits the cores).")

@@ -14,7 +14,7 @@ from tempme.atomic import replacing
 from tempme.errors import BadIndex, BadSetting
 from tempme.settings import typed
 from tempme.untrusted import MEBIBYTE, read_json
-from tempme.video.values import Fit, Reading, Sampling
+from tempme.video.values import SAMPLING_RULES, Fit, Reading, Sampling
 
 # 2: rows and moments have checksums. An index of format 1 is read, and becomes one of 2 by the
 # next run that writes to it.
@@ -22,6 +22,8 @@ FORMAT = 2
 NAME = "index.json"
 # What an index has beside it, once anything was written into it.
 PARTS = ("moments.lance", "videos.lance")
+# The samplings that choose by a rule.
+RULED = ("auto", "fast")
 # Far beyond any model; a damaged number must not ask for all the memory there is.
 MOST_FRAMES, MOST_FEATURES = 4096, 16384
 
@@ -32,7 +34,8 @@ class Cutting:
 
     `fit` is what becomes of frames that are not square. An index that says nothing of it was made
     when their centre was all there was. distinct: moments that repeat the one before, nearer than
-    this (1 - cosine), are kept out; 0 keeps all.
+    this (1 - cosine), are kept out; 0 keeps all. sampling_rule: how the samplings "auto" and "fast"
+    choose; an index that says nothing of it keeps the rule it was made by, the first.
     """
 
     every_seconds: float = 1.0
@@ -40,6 +43,7 @@ class Cutting:
     sampling: Sampling = "auto"
     fit: Fit = "crop"
     distinct: float = 0.0
+    sampling_rule: int = SAMPLING_RULES[-1]
 
     def __post_init__(self) -> None:
         self.reading()
@@ -56,8 +60,14 @@ class Cutting:
             overlap=self.overlap,
             sampling=self.sampling,
             fit=self.fit,
+            sampling_rule=self.sampling_rule,
             **others,
         )
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether its sampling depends on the rule."""
+        return self.sampling in RULED
 
     def check_same(self, asked: Mapping[str, Any], folder: Path) -> None:
         """BadSetting unless the index in `folder`, cut like this, is cut as `asked`."""
@@ -94,6 +104,8 @@ class Header:
         fields = {**asdict(self), "format": FORMAT, "written_by": f"tempme {version('tempme')}"}
         if not self.cutting.distinct:  # which earlier versions do not know
             del fields["cutting"]["distinct"]
+        if not self.cutting.has_rule or self.cutting.sampling_rule == 1:  # nor this
+            del fields["cutting"]["sampling_rule"]
         text = json.dumps(fields, indent=2)
         try:
             with replacing(folder / NAME) as draft, draft.open("w", encoding="utf-8") as file:
@@ -121,6 +133,9 @@ def read_header(folder: Path) -> Header:
         raise _unreadable(folder, "it holds no JSON object")
     _check_format(folder, fields)
     fields.pop("written_by", None)
+    cutting = fields.get("cutting")
+    if isinstance(cutting, dict) and cutting.get("sampling", "auto") in RULED:
+        cutting.setdefault("sampling_rule", SAMPLING_RULES[0])
     try:
         return typed(Header, fields, NAME)
     except BadSetting as error:

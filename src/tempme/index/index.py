@@ -84,7 +84,8 @@ class Index:
     def _created(cls, folder: Path, retriever: Encoder | str | None, settings: Any) -> Index:
         check_new(folder)  # before a model is loaded, or even fetched
         model, source = model_to_begin(retriever)
-        return cls.create(folder, model, source=source, **settings)
+        made = cls.create(folder, model, source=source, **settings)
+        return made if source or model is retriever else cls.open(folder, **settings)  # leaner
 
     @classmethod
     def _far(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,15 +48,30 @@ class IndexModel:
     def ready(self) -> Encoder:
         """All of it, ready to encode; WrongModel if it is not the one that made the index."""
         if self._ready is None:
-            given = self._given
-            if given is None:
-                found = load_source(self._header.source, self._folder)
-                given = _again(found, self._header, self._folder)
-            self._ready = _near(
-                _run(given, self._header, self._running), self._header, self._folder
-            )
+            ready = self._read_ready() or self._loaded()
+            self._ready = _near(ready, self._header, self._folder)
             self._given = None  # what it was made of takes as much memory again
         return self._ready
+
+    def _read_ready(self) -> Encoder | None:
+        """The model that the index names, made ready while it is read; None where it cannot be."""
+        if self._given is not None or self._header.format == 1:
+            return None
+        from tempme.retriever.frugal import load_ready
+
+        header, choice = self._header, _chosen(self._header, self._running)
+        kept = header.source == MODEL_FOLDER
+        source = str(self._folder / MODEL_FOLDER) if kept else header.source
+        made = load_ready(source, choice, fingerprint=header.fingerprint)
+        return made if made is not None and _made(made, header) else None
+
+    def _loaded(self) -> Encoder:
+        given = self._given
+        if given is None:
+            found = load_source(self._header.source, self._folder)
+            given = _again(found, self._header, self._folder)
+        choice = _chosen(self._header, self._running)
+        return given.for_inference(choice.precision, choice.engine, choice.device)
 
     def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Texts -> unit features (Q, D)."""
@@ -205,11 +221,12 @@ def _made(retriever: Encoder, header: Header) -> bool:
     return without_engine(header.fingerprint) in own
 
 
-def _run(given: Encoder, header: Header, running: EngineChoice) -> Encoder:
-    """The model ready to encode: as asked for, else on the engine that the index names."""
+def _chosen(header: Header, running: EngineChoice) -> EngineChoice:
+    """As is asked for, else the engine that the index names."""
     named = engine_in(header.fingerprint)
-    engine, precision = named if named and running.is_open else (running.engine, running.precision)
-    return given.for_inference(precision, engine, running.device)
+    if named is None or not running.is_open:
+        return running
+    return replace(running, engine=named[0], precision=named[1])
 
 
 def _near(ready: Encoder, header: Header, folder: Path) -> Encoder:

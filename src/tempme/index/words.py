@@ -72,10 +72,11 @@ def read_words(folder: Path, header: Header) -> KeptWords | None:
                 facts = parsed_json(file["facts"].tobytes())
                 if (facts["format"], facts["fingerprint"]) != (FORMAT, header.fingerprint):
                     return None
-                arrays = {name: file[name] for name in file.files if name != "facts"}
+                names = (name for name in file.files if name != "facts")
+                arrays = {name: _wide(name, file[name]) for name in names}  # one of them in half
         kept = facts["tokenizer"]["kept"]
         words = Words(
-            arrays={name: _wide(name, array) for name, array in arrays.items()},
+            arrays=arrays,
             tokenizer=Tokenizer(facts["tokenizer"]["context"], kept and tuple(kept)),
             heads=facts["heads"],
             activation=facts["activation"],
@@ -98,7 +99,8 @@ def _is_stored(raw: object) -> bool:
 def _smallest(array: NDArray[np.float32]) -> NDArray[np.float16] | NDArray[np.float32]:
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
-    return half if np.array_equal(half.astype(np.float32), array) else array
+    rows = zip(half, array, strict=True)  # a whole one in fp32 would be the most memory of all
+    return half if all(np.array_equal(a.astype(np.float32), b) for a, b in rows) else array
 
 
 def _wide(name: str, array: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,4 +108,4 @@ def _wide(name: str, array: NDArray[np.float16] | NDArray[np.float32]) -> NDArra
         raise ValueError(f"{name} is {array.dtype}")
     if name == "token_embedding.weight":  # a query takes a few rows of it
         return array  # type: ignore[return-value]
-    return array.astype(np.float32)
+    return array.astype(np.float32, copy=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
 import time
@@ -28,6 +30,17 @@ def resident_bytes() -> int | None:
         return int(STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return _peak_bytes()
+
+
+def give_back() -> None:
+    """Give memory that nothing needs any more back to the system, where the C library can.
+
+    Large values leave holes that the C library keeps for later ones, hundreds of megabytes after
+    the weights of a model were turned into others.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak_bytes() -> int | None:

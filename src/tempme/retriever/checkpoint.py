@@ -14,7 +14,6 @@ from typing import Any
 
 import tomli_w
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tempme.atomic import replacing
@@ -37,7 +36,7 @@ from tempme.retriever.names import (
     look_up,
     unknown,
 )
-from tempme.retriever.parts import Parts, Untuned, assembled, at_random, from_weights, untrained
+from tempme.retriever.parts import Parts, Untuned, at_random, from_weights, undrawn, untrained
 from tempme.retriever.published_umt import is_umt, umt_of
 from tempme.settings import typed
 from tempme.systems.system import System
@@ -45,6 +44,7 @@ from tempme.systems.table import system
 from tempme.untrusted import check_regular, read_toml
 from tempme.weights.clip4clip import SEQUENCE_ROW
 from tempme.weights.fit import misfit, named
+from tempme.weights.on_disk import TensorsOnDisk, take
 from tempme.weights.read import read_published, read_weights
 from tempme.weights.saving import save_tensors
 from tempme.weights.umt_release import read_umt
@@ -222,30 +222,30 @@ def save(parts: Parts, folder: Path, *, whole: bool | None, half: bool = False) 
 
 def load_folder(folder: Path) -> Parts:
     """The parts that `save` wrote."""
-    described = _described(folder)
+    described = described_in(folder)
     try:
         check_regular(folder / WEIGHTS)
-        state = load_file(folder / WEIGHTS)
+        state = TensorsOnDisk(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as reason:
         raise BadWeights(f"{folder} is not a saved retriever: {reason}") from reason
     made, base = described.system(), described.base
-    backbone = assembled(made, made_of(made.config)) if base is None else build(made, base).backbone
-    shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
-    needed = None if base is None else _learning(backbone)
-    wrong = misfit(shapes, state, needed=needed)
-    if wrong:
+    backbone = undrawn(made) if base is None else build(made, base).backbone
+    own = backbone.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in own.items()}
+    if wrong := misfit(shapes, state, needed=None if base is None else _learning(backbone)):
         raise BadWeights(f"{folder / WEIGHTS} does not fit {folder / SYSTEM}: {wrong}")
-    backbone.load_state_dict({n: v.float() for n, v in state.items()}, strict=False)
+    take(own, state)
     tokenizer = load_words(folder / TOKENIZER, made.config)
     return Parts(made, backbone, tokenizer, described.origin or str(folder), base)
 
 
 def system_of(folder: Path) -> System:
     """The system of a folder that `save` wrote; no weight is read."""
-    return _described(folder).system()
+    return described_in(folder).system()
 
 
-def _described(folder: Path) -> Described:
+def described_in(folder: Path) -> Described:
+    """What the folder says of the retriever in it. BadWeights."""
     try:
         table = read_toml(folder / SYSTEM, follow=True)
     except (OSError, ValueError) as reason:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -56,43 +56,79 @@ LEGACY_SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class Prints:
+    """What the names of a model are made of, tensor by tensor: they need not be there at once."""
+
+    def __init__(self) -> None:
+        self._prints: dict[str, _Print] = {}
+
+    @classmethod
+    def of(cls, backbone: nn.Module) -> Prints:
+        """Those of a backbone in memory."""
+        state, made = backbone.state_dict(), cls()
+        with ThreadPoolExecutor(THREADS) as threads:
+            made._prints = dict(zip(state, threads.map(_print, state.values()), strict=True))
+        return made
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Take one more tensor in, by its name in the backbone's state."""
+        self._prints[name] = _print(value)
+
+    def fingerprints(self, system: System, tokenizer: AnyTokenizer) -> tuple[str, str]:
+        """The fingerprint of the model, and the one it had in an index of format 1."""
+        return self.fingerprint(system, tokenizer), self.legacy_fingerprint(system)
+
+    def fingerprint(self, system: System, tokenizer: AnyTokenizer) -> str:
+        """As the function of this name."""
+        digest = hashlib.sha256()
+        for part in (system.tuning, system.compression, system.pooling, system.config):
+            digest.update(f"{type(part).__name__}({', '.join(_set(part))})\n".encode())
+        digest.update(f"{system.frames} {system.max_words} {tokenizer}\n".encode())
+        for name, own in sorted(self._prints.items()):
+            digest.update(f"{name} {own.shape} ".encode() + own.digest)
+        return f"{system.name}-{digest.hexdigest()[:16]}"
+
+    def legacy_fingerprint(self, system: System) -> str:
+        """As the function of this name."""
+        methods = (system.tuning, system.compression, system.pooling)
+        spelled = [_legacy_spelling(method) for method in methods]
+        if not all(spelled) or not isinstance(system.config, ClipConfig):
+            return ""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(f"({', '.join(spelled)}, {system.frames})".encode())
+        for name, own in sorted(self._prints.items()):
+            digest.update(f"{name} {own.shape}".encode() + own.samples)
+        return f"{system.name}-{digest.hexdigest()}"
+
+
+class _Print(NamedTuple):
+    """What is told of a tensor: its shape, the SHA-256 of its numbers, and some of them."""
+
+    shape: tuple[int, ...]
+    digest: bytes
+    samples: bytes
+
+
 def fingerprints(system: System, backbone: nn.Module, tokenizer: AnyTokenizer) -> tuple[str, str]:
     """The fingerprint of a model, and the one it had in an index of format 1."""
-    return fingerprint(system, backbone, tokenizer), legacy_fingerprint(system, backbone)
+    return Prints.of(backbone).fingerprints(system, tokenizer)
 
 
 def fingerprint(system: System, backbone: nn.Module, tokenizer: AnyTokenizer) -> str:
     """`<system>-<16 hexadecimal digits>` of all weights, the vocabulary, and set settings."""
-    digest = hashlib.sha256()
-    for part in (system.tuning, system.compression, system.pooling, system.config):
-        digest.update(f"{type(part).__name__}({', '.join(_set(part))})\n".encode())
-    digest.update(f"{system.frames} {system.max_words} {tokenizer}\n".encode())
-    state = sorted(backbone.state_dict().items())
-    with ThreadPoolExecutor(THREADS) as threads:
-        for (name, value), own in zip(state, threads.map(_digest, state), strict=True):
-            digest.update(f"{name} {tuple(value.shape)} ".encode() + own)
-    return f"{system.name}-{digest.hexdigest()[:16]}"
+    return Prints.of(backbone).fingerprint(system, tokenizer)
 
 
 def legacy_fingerprint(system: System, backbone: nn.Module) -> str:
     """The fingerprint that this model had in an index of format 1; empty if it had none then."""
-    methods = (system.tuning, system.compression, system.pooling)
-    spelled = [_legacy_spelling(method) for method in methods]
-    if not all(spelled) or not isinstance(system.config, ClipConfig):
-        return ""
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(f"({', '.join(spelled)}, {system.frames})".encode())
-    for name, value in sorted(backbone.state_dict().items()):
-        flat = value.detach().flatten()
-        stride = max(1, flat.numel() // LEGACY_SAMPLES)
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(flat[::stride].float().cpu().numpy().tobytes())
-    return f"{system.name}-{digest.hexdigest()}"
+    return Prints.of(backbone).legacy_fingerprint(system)
 
 
-def _digest(item: tuple[str, Tensor]) -> bytes:
-    numbers = item[1].detach().float().cpu().contiguous().numpy()
-    return hashlib.sha256(numbers.reshape(-1).view("u1").data).digest()
+def _print(value: Tensor) -> _Print:
+    flat = value.detach().float().cpu().contiguous().reshape(-1)
+    stride = max(1, flat.numel() // LEGACY_SAMPLES)
+    digest = hashlib.sha256(flat.numpy().view("u1").data).digest()
+    return _Print(tuple(value.shape), digest, flat[::stride].numpy().tobytes())
 
 
 def _set(settings: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from tempme.backbones.clip import Clip
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.umt.model import Umt
 from tempme.backbones.umt.wordpiece import WordPiece
+from tempme.backbones.undrawn import Undrawn
 from tempme.backbones.vocabularies import AnyTokenizer, no_words
 from tempme.errors import BadWeights
 from tempme.pooling import SequencePooling
@@ -55,7 +56,9 @@ class Parts:
 def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
     """The backbone that published weights make; BadWeights where its words are not CLIP's."""
     check_count(weights.config.vocab, weights.origin)
-    backbone = Clip(weights.config).load_openai(weights.state)
+    with Undrawn():
+        backbone = Clip(weights.config)
+    backbone.load_openai(weights.state)
     return Untuned(
         backbone, Tokenizer(context=weights.config.context), weights.origin, tag, weights.head
     )
@@ -81,6 +84,12 @@ def at_random(system: System, tokenizer: AnyTokenizer | None, *, seed: int | Non
     with seeded(seed):
         backbone = made_of(config)
     return Untuned(backbone, tokenizer or no_words(config), "random")
+
+
+def undrawn(system: System) -> Backbone:
+    """The backbone of a system, tuned and compressed, whose weights are all to be read."""
+    with Undrawn():
+        return assembled(system, made_of(system.config))
 
 
 def untrained(system: System, untuned: Untuned, *, seed: int | None = None) -> Parts:

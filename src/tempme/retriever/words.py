@@ -11,6 +11,7 @@ from torch import nn
 from tempme.backbones.clip import Clip
 from tempme.backbones.layers import Block, fold
 from tempme.backbones.mlp import ACTIVATIONS
+from tempme.backbones.packed import packable
 from tempme.backbones.text import TextRows, TextTower
 from tempme.backbones.tokenizer import Tokenizer
 from tempme.backbones.words import Words
@@ -24,7 +25,7 @@ def words_of(parts: Parts) -> Words | None:
         return None  # of an export the engine alone has them
     if not isinstance(parts.backbone, Clip) or not isinstance(parts.tokenizer, Tokenizer):
         return None
-    text = fold(copy.deepcopy(parts.backbone.text))
+    text = fold(_apart(parts.backbone.text))
     if not isinstance(text, TextTower) or not _is_plain(text):
         return None
     block = cast("Block", text.layers[0])
@@ -36,6 +37,13 @@ def words_of(parts: Parts) -> Words | None:
         activation=activations[type(block.mlp.get_submodule("gelu"))],
         max_words=parts.system.max_words,
     )
+
+
+def _apart(text: TextTower) -> TextTower:
+    """A copy that can be folded; what folding leaves as it is, nearly all, is not copied."""
+    left = [linear.weight for linear in packable(text)]
+    left += [part.weight for part in text.modules() if isinstance(part, nn.Embedding)]
+    return copy.deepcopy(text, {id(weight): weight for weight in left})
 
 
 def _is_plain(text: TextTower) -> bool:

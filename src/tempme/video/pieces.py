@@ -42,7 +42,7 @@ class WindowsJob:
 
         When the time for the file is up, the windows that are complete by then are all there is.
         """
-        plan = plan_frames(self.windows, self.timeline, self.reading.sampling)
+        plan = plan_frames(self.windows, self.timeline, self.reading)
         bounds = [*range(0, len(self.windows), piece_windows), len(self.windows)]
         with Source(self.path, self.reading, stream=self.timeline.stream) as source:
             decoder = Decoder(source, self.timeline, self.deadline)

@@ -28,7 +28,7 @@ from tempme.video.values import OutOfTime, Pixels, Reading, VideoWindows, Window
 
 # Of the frames of a film, those that may be decoded twice, from keyframes to where stretches begin.
 MOST_TWICE = 0.25
-# The times of so many frames travel to a process with each stretch: 8 MB.
+# The times and sizes of so many frames travel to a process with each stretch: 16 MB.
 MOST_FRAMES = 1_000_000
 
 
@@ -83,7 +83,7 @@ def split(job: WindowsJob) -> FilmSplit | None:
         return None
     note = ""
     if job.reading.sampling == "keyframes":  # the others note nothing
-        note = plan_frames(job.windows, timeline, job.reading.sampling).note
+        note = plan_frames(job.windows, timeline, job.reading).note
     return FilmSplit(parts, timeline, note)
 
 
@@ -94,8 +94,8 @@ def read_stretch(stretch: Stretch, beat: Beat, reading: Reading) -> Done | Doubt
         reading.timeout_seconds, beat, stretch.total_seconds, stretch.elapsed_seconds
     )
     timeline = stretch.timeline
-    plan = plan_frames(stretch.windows, timeline, reading.sampling)
-    after = plan_frames(stretch.after, timeline, reading.sampling).targets if stretch.after else ()
+    plan = plan_frames(stretch.windows, timeline, reading)
+    after = plan_frames(stretch.after, timeline, reading).targets if stretch.after else ()
     targets = sorted({*plan.targets, *after[:1]})
     rows = np.searchsorted(targets, np.array(plan.targets, dtype=np.int64))[plan.windows]
     with Source(stretch.path, reading, stream=timeline.stream) as source:

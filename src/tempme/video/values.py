@@ -17,6 +17,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Sampling: TypeAlias = Literal["exact", "keyframes", "auto", "fast"]
 SAMPLINGS: tuple[Sampling, ...] = ("exact", "keyframes", "auto", "fast")
 Fit: TypeAlias = Literal["crop", "squash", "pad"]
+SAMPLING_RULES = (1, 2)
 FITS: tuple[Fit, ...] = ("crop", "squash", "pad")
 # Work on one file: enough for a film in full on a slow core.
 TOTAL_SECONDS = 3600.0
@@ -31,8 +32,10 @@ class Reading:
     frames: in each window, or in all where the whole video is one. every_seconds: from frame to
     frame of a window; overlap: the share of a window that the next one shows again. size: of the
     square pictures, in pixels. sampling: "exact" takes the frame shown at each time, "keyframes"
-    the nearest keyframe, "auto" keyframes where they are near enough, "fast" the same frames
-    decoded without the filter that smooths the edges of blocks. timeout_seconds: the wait
+    the nearest keyframe, "auto" a keyframe where it shows nearly the same as the frame wanted
+    (`standing_in`), "fast" the same frames decoded without the filter that smooths the edges of
+    blocks. sampling_rule: how "auto" and "fast" choose; 1 is that of indexes of earlier versions,
+    keyframes for all frames of a window that has enough of them. timeout_seconds: the wait
     for each next frame, so that a slow file that goes on is not given up; total_seconds: all of
     the work on a file. piece_windows: the windows that are handed out together. threads: of the
     decoder. fit: what becomes of a frame that is not square; "crop" keeps its centre, "squash" all
@@ -61,6 +64,7 @@ class Reading:
     max_frames: int = 5_000_000
     max_windows: int = 20_000
     elapsed_seconds: float = 6 * 3600.0
+    sampling_rule: int = SAMPLING_RULES[-1]
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -75,6 +79,8 @@ class Reading:
         if self.sampling not in SAMPLINGS:
             allowed = ", ".join(SAMPLINGS)
             raise BadSetting(f"sampling is {self.sampling!r}; it is one of {allowed}")
+        if self.sampling_rule not in SAMPLING_RULES:
+            raise BadSetting(f"sampling_rule is {self.sampling_rule}; it is 1 or 2")
         checked_fit(self.fit)
 
 

@@ -16,5 +16,8 @@ def recipe_of(header: Header) -> str:
 
     A unit of work is a content (its digest) under a recipe; sampling and fit are in the cutting.
     """
-    told = [header.fingerprint, header.frames, header.features, asdict(header.cutting)]
+    cutting = asdict(header.cutting)
+    if not header.cutting.has_rule or header.cutting.sampling_rule == 1:  # as before there were two
+        del cutting["sampling_rule"]
+    told = [header.fingerprint, header.frames, header.features, cutting]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:LETTERS]

@@ -27,7 +27,7 @@ def _longs() -> array[int]:
 
 @dataclass
 class Packets:
-    """Times (ticks, in file order) of the packets that hold something.
+    """Times (ticks, in file order) and sizes (bytes) of the packets that hold something.
 
     `keys` and `hidden` are the numbers of those that can be decoded alone and of those that an
     edit list hides, `lost` of those near which the file lacks something; `last` is the byte at
@@ -36,6 +36,7 @@ class Packets:
 
     pts: array[int] = field(default_factory=_longs)
     dts: array[int] = field(default_factory=_longs)
+    sizes: array[int] = field(default_factory=_longs)
     keys: array[int] = field(default_factory=_longs)
     hidden: array[int] = field(default_factory=_longs)
     lost: array[int] = field(default_factory=_longs)
@@ -51,6 +52,7 @@ class Packets:
         place = len(self.pts)
         self.pts.append(UNSAID if packet.pts is None else packet.pts)
         self.dts.append(UNSAID if packet.dts is None else packet.dts)
+        self.sizes.append(packet.size)
         if packet.is_keyframe:
             self.keys.append(place)
         if packet.is_discard:
@@ -136,6 +138,7 @@ def _from_index(source: Source) -> Packets | None:
         if entry.size <= 0 or entry.pos + entry.size > num_bytes:
             return None
         found.dts.append(entry.timestamp)
+        found.sizes.append(entry.size)
         if entry.is_keyframe:
             found.keys.append(place)
         if entry.is_discard:

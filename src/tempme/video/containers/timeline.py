@@ -47,6 +47,7 @@ class Timeline:
     list can hide one), `shown` all frames shown. `seek_to` holds for each of `keys` the time by
     which the container finds it; it is empty where the file has to be read on. `is_by_order` says
     that the time on a decoded frame is worthless: the n-th one to come out is the n-th of `shown`.
+    `sizes` are the bytes of each of `shown`; empty where it is not certain which are whose.
     `clock` makes one line of the times in the file; all others here are on that line. `stream` is
     the number of the stream.
     """
@@ -62,6 +63,7 @@ class Timeline:
     note: str
     clock: Clock
     stream: int
+    sizes: Sequence[int]
 
     @property
     def duration_seconds(self) -> float:
@@ -139,6 +141,7 @@ def _timeline(source: Source, packets: Packets, deadline: Deadline) -> Timeline:
         end = stated
     num_unused = int((~is_hidden).sum()) - len(shown)
     notes = cut, rest, _unused(num_unused, gap * base), source.left_out
+    sizes = np.frombuffer(packets.sizes, dtype=np.int64)
     is_shown_key = (keys >= shown[0]) & (keys <= shown[-1]) & ~np.isin(keys, hidden)
     return Timeline(
         time_base=base,
@@ -152,12 +155,23 @@ def _timeline(source: Source, packets: Packets, deadline: Deadline) -> Timeline:
         note="; ".join(filter(None, notes)),
         clock=clock,
         stream=source.stream.index,
+        sizes=() if by_order else _sizes(shown, times[~is_hidden], sizes[~is_hidden]),
     )
 
 
 def _longs(values: NDArray[np.int64]) -> array[int]:
     """As plain numbers that take eight bytes each."""
     return array("q", values.tobytes())
+
+
+def _sizes(
+    shown: NDArray[np.int64], times: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> array[int]:
+    """The bytes of each frame shown: of all packets that have its time."""
+    is_of_one = np.isin(times, shown)
+    summed = np.zeros(len(shown), dtype=np.int64)
+    np.add.at(summed, np.searchsorted(shown, times[is_of_one]), sizes[is_of_one])
+    return _longs(summed)
 
 
 def _origin(source: Source, shown: NDArray[np.int64]) -> int:

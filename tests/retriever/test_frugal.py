@@ -1,0 +1,112 @@
+"""A saved retriever made ready while it is read: the same features and names, in less memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from small_models import pixels, small
+from tempme.backbones.backbone import made_of
+from tempme.backbones.packed import PackedLinear, can_pack
+from tempme.backbones.undrawn import Undrawn
+from tempme.engines.choice import EngineChoice
+from tempme.index import Index
+from tempme.retriever.frugal import load_ready
+from tempme.retriever.retriever import Retriever
+from tempme.weights.on_disk import TensorsOnDisk
+
+pytestmark = pytest.mark.skipif(
+    not can_pack(torch.device("cpu")), reason="this PyTorch packs nothing"
+)
+FP32, BF16 = EngineChoice("torch", "fp32"), EngineChoice("torch", "bf16")
+
+
+def saved(folder: Path, name: str, *, half: bool = False) -> Path:
+    return small(name).save(folder / name, whole=True, half=half)
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"), [("tempme", FP32), ("tempme", BF16), ("lora", FP32), ("clip4clip", BF16)]
+)
+@torch.inference_mode()
+def test_it_is_what_loading_first_gives(name: str, choice: EngineChoice, tmp_path: Path) -> None:
+    folder = saved(tmp_path, name)
+    ours = load_ready(folder, choice, fingerprint="")
+    assert ours is not None
+    theirs = Retriever.load(folder).for_inference(choice.precision, choice.engine)
+    assert ours.fingerprints == theirs.fingerprints
+    assert (ours.precision, ours.is_folded) == (theirs.precision, theirs.is_folded)
+    assert not any(p.requires_grad for p in ours.parameters())
+    own, their = ours.backbone.state_dict(), theirs.backbone.state_dict()
+    assert own.keys() == their.keys()
+    for key, value in own.items():
+        assert value.dtype == their[key].dtype, key
+        assert torch.equal(value, their[key]), key
+    assert any(isinstance(part, PackedLinear) for part in ours.modules())
+    videos = pixels(2)
+    assert torch.equal(ours.encode_videos(videos), theirs.encode_videos(videos))
+    assert torch.equal(ours.encode_texts(["a dog"]), theirs.encode_texts(["a dog"]))
+
+
+def test_weights_in_half_have_the_names_that_they_had(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "tempme", half=True)
+    ours = load_ready(folder, FP32, fingerprint="")
+    assert ours is not None
+    assert ours.fingerprints == Retriever.load(folder).fingerprints
+
+
+def test_what_cannot_be_read_so_is_left_to_loading(tmp_path: Path) -> None:
+    for name in ("dgl", "mv-adapter"):  # parts of theirs belong to several layers
+        assert load_ready(saved(tmp_path, name), FP32, fingerprint="") is None
+    folder = saved(tmp_path, "tempme")
+    assert load_ready(folder, EngineChoice("torch", "bf16-mixed"), fingerprint="") is None
+    assert load_ready("openai/clip-vit-base-patch32", FP32, fingerprint="") is None
+    weights = folder / "weights.safetensors"
+    whole = weights.read_bytes()
+    for damaged in (whole[:-100], b"", whole[:8] + b"{" * 50):
+        weights.write_bytes(damaged)
+        assert load_ready(folder, FP32, fingerprint="") is None
+    weights.unlink()
+    assert load_ready(folder, FP32, fingerprint="") is None
+
+
+def test_numbers_that_are_none_are_left_to_loading(tmp_path: Path) -> None:
+    broken = Retriever.load(saved(tmp_path, "tempme"))
+    with torch.no_grad():
+        broken.backbone.vision.ln_post.weight[0] = float("nan")
+    folder = broken.save(tmp_path / "broken", whole=True)
+    assert load_ready(folder, FP32, fingerprint="") is None
+
+
+def test_an_index_reads_its_own_model_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path, "tempme")
+    made = Index.open(tmp_path / "index", create=str(folder))
+    monkeypatch.setattr("tempme.index.model.load_source", None)  # it would be called
+    retriever = made.retriever
+    assert retriever.fingerprint == made.header.fingerprint
+    assert any(isinstance(part, PackedLinear) for part in retriever.modules())  # type: ignore
+
+
+def test_tensors_are_read_one_at_a_time(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "tempme")
+    source, state = TensorsOnDisk(folder / "weights.safetensors"), small("tempme").backbone
+    for name, value in state.state_dict().items():
+        assert source.shapes()[name] == tuple(value.shape)
+        assert torch.equal(source[name], value)
+    with pytest.raises(KeyError):
+        source["nothing"]
+
+
+def test_undrawn_modules_draw_nothing_and_keep_their_constants() -> None:
+    config = small("tempme").backbone.config
+    before = torch.random.get_rng_state()
+    with Undrawn():
+        made = made_of(config)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    drawn = made_of(config).state_dict()
+    constant = [n for n, v in drawn.items() if v.numel() > 1 and bool((v == v.flatten()[0]).all())]
+    assert len(constant) > 8
+    for name in constant:
+        assert torch.equal(made.state_dict()[name], drawn[name]), name
