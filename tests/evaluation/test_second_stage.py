@@ -16,12 +16,12 @@ from tempme.evaluation.evaluate import examine
 from tempme.evaluation.features import SplitFeatures
 from tempme.evaluation.report import EvaluationReport
 from tempme.evaluation.two_stage import official_ranks
-from tempme.retriever.matching import match_scores, read_texts, watch
+from tempme.retriever.matching import check_rerank, match_scores, read_texts, watch
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.systems.table import system
 from tempme.video import Reading
-from tiny_systems import TINY
+from tiny_systems import TINY, tiny
 from tiny_umt import tiny_umt
 
 
@@ -99,3 +99,12 @@ def test_models_without_a_match_head(split: Split) -> None:
         examine(clip, split, workers=1, rerank=2)
     with pytest.raises(BadSetting, match="rerank is 0"):
         examine(clip, split, workers=1, rerank=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [(object(), "this model"), (tiny("tempme"), "tempme")], ids=["none", "clip"]
+)
+def test_what_has_no_match_head_is_named(model: object, name: str) -> None:
+    with pytest.raises(BadSetting, match=f"^{name} has no match head"):
+        check_rerank(model, 1)
+    check_rerank(model, None)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from index_material import ColourRetriever, new_index, write_films
 from tempme.errors import BadSetting
+from tempme.index.building.report import Progress
 from tempme.index.feature_files import feature_file, names_file
 from tempme.index.features import Features, extract_features
 from tempme.index.header import Cutting
@@ -52,6 +53,15 @@ def test_what_gave_nothing_is_named(found: Features, films: Path) -> None:
     assert [item.path for item in found.failures] == [films / "bad.mp4", films / "notes.txt"]
     assert all(item.reason for item in found.failures)
     assert np.allclose(np.linalg.norm(found.features, axis=1), 1, atol=1e-5)
+
+
+def test_progress_counts_what_gave_features_and_what_did_not(tmp_path: Path) -> None:
+    Image.new("RGB", (90, 60), (30, 50, 220)).save(tmp_path / "blue.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "blue.png").read_bytes()[:40])
+    told: list[Progress] = []
+    extract_features([tmp_path], ColourRetriever(), pictures=True, on_progress=told.append)
+    assert [(one.done, one.new, one.failed) for one in told[:1]] == [(0, 0, 0)]
+    assert (told[-1].total, told[-1].done, told[-1].new, told[-1].failed) == (2, 2, 1, 1)
 
 
 def test_a_parquet_file_reads_as_a_table(found: Features, tmp_path: Path) -> None:

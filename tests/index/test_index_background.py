@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from index_material import ColourRetriever, new_index, write_films
-from tempme.index import Hit, Index
+from tempme.index import Hit, Index, judging
 from tempme.index.judging import NAME
 
 Arrays = dict[str, Any]
@@ -37,6 +38,30 @@ def arrays_of(path: Path) -> Arrays:
 def said(arrays: Arrays, **facts: object) -> Arrays:
     known = json.loads(bytes(arrays["facts"]))
     return {**arrays, "facts": np.frombuffer(json.dumps(known | facts).encode(), np.uint8)}
+
+
+def test_what_is_kept_is_read(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thousand phrases would be encoded before the first search of every process."""
+    expected, asked = hits_of(index), []
+    monkeypatch.setattr(judging, "background_of", asked.append)
+    assert hits_of(index) == expected
+    assert not asked
+
+
+def test_a_run_makes_it_anew_of_the_moments_that_there_are(index: Index, tmp_path: Path) -> None:
+    """Of a small index at once, however little it has grown."""
+    Image.new("RGB", (90, 60), (30, 50, 220)).save(tmp_path / "blue.png")
+    before = json.loads(bytes(arrays_of(index.path / NAME)["facts"]))
+    index.add(tmp_path / "blue.png", pictures=True, workers=1)
+    after = json.loads(bytes(arrays_of(index.path / NAME)["facts"]))
+    assert after["num_moments"] == before["num_moments"] + 1 == index.num_moments()
+    assert after["version"] != before["version"]
+
+
+def test_it_counts_in_the_size_of_the_index(index: Index) -> None:
+    hits_of(index)
+    lying = sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file())
+    assert index.status().size_bytes == lying > (index.path / NAME).stat().st_size
 
 
 CHANGES: dict[str, Callable[[Arrays], Arrays]] = {

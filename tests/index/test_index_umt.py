@@ -38,6 +38,11 @@ def index(
     return Index.open(path)  # with the model that it keeps
 
 
+def test_a_match_is_written_to_four_places() -> None:
+    hit = MatchedHit(Path("a.mp4"), 0.0, 1.0, 0.5, "0" * 16, match=-1.23456)
+    assert hit.as_dict()["match"] == -1.2346
+
+
 def test_the_model_is_in_the_index(index: Index) -> None:
     assert index.retriever.fingerprint == index.header.fingerprint
     assert index.status().num_moments == index.num_moments()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tempme
@@ -89,3 +90,16 @@ def test_what_is_huge_is_neither_kept_nor_believed(
     write_words(tmp_path, kept, fingerprint="f")
     assert not (tmp_path / NAME).exists()
     assert read_words(made.path, made.header) is None
+
+
+def test_features_of_another_width_or_none_at_all_are_not_believed(
+    made: Index, tmp_path: Path
+) -> None:
+    narrower = type(made.header)(**vars(made.header) | {"features": made.header.features - 1})
+    assert read_words(made.path, narrower) is None
+    kept = read_words(made.path, made.header)
+    assert kept is not None
+    kept.words.arrays["ln_final.weight"][:] = np.inf
+    write_words(tmp_path, kept, fingerprint=made.header.fingerprint)
+    assert (tmp_path / NAME).is_file()
+    assert read_words(tmp_path, made.header) is None

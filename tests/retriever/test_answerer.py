@@ -60,6 +60,13 @@ def test_answers_are_ranked_by_probability() -> None:
     assert [len(row) for row in few] == [2, 2]
 
 
+def test_frames_are_watched_where_nobody_has() -> None:
+    model, asked = made(), ["what colour is it", "a dog"]
+    with torch.no_grad():
+        of_frames, of_tokens = model.ask(frames(), asked), model.ask(model.watch(frames()), asked)
+    assert torch.equal(of_frames.x_CND, of_tokens.x_CND)
+
+
 def test_several_questions_about_one_video() -> None:
     model, asked = made("umt"), ["a dog", "what colour is it", "blue cats"]
     together = answers_to(model, frames()[:1], asked)

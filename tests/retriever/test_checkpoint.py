@@ -53,6 +53,14 @@ def test_every_system_can_be_written_down(name: str, backbone: object) -> None:
     assert typed(Described, to_toml(made), "system").system() == made
 
 
+def test_how_frames_are_fitted_is_written_where_it_is_not_as_ever() -> None:
+    """Versions before there was a choice read what is cropped."""
+    made = zoo.system("tempme")
+    assert "fit" not in to_toml(made)
+    assert to_toml(replace(made, fit="pad"))["fit"] == "pad"
+    assert typed(Described, to_toml(replace(made, fit="pad")), "system").system().fit == "pad"
+
+
 def test_joins_can_be_written_down() -> None:
     made = replace(zoo.PAPER["tempme"], compression=TempMe(joins={3: 2, 8: 3}, keep_cross=0.5))
     assert typed(Described, to_toml(made), "system").system() == made

@@ -35,6 +35,24 @@ def test_without_a_gpu_it_is_the_cpu() -> None:
         device_of("mps")
 
 
+@pytest.mark.parametrize(
+    ("cuda", "hip", "why"),
+    [
+        ("12.8", None, "finds no GPU"),
+        (None, "6.4", "finds no GPU"),
+        (None, None, "is a build without CUDA"),
+    ],
+)
+def test_why_there_is_no_gpu(
+    cuda: str | None, hip: str | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    with pytest.raises(BadSetting, match=f"device is cuda, but PyTorch {why}"):
+        device_of("cuda")
+
+
 @pytest.mark.usefixtures("four_gpus")
 def test_gpus_go_by_their_numbers() -> None:
     assert device_of("auto") == device_of("cuda") == torch.device("cuda")

@@ -48,6 +48,15 @@ def test_nothing_of_it_lies_where_the_original_does(name: str, numbers: str) -> 
     assert any(isinstance(module, PackedLinear) for module in made.modules())
 
 
+def test_what_is_not_packed_is_copied() -> None:
+    """In bf16-mixed the weights stay in fp32, as they are: no packing makes them ours."""
+    backbone = small("tempme").backbone
+    made = precision.frozen(backbone, "bf16-mixed", CPU)
+    own = {linear.weight.data_ptr() for linear in packable(backbone)}
+    assert own
+    assert not own & {linear.weight.data_ptr() for linear in packable(made)}
+
+
 def test_weights_that_are_packed_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, shared = small("tempme").backbone, []
     where = {linear.weight.data_ptr() for linear in packable(backbone)}

@@ -15,6 +15,7 @@ from split_video import make_video
 from tempme.errors import BadSetting, BadVideo
 from tempme.retriever.checkpoint import say_untrained
 from tempme.retriever.retriever import Retriever
+from tempme.retriever.unread import unread
 from tiny_systems import TINY, tiny, videos
 
 
@@ -129,3 +130,9 @@ def test_untrained_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
         tempme.load("scenes-tiny")
     (said,) = caplog.messages
     assert "is untrained" in said
+
+
+def test_a_text_is_cut_at_the_words_of_its_model() -> None:
+    tokenizer, text = tempme.load("scenes-tiny").tokenizer, "a red circle moves left"
+    assert unread(tokenizer, text, max_words=7) == ""  # with its start and its end
+    assert "is longer than the model reads" in unread(tokenizer, text, max_words=6)
