@@ -33,7 +33,6 @@ from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
 from tempme.video import read_video
 
-ROOT = Path(__file__).parents[1]
 DENSE, TEMPME = "lora", "tempme"
 ALL = ("torch:fp32", "torch:bf16", "onnx:fp32", "onnx:int8", "openvino:fp32", "openvino:bf16")
 SHIPPED = "scenes-tiny"
@@ -171,15 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", default="ViT-B/32")
     parser.add_argument("--engines", nargs="+", default=list(ALL), help="engine:precision")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clips", type=Path, help="a folder of real clips")
     parser.add_argument("--most-clips", type=int, default=32, help="of the random models")
     parser.add_argument("--name", default="engines")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
-    options = parser.parse_args()
+    options = benchmark.asked(parser, rounds=5)
     options.engines = list(dict.fromkeys(["torch:fp32", *options.engines]))
-    torch.set_num_threads(options.threads)
     report: dict[str, Any] = {"notes": NOTES, **results.environment(), **benchmark.conditions()}
     made = {(name, one): encode for name, one, encode in encoders(options)}
     report["rows"] = speeds(made, options.backbone, options.rounds)

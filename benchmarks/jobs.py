@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from argparse import ArgumentParser, Namespace
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,17 @@ _PRODUCTS = ((600, 768, 3072), (2400, 768, 3072), (2048, 2048, 2048))
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 Prompts = Literal["given", "made"]
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+
+
+def asked(parser: ArgumentParser, *, rounds: int) -> Namespace:
+    """What a person asks for, with --rounds, --threads and --out; PyTorch takes those threads."""
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
 
 
 @dataclass(frozen=True)

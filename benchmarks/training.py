@@ -18,13 +18,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 
-from jobs import conditions, held
+from jobs import asked, conditions, held
 from tempme.backbones import attention, learning
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
@@ -32,7 +31,6 @@ from tempme.systems import table as zoo
 from tempme.training.losses import contrastive_loss
 from tempme.training.memory import keep_freed_memory
 
-ROOT = Path(__file__).parents[1]
 SYSTEMS = {"clip4clip": "dense, full", "lora": "dense, LoRA", "tempme": "TempMe, LoRA"}
 WAYS = ("plain", "cpu")
 NOTES = {
@@ -143,11 +141,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16-mixed"])
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = asked(parser, rounds=1)
     keep_freed_memory()
     report: dict[str, Any] = {"notes": NOTES, **results.environment(), **conditions()}
     report |= {"backbone": Step.backbone, "frames": Step.frames, "words": Step.words, "rows": []}

@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from jobs import conditions
+from jobs import asked, conditions
 from tempme.evaluation import timing as benchmark
 from tempme.results import runs as results
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import UMT, system
 
-ROOT = Path(__file__).parents[1]
 JOINT = "umt"
 GOAL = 0.85
 NOTES = {
@@ -64,11 +62,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = asked(parser, rounds=5)
     made = [
         row
         for backbone in options.backbone

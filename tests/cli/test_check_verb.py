@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tempme
-from index_material import write_video
+from index_material import Renewed, write_video
 from tempme.backbones.config import ClipConfig
 from terminals import Terminal
 
@@ -23,15 +23,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> T
     return Terminal(monkeypatch, capfd)
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    (tmp_path / "films").mkdir()
+def index_films(folder: Path) -> None:
+    (folder / "films").mkdir()
     for colour in ("red", "green"):
-        write_video(tmp_path / "films" / f"{colour}.mp4", [colour, "white"], seconds=3)
+        write_video(folder / "films" / f"{colour}.mp4", [colour, "white"], seconds=3)
     retriever = tempme.Retriever.build(tempme.system("tempme", backbone=SMALL), None, seed=0)
-    opened = tempme.Index.create(tmp_path / "films.tempme", retriever)
-    opened.add(tmp_path / "films", workers=1)
-    return opened.path
+    index = tempme.Index.create(folder / "films.tempme", retriever)
+    index.add(folder / "films", workers=1)
+
+
+@pytest.fixture(scope="module")
+def films_and_index(tmp_path_factory: pytest.TempPathFactory) -> Renewed:
+    return Renewed(tmp_path_factory.mktemp("check") / "again", index_films)
+
+
+@pytest.fixture
+def index(films_and_index: Renewed) -> Path:
+    return films_and_index.again() / "films.tempme"
 
 
 @pytest.mark.slow
@@ -45,9 +53,7 @@ def test_a_whole_index_is_said_to_be(run: Terminal, index: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_lost_is_said_everywhere_and_mended(
-    run: Terminal, index: Path, tmp_path: Path
-) -> None:
+def test_what_is_lost_is_said_everywhere_and_mended(run: Terminal, index: Path) -> None:
     shutil.rmtree(index / "moments.lance")
     (index / "scan.npz").unlink()
     searched = run("search", "red", "--index", index, "--json")
@@ -59,7 +65,7 @@ def test_what_is_lost_is_said_everywhere_and_mended(
     assert "damaged: 2 videos" in done.out
     assert done.err.count("its moments in the index are lost") == 2
     assert "--repair` embeds again" in done.err
-    (tmp_path / "films" / "green.mp4").unlink()
+    (index.parent / "films" / "green.mp4").unlink()
     mended = run("check", "--index", index, "--repair")
     assert mended.code == 0
     assert "repaired: 2 videos; 1 video embedded again" in mended.out

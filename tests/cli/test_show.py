@@ -21,13 +21,12 @@ from tempme.video import Reading, load
 from terminals import Terminal
 
 BOTH = pytest.mark.parametrize("backbone", ["ViT-B/32", "ViT-B/16"])
-every_system = pytest.mark.parametrize("name", sorted(zoo.SYSTEMS.keys() - zoo.UMT.keys()))
 
 
 @BOTH
-@every_system
-def test_every_table_adds_up(name: str, backbone: str) -> None:
-    assert_adds_up(zoo.system(name, backbone=backbone).plan())
+def test_every_table_adds_up(backbone: str) -> None:
+    for name in zoo.SYSTEMS.keys() - zoo.UMT.keys():
+        assert_adds_up(zoo.system(name, backbone=backbone).plan())
 
 
 @pytest.mark.parametrize("backbone", ["UMT-B/16", "UMT-L/16"])

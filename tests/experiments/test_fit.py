@@ -13,6 +13,7 @@ import torch
 
 import tempme
 from drawn_videos import draw
+from own_videos import own_videos
 from tempme.datasets import load_folder
 from tempme.datasets.frames import read_moment
 from tempme.datasets.pairs import Split
@@ -25,24 +26,6 @@ from tempme.retriever.fitted import load_as
 from tempme.retriever.retriever import Retriever
 from tempme.systems.table import system
 from tempme.video import Fit, Frames, Reading, read_video
-
-EXPERIMENT = """
-[system]
-name = "tempme"
-weights = "scenes-tiny"
-frames = 6
-tuning = {{ vision_from = 8 }}
-[data]
-name = "folder"
-annotations = {folder}
-train = "all"
-test = "all"
-workers = 1
-[recipe]
-steps = 1
-batch = 2
-loggers = []
-"""
 
 
 def wide(number: int) -> np.ndarray:
@@ -65,9 +48,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def experiment(films: Path, folder: Path, *changes: str) -> Experiment:
-    path = folder / "wide.toml"
-    path.write_text(EXPERIMENT.format(folder=json.dumps(str(films))), "utf-8")
-    return Experiment.read(path, changes)
+    every = ("data.train=all", "data.test=all")
+    return own_videos(folder / "wide.toml", films, *every, *changes)
 
 
 def features_by_hand(retriever: Retriever, split: Split, fit: Fit) -> torch.Tensor:

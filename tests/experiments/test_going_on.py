@@ -9,28 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from own_videos import own_videos
 from tempme.errors import BadDataset, BadSetting, BadWeights
 from tempme.experiments import Experiment, run
 from tempme.experiments.start import is_run, of_checkpoint
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import write
 from tempme.training import CHECKPOINT, weights_of
-
-EXPERIMENT = """
-[system]
-name = "tempme"
-weights = "scenes-tiny"
-frames = 6
-tuning = {{ vision_from = 8 }}
-[data]
-name = "folder"
-annotations = {folder}
-workers = 1
-[recipe]
-steps = 1
-batch = 2
-loggers = []
-"""
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +32,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def experiment(films: Path, *changes: str) -> Experiment:
-    path = films / "small.toml"
-    path.write_text(EXPERIMENT.format(folder=json.dumps(str(films / "mine.csv"))), "utf-8")
-    return Experiment.read(path, [f"data.videos={json.dumps(str(films / 'videos'))}", *changes])
+    videos = f"data.videos={json.dumps(str(films / 'videos'))}"
+    return own_videos(films / "small.toml", films / "mine.csv", videos, *changes)
 
 
 @pytest.mark.parametrize(

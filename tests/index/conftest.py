@@ -7,8 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from index_material import Renewed, index_films, opened
 from lists_material import COUNT, filled, store_in
+from tempme.index import Index
 from tempme.index.stores.lance import LanceStore
+
+
+@pytest.fixture(scope="session")
+def _films_and_index(tmp_path_factory: pytest.TempPathFactory) -> Renewed:
+    return Renewed(tmp_path_factory.mktemp("indexed") / "again", index_films)
+
+
+@pytest.fixture
+def films(_films_and_index: Renewed) -> Path:
+    """Films that `index` knows, for a test to do with as it likes."""
+    return _films_and_index.again() / "films"
+
+
+@pytest.fixture
+def index(films: Path) -> Index:
+    """The index of `films`, of the test's own."""
+    return opened(films.parent)
 
 
 @pytest.fixture(scope="session")

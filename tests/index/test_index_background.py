@@ -12,18 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index_material import ColourRetriever, new_index, write_films
+from index_material import ColourRetriever
 from tempme.index import Hit, Index, judging
 from tempme.index.judging import NAME
 
 Arrays = dict[str, Any]
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Index:
-    index = new_index(tmp_path)
-    index.add(write_films(tmp_path / "films"), workers=1)
-    return index
 
 
 def hits_of(index: Index) -> list[Hit]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index_material import ColourRetriever, new_index, write_films, write_video
+from index_material import ColourRetriever, write_video
 from tempme.errors import BadIndex
 from tempme.index import Counts, Hit, Index
 from tempme.index.moments import Moments, Video
@@ -20,18 +20,6 @@ from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.rows import ROW_CHECKSUM
 
 QUERY = "red green yellow"
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    return write_films(tmp_path / "films")
-
-
-@pytest.fixture
-def index(tmp_path: Path, films: Path) -> Index:
-    index = new_index(tmp_path)
-    index.add(films, workers=1)
-    return index
 
 
 def shown(hits: Sequence[Hit]) -> list[dict[str, Any]]:

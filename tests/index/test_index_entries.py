@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from index_material import ColourRetriever, new_index, write_films
+from index_material import ColourRetriever
 from tempme.errors import BadIndex
 from tempme.index import Index
 from tempme.index.stores.panics import panics_unsaid
@@ -22,18 +22,6 @@ from tempme.index.stores.tables import FOLDERS, TABLES
 QUERY = "red green yellow"
 PARTS = [f"{table}.lance" for table in TABLES]
 INSIDE = [f"{part}/{folder}" for part in PARTS for folder in FOLDERS]
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    return write_films(tmp_path / "films")
-
-
-@pytest.fixture
-def index(tmp_path: Path, films: Path) -> Index:
-    index = new_index(tmp_path)
-    index.add(films, workers=1)
-    return index
 
 
 def again(index: Index) -> Index:

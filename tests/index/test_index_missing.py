@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index_material import new_index, write_video
+from index_material import Renewed, new_index, opened, write_video
 from tempme.errors import BadSetting
 from tempme.index import Counts, Index
 from tempme.index.building import pruning
@@ -15,22 +15,29 @@ from tempme.index.building import pruning
 COLOURS = ("red", "green", "blue", "yellow", "white")
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Path:
-    folder = tmp_path / "disk"
-    (folder / "holiday").mkdir(parents=True)
+def index_disk(folder: Path) -> None:
+    disk = folder / "disk"
+    (disk / "holiday").mkdir(parents=True)
     for colour in COLOURS[:2]:
-        write_video(folder / f"{colour}.mp4", [colour])
+        write_video(disk / f"{colour}.mp4", [colour])
     for colour in COLOURS[2:]:
-        write_video(folder / "holiday" / f"{colour}.mp4", [colour])
-    return folder
+        write_video(disk / "holiday" / f"{colour}.mp4", [colour])
+    new_index(folder).add(disk)
+
+
+@pytest.fixture(scope="module")
+def disk_and_index(tmp_path_factory: pytest.TempPathFactory) -> Renewed:
+    return Renewed(tmp_path_factory.mktemp("missing") / "again", index_disk)
 
 
 @pytest.fixture
-def index(tmp_path: Path, disk: Path) -> Index:
-    made = new_index(tmp_path)
-    made.add(disk)
-    return made
+def disk(disk_and_index: Renewed) -> Path:
+    return disk_and_index.again() / "disk"
+
+
+@pytest.fixture
+def index(disk: Path) -> Index:
+    return opened(disk.parent)
 
 
 def unmount(folder: Path, tmp_path: Path) -> Path:

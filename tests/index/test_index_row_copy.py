@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_material import ColourRetriever, new_index, write_films
+from index_material import ColourRetriever
 from lists_material import put, store_in
 from tempme.index import Index, Video
 from tempme.index.stores.row_copy import COLUMNS, NAME, read_rows, write_rows
@@ -23,13 +23,6 @@ status = Index.open(sys.argv[1]).status()
 heavy = [name for name in ("torch", "lancedb", "pyarrow", "av") if name in sys.modules]
 print(json.dumps([status.as_dict(), heavy]))
 """
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Index:
-    made = new_index(tmp_path)
-    made.add(write_films(tmp_path / "films"), workers=1)
-    return made
 
 
 def test_a_status_loads_neither_lancedb_nor_torch(index: Index) -> None:

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tempme.backbones.backbone import made_of
 from tempme.backbones.layers import fold
+from tempme.retriever.precision import freeze
 from tempme.retriever.retriever import Retriever
 from tempme.systems.assembly import assemble
 from tempme.systems.system import System
@@ -54,7 +55,8 @@ def multiply_adds(run: Callable[[], object]) -> int:
 
 def of_a_video(system: System) -> int:
     """Of one video, encoded by random weights that are folded for inference."""
-    retriever = Retriever.build(system, None, seed=0).for_inference("fp32")
+    retriever = Retriever.build(system, None, seed=0)
+    freeze(retriever.backbone, "fp32", retriever.device)  # the copy that for_inference makes
     given = videos(1, system.frames, retriever.image_size)
     return multiply_adds(lambda: retriever.encode_videos(given))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,6 +54,22 @@ def write_films(folder: Path) -> Path:
     (folder / "bad.mp4").write_bytes(b"\0" * 5000)
     (folder / "notes.txt").write_text("not a film")
     return folder
+
+
+class Renewed:
+    """A folder that is made once; every test finds it at the same place, as it was made."""
+
+    def __init__(self, folder: Path, make: Callable[[Path], object]) -> None:
+        self.folder, self._kept = folder, folder.with_name(f"{folder.name} as made")
+        folder.mkdir()
+        make(folder)
+        shutil.copytree(folder, self._kept)
+
+    def again(self) -> Path:
+        """With the times of its files, by which an index knows them."""
+        shutil.rmtree(self.folder)
+        shutil.copytree(self._kept, self.folder)
+        return self.folder
 
 
 class ColourRetriever:
@@ -106,3 +124,13 @@ class ColourRetriever:
 
 def new_index(tmp_path: Path, retriever: ColourRetriever | None = None) -> Index:
     return Index.create(tmp_path / "films.tempme", retriever or ColourRetriever())
+
+
+def index_films(folder: Path) -> None:
+    """`films`, and an index of them."""
+    new_index(folder).add(write_films(folder / "films"), workers=1)
+
+
+def opened(folder: Path) -> Index:
+    """What `new_index` made there."""
+    return Index.open(folder / "films.tempme", retriever=ColourRetriever())

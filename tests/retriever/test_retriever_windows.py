@@ -112,6 +112,7 @@ COUNTED = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", COUNTED)
 @pytest.mark.parametrize("stride", [3, 6, 12])
 @torch.no_grad()

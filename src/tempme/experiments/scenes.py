@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -222,15 +223,18 @@ def vocabulary(context: int, sizes: Sizes | None = None) -> AnyTokenizer:
     Lively captions have no words of their own (a test holds that).
     """
     if isinstance(sizes, UmtConfig):
-        return WordPiece.of_words(chain(_captions(), every_word()), context=context)
-    return Tokenizer.of_words(_captions(), context=context)
+        return WordPiece.of_words(chain(_words(), every_word()), context=context)
+    return Tokenizer.of_words(_words(), context=context)
 
 
-def _captions() -> Iterator[str]:
-    return (
-        caption
+@cache
+def _words() -> frozenset[str]:
+    """Of tens of thousands of captions: drawing them takes longer than a short run learns."""
+    return frozenset(
+        word
         for part in PLAIN_PARTS
         for split in ("train", "test")
         for scene in scenes(VOCABULARY_SCENES, part=part, split=split, seed=1)
         for caption in scene.captions
+        for word in caption.split()
     )

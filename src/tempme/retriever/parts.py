@@ -142,7 +142,14 @@ def assembled(system: System, backbone: Backbone) -> Backbone:
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Random numbers of `seed` inside, untouched ones outside; None leaves all as it is."""
-    with torch.random.fork_rng(enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
+    if seed is None:
         yield
+    elif torch.get_default_device().type == "cpu":
+        # torch.manual_seed notes the stack for every kind of accelerator: a millisecond each time
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(seed)
+            yield
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
