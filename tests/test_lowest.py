@@ -16,7 +16,7 @@ name = "films"
 dependencies = ["av>=17.1", "torch>=2.6"]
 [project.optional-dependencies]
 train = ["lightning>=2.6"]
-dev = ["films[train]", "pytest-xdist>=3.5; sys_platform == 'linux'"]
+dev = ["films[train]", "pytest-xdist[psutil]>=3.5; sys_platform == 'linux'"]
 """
 
 

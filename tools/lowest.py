@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NOTED = re.compile(r"(?P<name>[\w-]+)>=(?P<bound>[\d.]+)(?P<marker>;.*)?")
+NOTED = re.compile(r"(?P<name>[\w-]+)(\[[\w,-]+\])?>=(?P<bound>[\d.]+)(?P<marker>;.*)?")
 
 # Below the version of constraints.txt the package registry holds builds for CUDA alone.
 AS_PINNED = ("torch",)

@@ -12,7 +12,7 @@ import tempme
 from tempme.engines.choice import EngineChoice
 from tempme.errors import BadSetting
 from tempme.index import Index
-from tempme.retriever import placing, retriever
+from tempme.retriever import frugal, placing, retriever
 from tempme.retriever.placing import device_of
 from tiny_systems import texts, tiny
 
@@ -119,8 +119,9 @@ def test_an_index_computes_where_it_is_asked_to(
         asked.append(name)
         return placing.device_of("cpu")
 
-    monkeypatch.setattr(retriever, "device_of", told)
+    for module in (retriever, frugal):
+        monkeypatch.setattr(module, "device_of", told)
     running = EngineChoice(device="cuda:1")
     Index.create(tmp_path / "a.tempme", tempme.load("scenes-tiny"), source="scenes-tiny")
     assert Index.open(tmp_path / "a.tempme", running=running).retriever.num_frames == 12
-    assert asked == ["cuda:1"]
+    assert set(asked) == {"cuda:1"}
