@@ -21,7 +21,7 @@ from tempme.retriever.retriever import Retriever
 from tempme.systems import table as zoo
 from tempme.systems.system import System
 from tempme.tokens import Tokens
-from tempme.training.batches import begun_tokens
+from tempme.training.batches import Begun
 from tempme.training.begun import begin, encode_begun, frozen_layers
 from tempme.tuning import (
     DGL,
@@ -80,10 +80,7 @@ def tuned(name: str) -> Retriever:
 
 def kept_by_a_pool(begun: Tokens) -> Tokens:
     """Tokens of two videos, by way of all that a pool keeps of them."""
-    size = begun.size_CN1
-    return begun_tokens(
-        begun.x_CND.unflatten(0, (2, 12)), None if size is None else size.unflatten(0, (2, 12))
-    )
+    return Begun.of(begun).tokens()
 
 
 def test_every_tuning_of_image_blocks_has_it() -> None:

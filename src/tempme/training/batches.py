@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -13,14 +13,14 @@ from torch import Tensor
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import clip
 from tempme.scenes.batches import Pool
-from tempme.tokens import Tokens
+from tempme.tokens import Shown, Tokens
 from tempme.training.begun import begin
 
 
 class Batch(NamedTuple):
     """Pairs of one step; `frames` is whatever `ContrastiveTask` can encode.
 
-    frames: uint8 (V, F, S, S, 3), or tokens of `BegunBatches`. captions: a text per video, or
+    frames: uint8 (V, F, S, S, 3), or `Begun`. captions: a text per video, or
     ids (V, W). paraphrases: another caption of each video. videos: a number per video, equal for
     two captions of one.
     """
@@ -69,37 +69,82 @@ class Stream:
         self.first = state["first"]
 
 
+class Begun(NamedTuple):
+    """Tokens of V videos after the frozen layers; C clips of a video, each one frame or several.
+
+    x: (V, C, N, D). size: (V, C, N, 1), None before the first merge. rows, asks: what frames show
+    of a clip that holds several (`Shown`), with V first; None where a clip is a frame.
+    """
+
+    x_VCND: Tensor
+    size_VCN1: Tensor | None = None
+    rows_VCFP: Tensor | None = None
+    asks_VCN: Tensor | None = None
+    hidden_VCFP: Tensor | None = None
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Begun:
+        """Those of one video or several."""
+        shown = tokens.shown or (None, None, None)
+        parts = (tokens.x_CND, tokens.size_CN1, *shown)
+        each = (tokens.num_videos, tokens.clips_per_video)
+        return cls(*(part if part is None else part.unflatten(0, each).cpu() for part in parts))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Begun:
+        """The same change of all that is there."""
+        return Begun(*(part if part is None else change(part) for part in self))
+
+    def tokens(self, *, num_protected: int = 1) -> Tokens:
+        """As the encoder has them; each frame is led by so many class tokens."""
+        x, size, rows, asks, hidden = self.map(lambda part: part.flatten(0, 1))
+        shown = None if rows is None or asks is None else Shown(rows, asks, hidden)
+        led = num_protected * (1 if rows is None else rows.shape[1])
+        clips = self.x_VCND.shape[1]
+        return Tokens(x.float(), size, clips, num_protected=led, shown=shown)
+
+
 class BegunBatches:
-    """Batches from a pool whose videos have already passed the frozen layers."""
+    """Batches from a pool whose videos have already passed the frozen layers.
+
+    Where frames are compared with each other, a video that runs backwards passes them, too.
+    """
 
     def __init__(self, retriever: Retriever, pool: Pool, *, batch: int, seed: int) -> None:
         self.pool, self.batch, self.seed = pool, batch, seed
         ready = retriever.eval()
-        kept: list[Tensor] = []
-        sizes: list[Tensor] = []
-        for scene in pool.scenes:
-            frames = clip(scene, ready.num_frames, size=ready.image_size)
-            with torch.autocast(ready.device.type, torch.bfloat16):
-                tokens = begin(ready, ready.transform(frames)[None])
-            kept.append(tokens.x_CND.to(torch.bfloat16).cpu())
-            if tokens.size_CN1 is not None:
-                sizes.append(tokens.size_CN1.cpu())
-        self.x_VFND = torch.stack(kept)
-        self.size_VFN1 = torch.stack(sizes) if sizes else None
+        self.flips = ready.backbone.vision.shares_frames
+        kept, self._rows = [], dict[tuple[int, bool], int]()
+        for number, scene in enumerate(pool.scenes):
+            frames = ready.transform(clip(scene, ready.num_frames, size=ready.image_size))
+            ways = (False,) if self.flips or scene.twin is None else (False, True)
+            for back in ways:
+                self._rows[number, back] = len(kept)
+                with torch.autocast(ready.device.type, torch.bfloat16):
+                    tokens = begin(ready, _way(frames, back)[None])
+                begun = Begun.of(tokens)
+                kept.append(begun._replace(x_VCND=begun.x_VCND.to(torch.bfloat16)))
+        self.videos = Begun(
+            *(
+                None if of_all[0] is None else torch.cat(of_all)
+                for of_all in zip(*kept, strict=True)
+            )
+        )
 
     def part(self, step: int, rank: int, world: int) -> Batch:
-        """Frames are (tokens (V, F, N, D), sizes (V, F, N, 1) or None)."""
+        """Frames are `Begun`."""
         rng = random.Random(f"{self.seed}/captions/{step}")
         chosen = self.pool.batch(step, self.batch, self.seed)
         pairs = [rng.sample(scene.captions, 2) for _, _, scene in chosen]
         own = share(self.batch, rank, world)
         chosen, pairs = chosen[own], pairs[own]
-        x = torch.stack([_way(self.x_VFND[place], back) for place, back, _ in chosen])
-        size = self.size_VFN1
-        if size is not None:
-            size = torch.stack([_way(size[place], back) for place, back, _ in chosen])
+
+        def taken(of_all: Tensor) -> Tensor:
+            if self.flips:
+                return torch.stack([_way(of_all[place], back) for place, back, _ in chosen])
+            return of_all[[self._rows[place, back] for place, back, _ in chosen]]
+
         return Batch(
-            frames=(x.float(), size),
+            frames=self.videos.map(taken),
             captions=[pair[0] for pair in pairs],
             paraphrases=[pair[1] for pair in pairs],
             videos=[2 * place + back for place, back, _ in chosen],
@@ -110,13 +155,6 @@ def share(batch: int, rank: int, world: int) -> slice:
     """Where the share of one of `world` processes lies in a batch."""
     each = batch // world
     return slice(rank * each, (rank + 1) * each)
-
-
-def begun_tokens(x_VFND: Tensor, size_VFN1: Tensor | None, *, num_protected: int = 1) -> Tokens:
-    """Frames of `BegunBatches` as the encoder has them; each led by so many class tokens."""
-    size = None if size_VFN1 is None else size_VFN1.flatten(0, 1)
-    frames = x_VFND.shape[1]
-    return Tokens(x_VFND.flatten(0, 1), size, frames, num_protected=num_protected)
 
 
 def _way(frames: Tensor, backwards: bool) -> Tensor:

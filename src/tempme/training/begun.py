@@ -13,21 +13,26 @@ from tempme.tokens import Tokens
 
 
 def frozen_layers(retriever: Retriever) -> int:
-    """Leading image blocks that see one frame at a time and do not learn."""
+    """Leading image blocks that do not learn, and see one frame at a time or others as they are."""
     vision = retriever.backbone.vision
-    if _embedding_learns(retriever) or not vision.shares_frames:
+    if _embedding_learns(retriever) or not vision.places_alike:
         return 0
-    for i, layer in enumerate(vision.layers[: vision.frame_layers]):
+    last = vision.frame_layers if vision.shares_frames else len(vision.layers)
+    for i, layer in enumerate(vision.layers[:last]):
         if any(p.requires_grad for p in layer.parameters()):
             return i
-    return vision.frame_layers
+    return last
 
 
 @torch.no_grad()
 def begin(retriever: Retriever, frames: Tensor) -> Tokens:
-    """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers."""
+    """(V, F, 3, H, W) from `transform` -> tokens after the frozen layers.
+
+    Of frames that are not compared with each other (`shares_frames`), those of a video backwards
+    are the same.
+    """
     retriever.check_videos(frames)
-    if not retriever.backbone.vision.shares_frames:
+    if not retriever.backbone.vision.places_alike:
         raise BadSetting(
             f"in {retriever.system.name} a frame is another one at every place of a video, so that "
             f"nothing can be computed once: learn without a pool (data.pool = 0)"
@@ -47,7 +52,8 @@ def begin(retriever: Retriever, frames: Tensor) -> Tokens:
 
 def encode_begun(retriever: Retriever, tokens: Tokens) -> Tensor:
     """Tokens of V videos from `begin` -> (V, D) unit features."""
-    check_frames(retriever.system, tokens.clips_per_video)
+    of_a_clip = 1 if tokens.shown is None else tokens.shown.rows_CFP.shape[1]
+    check_frames(retriever.system, of_a_clip * tokens.clips_per_video)
     return retriever.encode_tokens(tokens, first=frozen_layers(retriever))
 
 

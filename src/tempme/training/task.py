@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.optim import AdamW
 
 from tempme.retriever.retriever import Retriever
-from tempme.training.batches import Batch, begun_tokens
+from tempme.training.batches import Batch, Begun
 from tempme.training.begun import encode_begun
 from tempme.training.gather import gather, gather_ids, heard, patient_group
 from tempme.training.losses import contrastive_loss
@@ -123,7 +123,7 @@ class ContrastiveTask(LearningTask[Retriever]):
     def _videos(self, frames: Any) -> Tensor:
         if not isinstance(frames, tuple | list):
             return self.retriever.encode_videos(self.retriever.transform(frames))
-        return encode_begun(self.retriever, begun_tokens(*frames))
+        return encode_begun(self.retriever, Begun(*frames).tokens())
 
     def _ids(self, batch: Batch) -> Tensor:
         return gather_ids(torch.as_tensor(batch.videos, device=self.device))

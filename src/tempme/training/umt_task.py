@@ -11,7 +11,7 @@ from torch import Tensor
 from tempme.backbones.umt.model import Umt, mean_cosines
 from tempme.retriever.matching import matching_umt, read_texts, watch
 from tempme.tokens import Tokens
-from tempme.training.batches import Batch, begun_tokens
+from tempme.training.batches import Batch, Begun
 from tempme.training.begun import frozen_layers
 from tempme.training.gather import gather, gather_ids
 from tempme.training.matching import (
@@ -62,7 +62,7 @@ class UmtTask(ContrastiveTask):
         if not isinstance(frames, tuple | list):
             return watch(self.retriever, self.retriever.transform(frames))
         vision, first = self.umt.vision, frozen_layers(self.retriever)
-        return vision.encode(begun_tokens(*frames, num_protected=0), vision.layers[first:])
+        return vision.encode(Begun(*frames).tokens(num_protected=0), vision.layers[first:])
 
     def _loss(self, pairs: Pairs) -> Tensor:
         weight, count = self.recipe.matching, len(pairs.ids)
