@@ -88,11 +88,11 @@ class Begun(NamedTuple):
         shown = tokens.shown or (None, None, None)
         parts = (tokens.x_CND, tokens.size_CN1, *shown)
         each = (tokens.num_videos, tokens.clips_per_video)
-        return cls(*(part if part is None else part.unflatten(0, each).cpu() for part in parts))
+        return cls._make(None if part is None else part.unflatten(0, each).cpu() for part in parts)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Begun:
         """The same change of all that is there."""
-        return Begun(*(part if part is None else change(part) for part in self))
+        return Begun._make(None if part is None else change(part) for part in self)
 
     def tokens(self, *, num_protected: int = 1) -> Tokens:
         """As the encoder has them; each frame is led by so many class tokens."""
@@ -113,7 +113,8 @@ class BegunBatches:
         self.pool, self.batch, self.seed = pool, batch, seed
         ready = retriever.eval()
         self.flips = ready.backbone.vision.shares_frames
-        kept, self._rows = [], dict[tuple[int, bool], int]()
+        kept: list[Begun] = []
+        self._rows: dict[tuple[int, bool], int] = {}
         for number, scene in enumerate(pool.scenes):
             frames = ready.transform(clip(scene, ready.num_frames, size=ready.image_size))
             ways = (False,) if self.flips or scene.twin is None else (False, True)

@@ -41,6 +41,8 @@ class Lists:
 
     def drop(self, why: Unusable, stamp: str | None = None) -> None:
         """Remove lists that are damaged, so that the next run that writes makes them anew."""
+        if stamp is None and self._opened is None:  # another look came upon it before
+            return
         stamp = stamp or (self._opened.stamp if self._opened else "")
         is_gone = remove_lists(self._folder, stamp=stamp)
         self._opened = self._known = None

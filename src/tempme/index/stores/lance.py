@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.index.header import identity
 from tempme.index.lists.opened import has_lists, remove_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import stored_counts, stored_gallery, stored_videos
@@ -48,14 +49,15 @@ class LanceStore:
         self._tables = tables or Tables(folder, features=features)
         self._rows = RowsRead()
         self._known: KnownRows | None = None
+        self._known_of = ""  # another index may take the place of this one, at an equal version
         self._is_mended = False
 
     def videos(self) -> tuple[Video, ...]:
         """Every row of the video table, ordered by path; "damaged" where it or moments are lost."""
-        if (known := self._known) is not None and known.version == self.version():
+        if (known := self._known_now()) is not None:
             return known.videos
         for _ in range(ATTEMPTS):
-            version = self.version()
+            version, self._known_of = self.version(), identity(self.folder)
             rows = stored_videos(self._tables, known=self._rows)
             counts = stored_counts(self._tables)
             found = with_lost(rows, counts)
@@ -175,9 +177,14 @@ class LanceStore:
 
     def _counts(self) -> Mapping[str, int]:
         """How many moments each content has, orphans included."""
+        known = self._known_now()
+        return stored_counts(self._tables) if known is None else known.counts
+
+    def _known_now(self) -> KnownRows | None:
+        """What is known, if it is of the index that lies here, and of its newest version."""
         known = self._known
         is_now = known is not None and known.version == self.version()
-        return known.counts if known is not None and is_now else stored_counts(self._tables)
+        return known if is_now and self._known_of == identity(self.folder) else None
 
     @contextmanager
     def _writing(self, change: Callable[[KnownRows, str], KnownRows]) -> Iterator[None]:
@@ -185,10 +192,10 @@ class LanceStore:
 
         Where others may write at the same time, or the write fails, it is read again.
         """
-        known, before = self._known, self.version()
+        known = self._known_now()
         self._known = None
         yield
-        if known is not None and known.version == before and self._tables.has_one_writer:
+        if known is not None and self._tables.has_one_writer:
             self._known = change(known, self.version())
 
     def _copy_rows(self) -> None:
