@@ -159,30 +159,6 @@ def test_the_room_of_rows_that_are_gone_is_given_back(tmp_path: Path) -> None:
         check_is_as_put(store, left)
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_deletion_that_was_never_committed_takes_no_other_with_it(
-    tmp_path: Path, goes_on: bool
-) -> None:
-    """A killed run, and a full disk, leave the file of one, later by name than what holds."""
-    store = store_in(tmp_path / "a.tempme", index_from=NEVER)
-    put(store, range(60))
-    if goes_on:
-        store.forget([video_of(n, moments_of(n), copy=c).path for n in range(3) for c in (0, 1)])
-        store.sweep()
-    store.tidy()
-    for name in ("videos", "moments"):
-        folder = store.folder / f"{name}.lance" / "_deletions"
-        assert len(list(folder.glob("*"))) == goes_on
-        folder.mkdir(exist_ok=True)
-        for number in (1, 2**64 - 1):
-            (folder / f"0-999-{number}.arrow").write_bytes(b"ARROW1 half of it")
-        (folder / "0-1 copy.arrow").write_bytes(b"by whom?")
-    later = store_in(store.folder, index_from=NEVER)
-    put(later, [60])
-    later.tidy()
-    check_is_as_put(later, range(3 if goes_on else 0, 61))
-
-
 @pytest.mark.slow
 def test_a_reader_goes_on_while_what_it_reads_is_joined(tmp_path: Path) -> None:
     store = store_in(tmp_path / "a.tempme", index_from=NEVER)

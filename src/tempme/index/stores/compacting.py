@@ -9,6 +9,7 @@ is removed: versions before the newest, and files that only those name.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ MOST_DELETED = 0.1
 # An address is the number of the fragment and the place in it.
 PLACE_BITS = 32
 MANIFEST_DIGITS = 20
+# Far longer than any write takes.
+UNCOMMITTED_SECONDS = 24 * 3600.0
 # Fragment, version that was read, and a random number.
 DELETION_FILE = re.compile(r"([0-9]{1,20})-[0-9]{1,20}-[0-9]{1,20}\.[a-z]+")
 
@@ -87,8 +90,8 @@ def _deletions(path: Path) -> Mapping[int, Sequence[Path]]:
 def remove_old(path: Path, table: Any, joining: Joined) -> None:
     """Remove what only versions before the newest need of the table at `path`.
 
-    Files go before the manifests that name them, so that what a killed run leaves is found again;
-    what no manifest names is left to LanceDB, which removes it once it is old.
+    Files go before the manifests that name them, so that what a killed run leaves is found again.
+    What no manifest names was never committed, and goes once nobody can be about to.
     """
     newest, *older = sorted(path.glob("_versions/*.manifest"))
     if not all(map(_is_counted_down, (newest, *older))):
@@ -101,7 +104,11 @@ def remove_old(path: Path, table: Any, joining: Joined) -> None:
     # A manifest of another kind, which does not spell names out, takes nothing with it.
     if sum(file.suffix == ".lance" for file in named) < _num_fragments(table):
         return
-    _remove(file for file in files if file not in named and file.name.encode() in told_before)
+    _remove(
+        file
+        for file in files
+        if file not in named and (file.name.encode() in told_before or _is_left_over(file))
+    )
     _remove(reversed(older))
 
 
@@ -138,6 +145,13 @@ def _remove(files: Iterable[Path]) -> None:
     for file in files:
         with suppress(OSError):
             file.unlink()
+
+
+def _is_left_over(file: Path) -> bool:
+    try:
+        return file.stat().st_mtime < time.time() - UNCOMMITTED_SECONDS
+    except OSError:
+        return False
 
 
 def _is_counted_down(manifest: Path) -> bool:
