@@ -91,12 +91,12 @@ def test_settings_are_checked(tmp_path: Path) -> None:
 
 def test_an_index_of_a_newer_format_says_what_to_do(tmp_path: Path) -> None:
     path = new_index(tmp_path).path / "index.json"
-    newer = json.loads(path.read_text()) | {"format": 3, "written_by": "tempme 9.1\x1b[2J", "x": 1}
+    newer = json.loads(path.read_text()) | {"format": 4, "written_by": "tempme 9.1\x1b[2J", "x": 1}
     path.write_text(json.dumps(newer))
     with pytest.raises(BadIndex) as caught:
         Index.open(path.parent)
     said = str(caught.value)
-    assert "has format 3, written by tempme 9.1[2J; this is tempme " in said
+    assert "has format 4, written by tempme 9.1[2J; this is tempme " in said
     assert "upgrade it (`pip install --upgrade tempme`), or make another index" in said
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,13 @@ from tempme.index.shards.recipe import recipe_of
 OLD = Path(__file__).parent.parent / "old" / "by-name"
 
 
-def written(folder: Path) -> dict[str, object]:
-    cutting: dict[str, object] = json.loads((folder / "index.json").read_text("utf-8"))["cutting"]
+def header_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "index.json").read_text("utf-8"))
+    return found
+
+
+def written(folder: Path) -> dict[str, Any]:
+    cutting: dict[str, Any] = header_of(folder)["cutting"]
     return cutting
 
 
@@ -29,6 +35,7 @@ def test_an_index_of_before_keeps_the_rule_it_was_made_by(tmp_path: Path) -> Non
     assert header.cutting.sampling_rule == 1
     assert header.cutting.reading().sampling_rule == 1
     header.write(folder)  # as a run of today does
+    assert header_of(folder)["format"] == 2
     assert "sampling_rule" not in written(folder)  # earlier versions refuse a key that they lack
     assert read_header(folder).cutting.sampling_rule == 1
 
@@ -41,6 +48,8 @@ def test_a_new_index_says_its_rule_where_there_is_one(
 ) -> None:
     Index.create(tmp_path / "new", ColourRetriever(), sampling=sampling)  # type: ignore[arg-type]
     assert ("sampling_rule" in written(tmp_path / "new")) == is_told
+    # Earlier versions read formats up to 2; of later ones they say that they are to be upgraded.
+    assert header_of(tmp_path / "new")["format"] == (3 if is_told else 2)
     opened = Index.open(tmp_path / "new", retriever=ColourRetriever())
     assert opened.header.cutting.sampling_rule == 2
 

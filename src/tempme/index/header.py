@@ -19,6 +19,9 @@ from tempme.video.values import SAMPLING_RULES, Fit, Reading, Sampling
 # 2: rows and moments have checksums. An index of format 1 is read, and becomes one of 2 by the
 # next run that writes to it.
 FORMAT = 2
+# As format 2, with a rule of sampling that readers of 2 do not know: they say that it is newer.
+# What has no such rule is still written as format 2, and a `Header` of either has that.
+RULED_FORMAT = 3
 NAME = "index.json"
 # What an index has beside it, once anything was written into it.
 PARTS = ("moments.lance", "videos.lance")
@@ -101,10 +104,12 @@ class Header:
 
     def write(self, folder: Path) -> None:
         """Write into `folder` so that a reader sees the old header or the new one, never half."""
-        fields = {**asdict(self), "format": FORMAT, "written_by": f"tempme {version('tempme')}"}
+        fields = {**asdict(self), "written_by": f"tempme {version('tempme')}"}
+        is_ruled = self.cutting.has_rule and self.cutting.sampling_rule > 1
+        fields["format"] = RULED_FORMAT if is_ruled else FORMAT
         if not self.cutting.distinct:  # which earlier versions do not know
             del fields["cutting"]["distinct"]
-        if not self.cutting.has_rule or self.cutting.sampling_rule == 1:  # nor this
+        if not is_ruled:  # nor this
             del fields["cutting"]["sampling_rule"]
         text = json.dumps(fields, indent=2)
         try:
@@ -133,6 +138,7 @@ def read_header(folder: Path) -> Header:
         raise _unreadable(folder, "it holds no JSON object")
     _check_format(folder, fields)
     fields.pop("written_by", None)
+    fields["format"] = min(fields["format"], FORMAT)
     cutting = fields.get("cutting")
     if isinstance(cutting, dict) and cutting.get("sampling", "auto") in RULED:
         cutting.setdefault("sampling_rule", SAMPLING_RULES[0])
@@ -161,11 +167,11 @@ def _check_format(folder: Path, fields: dict[str, Any]) -> None:
     found = fields.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise _unreadable(folder, f"its format is {found!r}, which is not a format number")
-    if found > FORMAT:
+    if found > RULED_FORMAT:
         writer = _printable(fields.get("written_by", "a newer tempme"))
         raise BadIndex(
             f"the index {folder} has format {found}, written by {writer}; this is tempme "
-            f"{version('tempme')}, which reads formats up to {FORMAT}: upgrade it "
+            f"{version('tempme')}, which reads formats up to {RULED_FORMAT}: upgrade it "
             "(`pip install --upgrade tempme`), or make another index"
         )
 

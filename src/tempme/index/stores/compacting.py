@@ -8,6 +8,8 @@ is removed: versions before the newest, and files that only those name.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +26,10 @@ MOST_DELETED = 0.1
 # An address is the number of the fragment and the place in it.
 PLACE_BITS = 32
 MANIFEST_DIGITS = 20
+# Far longer than any write takes.
+UNCOMMITTED_SECONDS = 24 * 3600.0
+# Fragment, version that was read, and a random number.
+DELETION_FILE = re.compile(r"([0-9]{1,20})-[0-9]{1,20}-[0-9]{1,20}\.[a-z]+")
 
 
 @dataclass(frozen=True)
@@ -72,43 +78,80 @@ def _within(fragment: int) -> str:
     return f"(_rowid >= {first} AND _rowid < {end})"
 
 
-def _deletions(path: Path) -> Mapping[int, Sequence[tuple[int, Path]]]:
-    """By fragment, the files that say which of its rows are gone, each with its version."""
-    found: dict[int, list[tuple[int, Path]]] = {}
+def _deletions(path: Path) -> Mapping[int, Sequence[Path]]:
+    """By fragment, the files that say which of its rows are gone, or that once did."""
+    found: dict[int, list[Path]] = {}
     for file in (path / "_deletions").glob("*"):
-        fragment, _, rest = file.name.partition("-")
-        version = rest.partition("-")[0]
-        if fragment.isdecimal() and version.isdecimal():
-            found.setdefault(int(fragment), []).append((int(version), file))
+        if named := DELETION_FILE.fullmatch(file.name):
+            found.setdefault(int(named[1]), []).append(file)
     return found
 
 
 def remove_old(path: Path, table: Any, joining: Joined) -> None:
     """Remove what only versions before the newest need of the table at `path`.
 
-    Files go before the manifests that name them, so that what a killed run leaves is found again;
-    what no manifest names is left to LanceDB, which removes it once it is old.
+    Files go before the manifests that name them, so that what a killed run leaves is found again.
+    What no manifest names was never committed, and goes once nobody can be about to.
     """
-    for fragment, marks in _deletions(path).items():
-        kept = max(marks)[0] if fragment in joining.old else None
-        _remove(file for version, file in marks if version != kept)
     newest, *older = sorted(path.glob("_versions/*.manifest"))
     if not all(map(_is_counted_down, (newest, *older))):
         return
+    for fragment, marks in _deletions(path).items():
+        _remove(_old_marks(marks, newest, is_there=fragment in joining.old))
     told, told_before = newest.read_bytes(), b"".join(one.read_bytes() for one in older)
     files = [*path.glob("data/*.lance"), *path.glob("_transactions/*.txn")]
     named = [file for file in files if file.name.encode() in told]
     # A manifest of another kind, which does not spell names out, takes nothing with it.
     if sum(file.suffix == ".lance" for file in named) < _num_fragments(table):
         return
-    _remove(file for file in files if file not in named and file.name.encode() in told_before)
+    _remove(
+        file
+        for file in files
+        if file not in named and (file.name.encode() in told_before or _is_left_over(file))
+    )
     _remove(reversed(older))
+
+
+def _old_marks(marks: Sequence[Path], newest: Path, *, is_there: bool) -> Sequence[Path]:
+    """Of a fragment's deletion files, those that the newest manifest does not name.
+
+    Not the latest by name is the one that holds: a run that was killed, or that the disk had no
+    room for, leaves one that was never committed. Where none is named, the fragment has to be gone.
+    """
+    told = newest.read_bytes()
+    named = [mark for mark in marks if _told_as(mark) in told]
+    return [mark for mark in marks if mark not in named] if named or not is_there else []
+
+
+def _told_as(mark: Path) -> bytes:
+    """How a manifest names a deletion file: fields 2 and 3 of a message, its version and number.
+
+    https://github.com/lancedb/lance/blob/main/protos/table.proto, DeletionFile.
+    """
+    _, version, number = map(int, mark.stem.split("-"))
+    return b"\x10" + _varint(version) + b"\x18" + _varint(number)
+
+
+def _varint(number: int) -> bytes:
+    """A number as Protocol Buffers write it: seven bits a byte, the lowest first."""
+    digits = []
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*digits, number])
 
 
 def _remove(files: Iterable[Path]) -> None:
     for file in files:
         with suppress(OSError):
             file.unlink()
+
+
+def _is_left_over(file: Path) -> bool:
+    try:
+        return file.stat().st_mtime < time.time() - UNCOMMITTED_SECONDS
+    except OSError:
+        return False
 
 
 def _is_counted_down(manifest: Path) -> bool:
