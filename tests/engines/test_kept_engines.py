@@ -23,8 +23,9 @@ from tempme.engines.agreement import (
     without_engine,
 )
 from tempme.engines.choice import ENGINES, EngineChoice
+from tempme.engines.engine import Engine
 from tempme.engines.folder import NAME, EngineFacts, write_facts
-from tempme.retriever.running import AGREES, chosen
+from tempme.retriever.running import AGREES, Running, chosen
 
 INT8 = EngineChoice("onnx", "int8")
 FP32 = EngineChoice("onnx", "fp32")
@@ -65,6 +66,13 @@ def test_a_fingerprint_names_an_engine_beyond_the_limit(near: EngineAgreement, s
     assert own == f"tempme-0123456789abcdef{suffix}"
     assert without_engine(own) == "tempme-0123456789abcdef"
     assert engine_in(own) == (("onnx", "int8") if suffix else None)
+
+
+def test_an_engine_beyond_the_limit_has_no_name_of_format_1() -> None:
+    engine, plain = Engine("onnx", "int8", {}, 6, 12, 16), ("tempme-0123456789abcdef", "of before")
+    assert Running(engine, LIMIT).fingerprints(plain) == plain
+    further = Running(engine, replace(LIMIT, least=0.5))
+    assert further.fingerprints(plain) == ("tempme-0123456789abcdef+onnx-int8", "")
 
 
 def test_a_precision_alone_names_the_engine() -> None:

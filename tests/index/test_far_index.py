@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from far_servers import needs_milvus, needs_s3
+from index_material import ColourRetriever, new_index
 from loopback import BUCKET, environment, milvus_server, s3_server
 from serving_processes import answer, serving
 from tempme.errors import BadIndex, BadSetting, MissingExtra
 from tempme.index import Index
+from tempme.index.far import begin_far, open_far
 from tempme.index.stores import milvus_server as milvus_server_module
-from tempme.index.stores.milvus_server import Address, MilvusServer
+from tempme.index.stores.milvus_server import About, Address, MilvusServer
 from tempme.index.stores.places import Place
 from tempme.scenes.recording import write
 
@@ -143,6 +145,26 @@ def test_files_are_indexed_into_a_far_index_without_shards(
         # In bf16 what is encoded again on another number of threads is rounded otherwise.
         assert found == pytest.approx(wanted, abs=5e-3)
         assert "4 unchanged" in tempme("index", videos, "--index", uri).stdout
+
+
+def test_it_is_called_as_it_was_asked_for(tmp_path: Path) -> None:
+    here, there = new_index(tmp_path), str(tmp_path / "there")
+    begin_far(there, Place(str(here.path)), stays=True)
+    far = open_far(there)
+    assert (far.name, far.header, far.folder) == (there, here.header, Path(there))
+
+
+def test_a_server_is_not_told_of_a_place_that_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[About] = []
+    monkeypatch.setattr(MilvusServer, "about", lambda _: None)
+    monkeypatch.setattr(MilvusServer, "begin", lambda _, about, **__: told.append(about))
+    index = Index.create(tmp_path / "made", ColourRetriever(), source="colours")
+    for stays in (True, False):
+        begin_far("milvus://host/films", Place(str(index.path)), stays=stays)
+    assert [about.side for about in told] == [str(index.path), ""]
+    assert told[0].header == (index.path / "index.json").read_text()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 
 from commands import error_of, start
-from index_material import write_films
+from index_material import ColourRetriever, new_index, write_films
 from small_models import small
 from tempme.engines import agreement
 from tempme.engines.agreement import EngineAgreement
 from tempme.engines.choice import EngineChoice
 from tempme.errors import WrongModel
 from tempme.index import Index
+from tempme.index.model import _near
 
 pytest.importorskip("onnxruntime", reason="needs tempme[onnx]")
 pytest.importorskip("onnxscript", reason="needs tempme[onnx]")
@@ -59,6 +61,15 @@ def test_engines_that_do_not_agree_are_kept_apart(
     assert plain.header.fingerprint == model.fingerprint
     with pytest.raises(WrongModel, match="onnx in fp32 are too far from those of PyTorch"):
         _ = Index.open(plain.path, running=ONNX).retriever
+
+
+def test_which_of_two_engines_made_the_index_is_said(tmp_path: Path) -> None:
+    index, model = new_index(tmp_path), ColourRetriever()
+    plain = index.header
+    onnx = replace(plain, fingerprint=f"{plain.fingerprint}+onnx-int8")
+    assert _near(model, plain, index.path) is model
+    with pytest.raises(WrongModel, match="of PyTorch are too far from those of onnx in int8, wh"):
+        _near(model, onnx, index.path)
 
 
 def answer(*words: object) -> dict[str, Any]:

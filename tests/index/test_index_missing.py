@@ -11,6 +11,7 @@ from index_material import Renewed, new_index, opened, write_video
 from tempme.errors import BadSetting
 from tempme.index import Counts, Index
 from tempme.index.building import pruning
+from tempme.index.stores.snapshot import read_snapshot
 
 COLOURS = ("red", "green", "blue", "yellow", "white")
 
@@ -137,6 +138,15 @@ def test_a_file_that_is_no_more_can_be_pruned_by_its_name(index: Index, disk: Pa
     unmount(disk, disk.parent)
     with pytest.raises(BadSetting, match=r"green\.mp4 does not exist"):
         index.add(disk / "green.mp4", prune=True)
+
+
+def test_after_what_only_removes_searches_have_their_copy(index: Index, disk: Path) -> None:
+    (disk / "red.mp4").unlink()
+    assert index.add(disk, prune=True).videos == Counts(unchanged=4, removed=1)
+    version, width = index._store.version(), index.header.features
+    kept = read_snapshot(index.path, versions=version, width=width, most_moments=1000)
+    assert kept is not None
+    assert len(kept.contents) == 4
 
 
 def test_a_copy_does_not_take_the_row_of_what_cannot_be_reached(

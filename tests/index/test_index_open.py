@@ -55,6 +55,12 @@ def test_an_index_is_not_made_among_other_files(films: Path) -> None:
         Index.open(films)
 
 
+def test_parts_without_a_header_are_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "videos.lance").mkdir()
+    with pytest.raises(BadIndex, match=r"index\.json: it is missing; restore that file"):
+        Index.open(tmp_path, create=True)
+
+
 @pytest.mark.slow
 def test_an_index_that_has_lost_its_header_is_told_from_a_folder_that_is_none(
     tmp_path: Path, films: Path

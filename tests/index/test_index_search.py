@@ -14,7 +14,7 @@ from index_material import ColourRetriever, write_video
 from tempme.errors import BadSetting, BadVideo
 from tempme.index import Hit, Index
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.search import Asked, Request, Scan, search_approximately
 from tempme.index.stores.lance import LanceStore
 
 WIDTH = 8
@@ -58,6 +58,21 @@ def test_a_scan_equals_a_loop(counts: list[int], num_queries: int, seed: int) ->
     assert [hit.video_id for hit in hits] == [content for content, _, _ in expected]
     assert [hit.start_seconds for hit in hits] == [start for _, _, start in expected]
     assert np.allclose([hit.score for hit in hits], [score for _, score, _ in expected], atol=1e-5)
+
+
+def test_several_searches_at_once_give_what_each_gives() -> None:
+    gallery = gallery_of([3] * 20)
+    rows = gallery.features[[0, 7, 31]].astype(np.float32)
+    asked = [
+        Asked(rows[:1], Request(k=4)),
+        Asked(rows[1:], Request(k=4)),  # of a video, say
+        Asked(rows[2:], Request(k=4, moments=True, under=Path("/films/1"))),
+    ]
+    found = Scan(gallery).hits_of_all(asked)
+    for one, hits in zip(asked, found, strict=True):
+        expected = Scan(gallery).hits(one.queries, one.request)
+        assert [hit.moment_id for hit in hits] == [hit.moment_id for hit in expected]
+        assert np.allclose([h.score for h in hits], [h.score for h in expected], atol=1e-6)
 
 
 def test_filters_are_exact() -> None:

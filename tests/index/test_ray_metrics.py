@@ -23,8 +23,10 @@ found = defaultdict(float)
 
 def recorded(kind, is_sum):
     class Recorded(kind):
-        # Ray checks names, values and tags; without its agent nobody keeps what it lets pass.
+        # Ray checks names and values; without its agent nobody keeps what it lets pass. It does not
+        # say that it leaves out a tag of which it was not told before.
         def _record(self, value, tags=None, **rest):
+            assert {*(tags or {})} <= {*self.info["tag_keys"]}, tags
             super()._record(value, tags=tags, **rest)
             name = " ".join([self.info["name"], *(tags or {}).values()])
             found[name] = value + (found[name] if is_sum else 0)

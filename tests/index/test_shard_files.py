@@ -16,6 +16,7 @@ from tempme.index.shards.sightings import (
     pack_sightings,
     unpack_sightings,
 )
+from tempme.index.side_files import cache_folder
 from tempme.index.stores.places import Place
 from tempme.uris import is_remote, uri_of
 
@@ -94,3 +95,14 @@ def test_a_place_of_another_kind_is_refused_and_no_secret_is_said(given: str) ->
     with pytest.raises(BadSetting) as told:
         Place.of(given)
     assert "secret@" not in str(told.value)
+
+
+def test_a_person_finds_a_cache_by_the_name_of_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for uri in ("s3://bucket/my films", "s3://bucket/my films/", "milvus://host:1/a/my films"):
+        folder = cache_folder(uri)
+        assert folder.parent == tmp_path / "tempme" / "indexes"
+        assert folder.name.startswith("my-films-")
+    assert cache_folder("s3://one/films") != cache_folder("s3://other/films")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from far_servers import needs_ray
 from index_material import write_video
 from loopback import descendants, environment, is_alive
 from tempme.index.building.scan import File
+from tempme.index.shards.making import Outcome
 from tempme.index.shards.opening import open_shards
+from tempme.index.shards.ray_actors import packed, unpacked
 from tempme.index.shards.ray_cluster import cluster_address
-from tempme.index.shards.ray_stages import BATCH_BYTES, Sizes, batches_of
+from tempme.index.shards.ray_stages import BATCH_BYTES, Sizes, _by_actor, batches_of
 from tempme.index.shards.run import Todo
 from tempme.index.shards.shards import Shards
 
@@ -163,6 +166,15 @@ def test_actors_of_a_cluster(
     resources: dict[str, float], workers: int | None, sizes: Sizes
 ) -> None:
     assert Sizes.of(resources, workers) == sizes
+
+
+def test_outcomes_travel_whole_and_actors_share_their_seconds() -> None:
+    made = Outcome("new", windows=3, decode_seconds=6.0, encode_seconds=4.0)
+    (back,) = unpacked(packed([made]))
+    assert back == made
+    for encoders, seconds in ((2, 2.0), (0, 1.0)):  # without any, readers encode
+        shared = replace(made, decode_seconds=1.5, encode_seconds=seconds)
+        assert _by_actor(back, Sizes(4, encoders, 0.5, 0.0)) == shared
 
 
 def test_files_travel_some_at_a_time_and_every_reader_gets_some() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import tempme
 from tempme.compression import Keep
-from tempme.errors import BadSetting
+from tempme.errors import BadSetting, UnknownName
 from tempme.retriever.described import to_toml
 from tempme.retriever.names import Plain, Tagged, is_tag, look_up, shipped, unknown
 
@@ -26,6 +26,11 @@ def test_a_near_name_is_offered_and_a_far_one_is_not() -> None:
 def test_a_tag_follows_the_last_colon(tmp_path: Path) -> None:
     assert look_up("ViT-B/32:openai") == Tagged("ViT-B/32", "openai")
     assert look_up(tmp_path / "a:b.pt") == Plain(tmp_path / "a:b.pt")
+
+
+def test_a_tag_is_asked_of_its_own_backbone() -> None:
+    with pytest.raises(UnknownName, match=r"weights of ViT-L/14 called 'opena'.*dfn2b_s39b"):
+        tempme.load("ViT-L/14:opena")
 
 
 def test_what_is_there_or_may_be_on_a_hub_is_known(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import tempme
 from clip_states import random_state
 from tempme.backbones.config import BACKBONES, ClipConfig
 from tempme.backbones.sizes import backbone_name
+from tempme.cli.models import parts_of
 from tempme.compression import TempMe, ToMe
 from tempme.errors import BadSetting, BadWeights
 from tempme.experiments.settings import Experiment
@@ -53,6 +54,11 @@ def test_rows_are_set_for_sizes_not_for_names() -> None:
     )
     assert backbone_name(replace(BACKBONES["ViT-L/14"], activation="gelu")) == "ViT-L/14"
     assert backbone_name(SLIM) is None
+
+
+def test_a_verb_takes_plain_weights_for_what_load_does(slim: Path) -> None:
+    assert parts_of(str(slim)).system == tempme.load(slim).system
+    assert parts_of(str(slim)).system.name == "clip4clip"
 
 
 def test_plain_weights_get_the_row_of_their_sizes(slim: Path) -> None:

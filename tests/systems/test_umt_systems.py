@@ -20,6 +20,7 @@ from tempme.backbones.umt.vision import UmtVision
 from tempme.compression import COMPRESSIONS, Compression, TempMe, ToMe
 from tempme.errors import BadSetting, BadWeights
 from tempme.pooling import FirstPooling, MeanPooling, TokenPooling
+from tempme.retriever.published_umt import umt_of
 from tempme.retriever.retriever import Retriever
 from tempme.retriever.tracing import trace
 from tempme.schedule import total_tokens
@@ -251,6 +252,12 @@ def test_plain_weights_of_umt_are_known_by_their_names(
     assert retriever.system.name == "umt"
     assert retriever.image_size == 224
     assert "is untrained" not in caplog.text or "umt" in caplog.text
+
+
+def test_published_weights_are_seen_as_the_system_says(tmp_path: Path) -> None:
+    """Heads, the size of frames and how their colours are scaled are in no file."""
+    sizes = replace(TINY_UMT, joint=False, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert umt_of(published(tmp_path), sizes, None).backbone.config == sizes
 
 
 def test_weights_without_words(tmp_path: Path) -> None:
