@@ -124,11 +124,8 @@ class BegunBatches:
                     tokens = begin(ready, _way(frames, back)[None])
                 begun = Begun.of(tokens)
                 kept.append(begun._replace(x_VCND=begun.x_VCND.to(torch.bfloat16)))
-        self.videos = Begun(
-            *(
-                None if of_all[0] is None else torch.cat(of_all)
-                for of_all in zip(*kept, strict=True)
-            )
+        self.videos = Begun._make(
+            None if parts[0] is None else torch.cat(parts) for parts in zip(*kept, strict=True)
         )
 
     def part(self, step: int, rank: int, world: int) -> Batch:
