@@ -54,6 +54,12 @@ def _seed() -> None:
     np.random.seed(0)  # libraries still draw from it
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """Whatever the test before did: the command line, called in this process, ends deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def three_threads() -> Generator[None]:
     """PyTorch takes three threads, until the test ends."""
