@@ -96,9 +96,9 @@ def remove_old(path: Path, table: Any, joining: Joined) -> None:
     newest, *older = sorted(path.glob("_versions/*.manifest"))
     if not all(map(_is_counted_down, (newest, *older))):
         return
-    for fragment, marks in _deletions(path).items():
-        _remove(_old_marks(marks, newest, is_there=fragment in joining.old))
     told, told_before = newest.read_bytes(), b"".join(one.read_bytes() for one in older)
+    for fragment, marks in _deletions(path).items():
+        _remove(_old_marks(marks, told, is_there=fragment in joining.old))
     files = [*path.glob("data/*.lance"), *path.glob("_transactions/*.txn")]
     named = [file for file in files if file.name.encode() in told]
     # A manifest of another kind, which does not spell names out, takes nothing with it.
@@ -112,13 +112,12 @@ def remove_old(path: Path, table: Any, joining: Joined) -> None:
     _remove(reversed(older))
 
 
-def _old_marks(marks: Sequence[Path], newest: Path, *, is_there: bool) -> Sequence[Path]:
-    """Of a fragment's deletion files, those that the newest manifest does not name.
+def _old_marks(marks: Sequence[Path], told: bytes, *, is_there: bool) -> Sequence[Path]:
+    """Of a fragment's deletion files, those that the newest manifest, `told`, does not name.
 
     Not the latest by name is the one that holds: a run that was killed, or that the disk had no
     room for, leaves one that was never committed. Where none is named, the fragment has to be gone.
     """
-    told = newest.read_bytes()
     named = [mark for mark in marks if _told_as(mark) in told]
     return [mark for mark in marks if mark not in named] if named or not is_there else []
 
