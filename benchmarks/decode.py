@@ -69,6 +69,7 @@ CODECS: dict[str, tuple[str, str, Callable[[int], dict[str, str]]]] = {
         lambda group: {"preset": "12", "svtav1-params": f"keyint={group}:lp=1"},
     ),
 }
+os.environ.setdefault("SVT_LOG", "1")  # errors alone: SVT-AV1 tells its settings for every film
 # How long the file is from which few frames are wanted.
 LONG_MINUTES = 10
 
