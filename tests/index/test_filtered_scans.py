@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from lists_material import filled, put, queries_about, view_of_store
-from tempme.index.filtered import FilteredScans
+from tempme.index.filtered import ROWS_OF_SCAN, FilteredScans
 from tempme.index.lists.view import ListsView
 from tempme.index.moments import Hit
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.stores.lance import LanceStore
 
+ROOM = 2500 * ROWS_OF_SCAN
 THOSE_IN_B = frozenset(Path(f"/films/b/{n}-{n % 2}.mp4") for n in range(2, 1200, 4))
 FILTERS: tuple[dict[str, object], ...] = (
     {"under": Path("/films/a")},
@@ -64,20 +65,20 @@ def test_what_is_kept_gives_the_hits_of_an_exact_scan(
 
 def test_a_filter_is_kept_when_it_comes_again_and_what_is_most_is_let_go(view: ListsView) -> None:
     query = queries_about([3])
-    scans = FilteredScans(most_moments=2500)
+    scans = FilteredScans(most_rows=ROOM)
     a, b = Request(under=Path("/films/a")), Request(paths=THOSE_IN_B)
     scans.answer_all(view, [Asked(query, Request())] * 2)
     scans.answer_all(view, [Asked(query, b)])
     assert scans.num_kept() == 0
     scans.answer_all(view, [Asked(query, b)])
     of_b = scans.num_kept()
-    assert 0 < of_b < 2500
+    assert 0 < of_b < ROOM // ROWS_OF_SCAN
     scans.answer_all(view, [Asked(query, a)] * 2)  # more than there is room for
     assert scans.num_kept() == of_b
     deep = Request(under=Path("/films/a/deep"))
     scans.answer_all(view, [Asked(query, deep)] * 2)
     of_deep = scans.num_kept()
-    assert 0 < of_deep < 2500
+    assert 0 < of_deep < ROOM // ROWS_OF_SCAN
     assert of_deep != of_b
     scans.answer_all(view, [Asked(query, b)])
     assert scans.num_kept() == of_b
@@ -100,7 +101,7 @@ def test_what_is_written_since_is_found_below_a_filter_that_was_kept(tmp_path: P
 
 
 def test_threads_may_search_at_once(view: ListsView, scan: Scan) -> None:
-    scans = FilteredScans(most_moments=2500)
+    scans = FilteredScans(most_rows=ROOM)
     wanted = [Request(k=8, **one) for one in FILTERS] * 4  # type: ignore[arg-type]
     queries = [queries_about([number]) for number in range(len(wanted))]
 

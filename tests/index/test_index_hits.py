@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from index_material import ColourRetriever, new_index, write_video
 from tempme.errors import BadSetting
 from tempme.index import Hit, Index
+from tempme.index.approximate import search_approximately
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.search import Request, Scan
 from tempme.index.stores.lance import LanceStore
 
 WINDOW, STEP = 4.0, 2.0

@@ -13,8 +13,9 @@ from torch import Tensor
 from index_material import ColourRetriever, write_video
 from tempme.errors import BadSetting, BadVideo
 from tempme.index import Hit, Index
+from tempme.index.approximate import search_approximately
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.search import Asked, Request, Scan, search_approximately
+from tempme.index.search import Asked, Request, Scan
 from tempme.index.stores.lance import LanceStore
 
 WIDTH = 8

@@ -142,13 +142,15 @@ def header(width: int) -> Header:
     return Header("none", "none", 1, width, Cutting())
 
 
-def test_of_a_filter_the_next_smaller_share_counts() -> None:
+def test_of_a_filter_between_two_shares_that_were_measured_so_is_the_part() -> None:
     parts = (0.01, 0.1, 0.3, 0.5, 0.9)
     reach = Reach(3000, parts, 0.99)
-    assert [reach.part(share) for share in SHARES] == list(parts)
-    assert reach.part(0.9) == 0.1
-    assert reach.part(0.2) == 0.3
+    assert [reach.part(share) for share in SHARES] == pytest.approx(parts)
+    assert reach.part(0.5) == pytest.approx(np.sqrt(0.01 * 0.1))
+    assert reach.part(1 / 8) == pytest.approx(np.sqrt(0.1 * 0.3))
+    assert reach.part(0.24) == pytest.approx(0.1, rel=0.05)
     assert reach.part(0.001) == 1.0
+    assert Reach(3000, (0.0,) * len(SHARES), 0.99).part(0.3) < 1e-5
 
 
 def test_an_index_without_lists_says_that_all_is_looked_at(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from store_kinds import NUMBERS, moments_of, on_milvus, video
-from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.approximate import search_approximately
+from tempme.index.search import Request, Scan
 from tempme.index.stores.milvus import MilvusStore
 
 VIDEOS, WINDOWS, K = 300, 4, 5

@@ -19,8 +19,9 @@ from store_kinds import (
     on_milvus,
     video,
 )
+from tempme.index.approximate import search_approximately
 from tempme.index.moments import Gallery, Moments, Video
-from tempme.index.search import Request, Scan, search_approximately
+from tempme.index.search import Request, Scan
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.objects import ObjectStore
 

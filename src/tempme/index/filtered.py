@@ -2,7 +2,8 @@
 
 What a filter admits lies scattered over the lists, so that a search reads its rows one by one, some
 thousand times, and in a busy process waits after each of them. People refine a search below one
-filter, and an exact scan of what it admits is then faster, and misses nothing.
+filter; so it is kept as soon as its searches have read as many rows as it takes to keep it. Few
+rows are then all compared, which misses nothing; of many, lists of their own are made.
 """
 
 from __future__ import annotations
@@ -10,39 +11,70 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tempme.index.lists.answers import admitted_contents, answer
+from tempme.index.lists.answers import EXACT_FILTERED_ROWS, admitted_contents, answer
+from tempme.index.lists.narrowed import narrowed
 from tempme.index.lists.view import ListsView
 from tempme.index.moments import Hit
-from tempme.index.search import EXACT_MOMENTS, Asked, Request, Scan
+from tempme.index.search import Asked, Request, Scan
 
-# Of all filters together: as many as an index without lists has in memory.
-KEPT_MOMENTS = EXACT_MOMENTS
+# Of all filters together, rows in half precision: 250 MB of 512 numbers each. A scan has singles
+# beside them.
+KEPT_ROWS, ROWS_OF_SCAN = 250_000, 3
 REMEMBERED_FILTERS = 64
+# To find the nearest lists and the best in them takes as long as to compare so many rows, and one
+# for each list.
+ROWS_OF_LOOKING = EXACT_FILTERED_ROWS
+
+
+@dataclass(eq=False)
+class _Filter:
+    """A filter that was used: the contents and moments that it admits, and how many rows its
+    searches have read so far; `kept` is what they look at in memory.
+    """
+
+    admitted: NDArray[np.bool_]
+    num_moments: int
+    num_read: int = 0
+    kept: Scan | ListsView | None = None
+
+    @property
+    def rows_kept(self) -> int:
+        """What it takes of the room for all filters."""
+        if self.kept is None:
+            return 0
+        return self.num_moments * (ROWS_OF_SCAN if isinstance(self.kept, Scan) else 1)
 
 
 class FilteredScans:
-    """Answers by way of lists, and by scans of what filters admit. Safe to use from threads."""
+    """Answers by way of lists, and from what is in memory of filters. Safe to use from threads."""
 
-    def __init__(self, *, most_moments: int = KEPT_MOMENTS) -> None:
-        self._most = most_moments
+    def __init__(
+        self, *, most_rows: int = KEPT_ROWS, rows_of_looking: int = ROWS_OF_LOOKING
+    ) -> None:
+        self._most, self._rows_of_looking = most_rows, rows_of_looking
         self._view: ListsView | None = None
-        self._scans: OrderedDict[Hashable, Scan] = OrderedDict()
-        self._seen: OrderedDict[Hashable, None] = OrderedDict()
+        self._filters: OrderedDict[Hashable, _Filter] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer_all(self, view: ListsView, asked: Sequence[Asked]) -> list[list[Hit]]:
-        """The hits of several searches; those of one filter go through its moments together."""
+        """The hits of several searches; those of one filter that is scanned go together."""
         hits: list[list[Hit]] = [[] for _ in asked]
         together: dict[int, tuple[Scan, list[int]]] = {}
         for place, one in enumerate(asked):
-            scan = self._scan_of(view, one.request)
-            if scan is None:
-                hits[place] = answer(view, one.queries, one.request)
+            known = self._filter_of(view, one.request)
+            kept = None if known is None else known.kept
+            if isinstance(kept, Scan):
+                together.setdefault(id(kept), (kept, []))[1].append(place)
+            elif kept is not None:
+                hits[place] = answer(kept, one.queries, one.request)
             else:
-                together.setdefault(id(scan), (scan, []))[1].append(place)
+                admitted = None if known is None else known.admitted
+                hits[place] = answer(view, one.queries, one.request, admitted=admitted)
         for scan, places in together.values():
             found = scan.hits_of_all([asked[place] for place in places])
             for place, those in zip(places, found, strict=True):
@@ -52,41 +84,76 @@ class FilteredScans:
     def num_kept(self) -> int:
         """How many moments are in memory."""
         with self._lock:
-            return sum(len(scan.gallery) for scan in self._scans.values())
+            return sum(one.num_moments for one in self._filters.values() if one.kept is not None)
 
-    def _scan_of(self, view: ListsView, request: Request) -> Scan | None:
-        """A scan of all that the filter admits; None for a new filter, and where it is too much."""
+    def _filter_of(self, view: ListsView, request: Request) -> _Filter | None:
+        """What is known of a filter, brought into memory if that pays; None without one."""
         if not request.is_filtered:
             return None
         key = (request.under, request.paths)
         with self._lock:
             if self._view is not view:
                 self._view = view
-                self._scans.clear()
-                self._seen.clear()
-            if (known := self._scans.get(key)) is not None:
-                self._scans.move_to_end(key)
-                return known
-            is_new = key not in self._seen
-            self._seen[key] = None
-            while len(self._seen) > REMEMBERED_FILTERS:
-                self._seen.popitem(last=False)
-        if is_new:
-            return None
-        return self._kept(view, request, key)
-
-    def _kept(self, view: ListsView, request: Request, key: Hashable) -> Scan | None:
-        admitted = admitted_contents(view, request)
-        if admitted is None or int(view.counts[admitted].sum()) > self._most:
-            return None
-        # Read without the lock: others need not wait for it.
-        scan = Scan(view.gallery(np.flatnonzero(admitted)), is_admitted=True)
+                self._filters.clear()
+            known = self._filters.get(key)
+        # Looked up, and read, without the lock: others need not wait for it.
+        known = known or _new_filter(view, request)
+        if known.kept is None:
+            if self._pays(view, known):
+                return self._kept(view, key, known)
+            known.num_read += _rows_read(view, known)
         with self._lock:
-            if self._view is view:
-                self._scans[key] = scan
-                self._make_room()
-        return scan
+            self._remember(view, key, known)
+        return known
 
-    def _make_room(self) -> None:
-        while sum(len(scan.gallery) for scan in self._scans.values()) > self._most:
-            self._scans.popitem(last=False)
+    def _is_scanned(self, view: ListsView, num_moments: int) -> bool:
+        """Whether comparing all of so many takes no longer than looking into lists of them."""
+        looking = len(view.tree.centres) + self._rows_of_looking
+        return num_moments <= view.wanted(num_moments) + looking
+
+    def _pays(self, view: ListsView, known: _Filter) -> bool:
+        """Whether its searches have read as much as it takes to keep it, and there is room."""
+        weight = ROWS_OF_SCAN if self._is_scanned(view, known.num_moments) else 1
+        is_room = known.num_moments * weight <= self._most
+        return is_room and known.num_read >= max(1, known.num_moments)
+
+    def _kept(self, view: ListsView, key: Hashable, known: _Filter) -> _Filter:
+        kept: Scan | ListsView
+        if self._is_scanned(view, known.num_moments):
+            kept = Scan(view.gallery(np.flatnonzero(known.admitted)), is_admitted=True)
+        else:
+            kept = narrowed(view, known.admitted)
+        new = _Filter(known.admitted, known.num_moments, known.num_read, kept)
+        with self._lock:
+            self._remember(view, key, new)
+        return new
+
+    def _remember(self, view: ListsView, key: Hashable, known: _Filter) -> None:
+        """The newest use is the last; what was used longest ago is let go where room is short."""
+        if self._view is not view:
+            return
+        has_more = (before := self._filters.get(key)) is not None and before.kept is not None
+        if known.kept is not None or not has_more:
+            self._filters[key] = known
+        self._filters.move_to_end(key)
+        while len(self._filters) > REMEMBERED_FILTERS:
+            self._filters.popitem(last=False)
+        room = self._most - sum(one.rows_kept for one in self._filters.values())
+        for one in self._filters.values():
+            if room >= 0:
+                return
+            room += one.rows_kept
+            one.kept = None
+
+
+def _new_filter(view: ListsView, request: Request) -> _Filter:
+    admitted = admitted_contents(view, request)
+    assert admitted is not None  # it is asked of filters alone
+    return _Filter(admitted, int(view.counts[admitted].sum()))
+
+
+def _rows_read(view: ListsView, known: _Filter) -> int:
+    """About how many rows a search of a filter reads that is not kept; at least one."""
+    if known.num_moments <= EXACT_FILTERED_ROWS:
+        return max(1, known.num_moments)
+    return max(1, view.wanted(known.num_moments))

@@ -1,10 +1,12 @@
-"""From a query's feature to hits: an exact scan, or one of what the store's own index finds."""
+"""From a query's feature to hits: an exact scan of moments in memory."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -23,13 +25,8 @@ from tempme.index.stores.store import Store
 # Moments up to which everything is scanned (some 80 hours of video): 10 ms, and nothing is missed.
 # Beyond, an index has lists (`tempme.index.lists`). `benchmarks/search.py` has the figures.
 EXACT_MOMENTS = 50_000
-# How many moments the approximate index is asked for per hit wanted: a video has many.
-CANDIDATES_PER_HIT = 20
-MORE_CANDIDATES = 8
-# Of what an index finds for one query, so many videos per hit: rounding may swap neighbours.
-SPARE = 2
 # How many places are sorted at first per hit wanted: neighbouring moments are one hit.
-LOOKED_AT_PER_HIT = 32
+LOOKED_AT_PER_HIT, MORE_PLACES = 32, 8
 STRIP = 128
 
 
@@ -60,8 +57,13 @@ class Request:
 
     def admits(self, path: Path) -> bool:
         """Whether a file may be among the hits."""
-        is_below = self.under is None or path.is_relative_to(self.under)
+        is_below = path == self.under or str(path).startswith(self._inside)
         return is_below and (self.paths is None or path in self.paths)
+
+    @cached_property
+    def _inside(self) -> str:
+        """How the names of all files in the folder begin: a hundredth of `is_relative_to`."""
+        return "" if self.under is None else str(self.under).removesuffix(os.sep) + os.sep
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,29 +212,6 @@ def _best_places(worth: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return places[np.argsort(-worth[places], kind="stable")]
 
 
-def search_approximately(store: Store, queries: NDArray[np.float32], request: Request) -> list[Hit]:
-    """Candidates from the store's index, then exact scores of all moments of those videos.
-
-    Files to stay among are a filter, and filters are exact: their moments are scanned. Where the
-    nearest moments are those of few videos, more are asked for, in the end all. For one query the
-    k best hits are of the k videos with the nearest moments, so no more than twice as many are
-    looked at: features are what a server takes longest to send.
-    """
-    if request.is_filtered:
-        return Scan(store.gallery(_admitted_contents(store, request))).hits(queries, request)
-    wanted, all_moments = request.k * CANDIDATES_PER_HIT, store.num_moments()
-    while wanted < all_moments:
-        found = dict.fromkeys(name for query in queries for name in store.nearest(query, wanted))
-        most = None if len(queries) > 1 else SPARE * wanted // CANDIDATES_PER_HIT
-        candidates = list(found)[:most]
-        hits = Scan(store.gallery(candidates)).hits(queries, request)
-        is_all_above = request.min_score is not None and len(hits) < len(candidates)
-        if len(hits) == request.k or is_all_above:
-            return hits
-        wanted *= MORE_CANDIDATES
-    return Scan(store.gallery()).hits(queries, request)
-
-
 def sample(store: Store, whole: Gallery | None, *, most: int) -> Gallery:
     """About `most` moments of contents evenly spread; all, `whole`, if there are no more."""
     if whole is not None and len(whole) <= most:
@@ -282,10 +261,6 @@ def folder_to_search(
     )
 
 
-def _admitted_contents(store: Store, request: Request) -> Sequence[str]:
-    return sorted({video.digest for video in store.videos() if request.admits(video.path)})
-
-
 def _ranked(worth: NDArray[np.float32], request: Request) -> Iterator[int]:
     """The places that count, from the best down; only as many are sorted as are asked for."""
     seen, most = 0, LOOKED_AT_PER_HIT * request.k
@@ -297,4 +272,4 @@ def _ranked(worth: NDArray[np.float32], request: Request) -> Iterator[int]:
             yield place
         if most >= len(worth):
             return
-        seen, most = len(places), most * MORE_CANDIDATES
+        seen, most = len(places), most * MORE_PLACES

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tempme.index.approximate import search_approximately
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
 from tempme.index.filtered import FilteredScans
@@ -16,7 +17,7 @@ from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.view import ListsView
 from tempme.index.moments import Gallery, Hit
-from tempme.index.search import Asked, Scan, check_queries, sample, search_approximately
+from tempme.index.search import Asked, Scan, check_queries, sample
 from tempme.index.stores.store import Store
 
 

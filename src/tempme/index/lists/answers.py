@@ -32,14 +32,24 @@ CONTENTS_PER_HIT = 4
 ROUNDING = 1e-5
 
 
-def answer(view: ListsView, queries: Floats, request: Request) -> list[Hit]:
-    """The hits of queries (Q, D), unit rows, as `Scan.hits` gives them for all moments."""
-    admitted = admitted_contents(view, request)
-    contents = np.arange(len(view.catalog)) if admitted is None else np.flatnonzero(admitted)
+def answer(
+    view: ListsView,
+    queries: Floats,
+    request: Request,
+    *,
+    admitted: NDArray[np.bool_] | None = None,
+) -> list[Hit]:
+    """The hits of queries (Q, D), unit rows, as `Scan.hits` gives them for all moments.
+
+    `admitted` is what `admitted_contents` says of the request, where that is known.
+    """
+    if admitted is None and not view.is_narrowed:
+        admitted = admitted_contents(view, request)
+    contents = np.flatnonzero(view.counts if admitted is None else admitted)
     total = int(view.counts[contents].sum())
     wanted = view.scanned if admitted is None else view.wanted(total)
     most = max(wanted, ROWS_PER_HIT * request.k)
-    exact = EXACT_ROWS if admitted is None else EXACT_FILTERED_ROWS
+    exact = EXACT_FILTERED_ROWS if request.is_filtered else EXACT_ROWS
     if total <= max(exact, ROWS_PER_HIT * request.k):
         return Scan(view.gallery(contents), is_admitted=True).hits(queries, request)
     pick = _moments if request.moments else _videos

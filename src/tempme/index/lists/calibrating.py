@@ -28,16 +28,16 @@ NEAREST = 10
 # promised, and a little more is aimed at, as some tens of queries know it to about half of this.
 PROMISED, AIMED = 0.98, 0.99
 # Of what lies further, more: filters are of another kind than the parts that it is measured with.
-AIMED_BEYOND = 0.997
+AIMED_BEYOND = 0.995
 # A query is as near to what it is about: words are further from their moments than that, but where
 # they point to is more alike. So many other moments make the noise that is like moments.
 COSINE, MIXED = 0.5, 16
 FEWEST_ROWS = 2048
 # Shares of the videos that filters are taken to leave; of fewer than the last all are looked at.
 SHARES = (1.0, 0.25, 1 / 16, 1 / 64, 1 / 256)
-# Where a search stops, so many better rows than are found may be expected: what is in a topic is
-# found with none, which does not tell how far to look for what is in none.
-LEAST_LEFT = 0.001
+# Where a search below a filter stops, so many better rows than are found may be expected. Of ten,
+# the most is half of a hundredth, and fewer are left where normal numbers do not tell enough.
+LEAST_LEFT, MOST_LEFT = 0.001, 0.05
 SEED = 1
 
 
@@ -56,10 +56,14 @@ class Reach:
     beyond: Beyond | None = None
 
     def part(self, share: float) -> float:
-        """The part of its rows to look at where a filter leaves this share of all."""
-        return next(
-            (part for least, part in zip(SHARES, self.parts, strict=True) if least <= share), 1.0
-        )
+        """The part of its rows to look at where a filter leaves this share of all.
+
+        Between two shares that were measured, as a power of the share.
+        """
+        if share < SHARES[-1]:
+            return 1.0
+        measured = np.log(np.clip(self.parts[::-1], 1e-6, 1.0))
+        return float(np.exp(np.interp(np.log(share), np.log(SHARES[::-1]), measured)))
 
 
 def made_queries(spool: Spool) -> Floats:
@@ -120,7 +124,7 @@ class Nearest:
         near = self.queries @ tree.centres.T
         order = np.argsort(-near, axis=1)
         near = np.take_along_axis(near, order, axis=1)
-        depths, parts, left = [], [], []
+        depths, parts, left, beyond_it = [], [], [], []
         for number, share in enumerate(SHARES):
             admitted = lists[self._places[self._owner] < share]
             sizes = np.bincount(admitted, minlength=order.shape[1])[order]
@@ -129,14 +133,19 @@ class Nearest:
             depths.append(self._depths(number, sizes, places))
             parts.append(_within(depths[-1], AIMED) / max(1, len(admitted)))
             left.append(self._left(number, near, sizes, places, fit))
+            # What is seen before a search thinks of looking beyond does not tell how far to look:
+            # of hardly more videos, it would look no further than in the part for these.
+            begun = max(FEWEST_ROWS, parts[max(0, number - 1)] * len(admitted))
+            is_found = (depths[-1] <= begun)[np.isfinite(depths[-1]).all(axis=1)]
+            beyond_it.append(np.where(is_found, 1.0, left[-1]))
         setting = np.arange(len(self.queries)) // 2 % 2 == 0  # with both kinds of noise
         rows = max(FEWEST_ROWS, _within(depths[0][setting], AIMED))
         told = depths[0][~setting]
         recall = float((told[np.isfinite(told)] <= rows).mean()) if np.isfinite(told).any() else 1.0
         if recall < PROMISED:
             rows = max(rows, _within(depths[0], AIMED))
-        filtered = min(_least_left(one, AIMED_BEYOND) for one in left)
-        beyond = Beyond(*fit, _least_left(left[0], AIMED), filtered)
+        filtered = min(_least_left(one, AIMED_BEYOND) for one in beyond_it)
+        beyond = Beyond(*fit, _least_left(left[0], AIMED), min(MOST_LEFT, filtered))
         return Reach(int(min(rows, len(lists))), tuple(parts), recall, beyond)
 
     def _depths(

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tempme.index.lists.catalog import IN_MEMORY, PathsOf
 from tempme.index.lists.half import products, widened
-from tempme.index.lists.part import ListsPart
+from tempme.index.lists.part import PartRows
 from tempme.index.lists.view import ListsView
 from tempme.index.moments import Gallery
 
 Floats = NDArray[np.float32]
-# Below this share of the rows of a list, those that count are read one by one.
-SPARSE = 0.25
+# Where more than this share of the rows counts, it takes no longer to compare with all of them.
+MOST_OF_A_LIST = 0.75
 # Several queries are windows of one video, which lie in much the same lists.
 MOST_SHARES = 6
 # Rows among which the k nearest contents are looked for, for each of them.
@@ -167,16 +167,16 @@ def _counting(
 
 
 def _products(
-    part: ListsPart,
+    part: PartRows,
     numbers: NDArray[np.int64],
     rows: NDArray[np.int64],
     counts: NDArray[np.int64],
     queries: Floats,
 ) -> Floats:
     """Products (Q, n) with those of the `rows` in these lists that count."""
-    if part.is_checked(numbers) and len(counts) < SPARSE * len(rows):
-        return products(queries, part.features_at(rows[counts]))
-    return part.products_in(numbers, queries)[:, counts]
+    if len(counts) > MOST_OF_A_LIST * len(rows):
+        return part.products_in(numbers, queries)[:, counts]
+    return part.products_of(numbers, counts, queries)
 
 
 def _in_memory(view: ListsView, queries: Floats, admitted: NDArray[np.bool_] | None) -> SeenRows:

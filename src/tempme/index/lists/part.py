@@ -10,17 +10,19 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import ArrayFile, Kind, Unusable
-from tempme.index.lists.half import BLOCK, RowBlock, factor_of, is_finite
+from tempme.index.lists.half import BLOCK, RowBlock, factor_of, is_finite, products
 
 # Beyond the age of cinema: a time in seconds that no video has.
 LONGEST_SECONDS = 1e10
+# A read takes as long as so many rows do within a read.
+ROWS_PER_READ = 8
 KINDS: dict[str, Kind] = {
     "owner": ("<i4", (None,)),
     "position": ("<i4", (None,)),
@@ -30,6 +32,35 @@ KINDS: dict[str, Kind] = {
     "bounds": ("<i8", (None,)),
     "sums": ("<u4", (None,)),
 }
+
+
+class PartRows(Protocol):
+    """What a search sees of a part, be it on disk or in memory; `ListsPart` says what it means."""
+
+    owner: NDArray[np.int32]
+    norms: NDArray[np.float32]
+    spans: NDArray[np.float64]
+    position: NDArray[np.int32]
+    first: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+
+    def __len__(self) -> int: ...
+
+    def rows_in(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows in these lists, list by list."""
+
+    def products_in(
+        self, lists: NDArray[np.int64], queries: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Queries (Q, D) -> products (Q, n) with the rows in these lists."""
+
+    def products_of(
+        self, lists: NDArray[np.int64], counts: NDArray[np.int64], queries: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Products (Q, n) with the rows at the places `counts` of `rows_in(lists)`."""
+
+    def features_at(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """The features (n, D) of these rows."""
 
 
 class _Room(threading.local):
@@ -104,6 +135,49 @@ class ListsPart:
         block.multiply(block.rows[:filled], factor, out=found[done:])
         return found.T
 
+    def products_of(
+        self, lists: NDArray[np.int64], counts: NDArray[np.int64], queries: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Products (Q, n) with some rows alone: those at the places `counts` of `rows_in(lists)`.
+
+        `counts` ascend. They are read by themselves where few are far apart, else their lists are.
+        """
+        rows = self.rows_in(lists)[counts]
+        numbers = np.searchsorted(self.bounds, rows, side="right") - 1
+        used = np.unique(numbers)
+        num_reads = int(np.count_nonzero(np.diff(rows, prepend=-2) != 1))
+        whole = int((self.bounds[used + 1] - self.bounds[used]).sum())
+        if len(rows) + ROWS_PER_READ * num_reads < whole and self._is_checked[used].all():
+            return products(queries, self.features_at(rows))
+        edges = np.searchsorted(numbers, [*used.tolist(), len(self.bounds)])
+        places = rows - self.bounds[numbers]
+        block, factor = self._room.block, factor_of(queries)
+        found = np.empty((len(rows), len(queries)), dtype=np.float32)
+        filled = done = 0
+        for number, (begin, end) in zip(used.tolist(), pairwise(edges.tolist()), strict=True):
+            of_list = self._list(number)
+            while begin < end:
+                some = places[begin : min(end, begin + BLOCK - filled)]
+                room = block.rows[filled : filled + len(some)]
+                np.take(of_list, some, axis=0, out=room, mode="clip")
+                begin, filled = begin + len(some), filled + len(some)
+                if filled == BLOCK:
+                    block.multiply(block.rows, factor, out=found[done : done + filled])
+                    filled, done = 0, done + filled
+        block.multiply(block.rows[:filled], factor, out=found[done:])
+        return found.T
+
+    def _list(self, number: int) -> NDArray[np.float16]:
+        """The rows of a list, held against its checksum the first time."""
+        start, stop = self.bounds[number : number + 2].tolist()
+        rows = np.empty((stop - start, self._row_bytes // 2), dtype="<f2")
+        self._read(start, rows)
+        if not self._is_checked[number]:
+            if self._checked(rows, 0) != self._sums[number]:
+                raise Unusable("the features of a list are damaged")
+            self._is_checked[number] = True
+        return rows
+
     @staticmethod
     def _checked(rows: NDArray[np.float16], checksum: int) -> int:
         if not is_finite(rows):
@@ -119,17 +193,14 @@ class ListsPart:
         edges = np.array([0, *breaks, len(places)]) if len(places) else np.zeros(1, np.int64)
         starts = (places[edges[:-1]] * self._row_bytes).tolist()
         room = memoryview(sorted_rows.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
+        read_into = self._file.read_into
         for start, (begin, end) in zip(
             starts, pairwise((edges * self._row_bytes).tolist()), strict=True
         ):
-            self._file.read_into(room[begin:end], start)
+            read_into(room[begin:end], start)
         found = np.empty_like(sorted_rows)
         found[order] = sorted_rows
         return found
-
-    def is_checked(self, lists: NDArray[np.int64]) -> bool:
-        """Whether the features of all these lists were held against their checksums."""
-        return bool(self._is_checked[lists].all())
 
     def _read(self, start: int, rows: NDArray[np.float16]) -> None:
         """Fill the array with rows from there on."""

@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.index.lists.array_file import Unusable
-from tempme.index.lists.calibrating import Reach
+from tempme.index.lists.calibrating import FEWEST_ROWS, Reach
 from tempme.index.lists.catalog import IN_MEMORY, Catalog, PathsOf, catalog_of
 from tempme.index.lists.half import is_finite
 from tempme.index.lists.opened import OpenLists
-from tempme.index.lists.part import ListsPart, rows_between
+from tempme.index.lists.part import PartRows, rows_between
 from tempme.index.lists.tree import Tree
 from tempme.index.moments import Gallery, Video
 from tempme.index.stores.store import Store
+
+# The part of contents that a narrowed view does not have.
+ELSEWHERE = -2
 
 
 class ListsView:
@@ -26,20 +29,23 @@ class ListsView:
 
     `owners[p]` gives for each content of part p its number in the catalogue, -1 where it is gone.
     `in_memory` are the contents in memory, in the order of `memory`; `reach` and `grown_from` as of
-    `ListsFacts`.
+    `ListsFacts`. `is_narrowed`: of some of the contents of the catalogue, whose moments were held
+    against their checksums; the others are `ELSEWHERE`.
     """
 
     def __init__(
         self,
         catalog: Catalog,
         tree: Tree,
-        parts: Sequence[ListsPart],
+        parts: Sequence[PartRows],
         *,
         memory: Gallery,
         left_out: tuple[Path, ...],
         reach: Reach,
         grown_from: int,
+        is_narrowed: bool = False,
     ) -> None:
+        self.is_narrowed = is_narrowed
         self.catalog, self.tree, self.parts = catalog, tree, tuple(parts)
         self.memory, self.left_out, self.reach = memory, left_out, reach
         self.in_memory = np.flatnonzero(catalog.parts == IN_MEMORY)
@@ -56,7 +62,7 @@ class ListsView:
         # Lists grow with the index, and with them what of it has to be looked at.
         self.scanned = round(reach.rows * max(1.0, self.num_moments / max(1, grown_from)))
         self.sizes = sum((np.diff(part.bounds) for part in parts), np.zeros(len(tree.centres), int))
-        self._is_checked = np.zeros(len(catalog), dtype=bool)
+        self._is_checked = np.full(len(catalog), is_narrowed)
 
     @property
     def num_dead(self) -> int:
@@ -66,7 +72,7 @@ class ListsView:
     def wanted(self, admitted: int) -> int:
         """How many rows of so many that a filter admits a search has to look at."""
         part = self.reach.part(admitted / max(1, self.num_moments))
-        return math.ceil(part * admitted)
+        return max(min(admitted, FEWEST_ROWS), math.ceil(part * admitted))
 
     def share(self, admitted: NDArray[np.bool_]) -> float:
         """The share of these contents in all moments."""
