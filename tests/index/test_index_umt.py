@@ -27,7 +27,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_films(tmp_path_factory.mktemp("umt") / "films")
 
 
-@pytest.fixture(scope="module", params=["umt", "umt4clip-tempme"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("umt", marks=pytest.mark.slow), "umt4clip-tempme"]
+)
 def index(
     request: pytest.FixtureRequest, films: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Index:
