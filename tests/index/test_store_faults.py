@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tempme.errors import BadIndex
+from tempme.index import Index
 from tempme.index.moments import Moments
 from tempme.index.stores.damage import is_possible
 from tempme.index.stores.failures import writing
@@ -30,6 +31,15 @@ def test_what_cannot_be_written_says_why(tmp_path: Path, monkeypatch: pytest.Mon
     assert f"TMPDIR={tmp_path / 'gone'}, is not there" in said
     assert "make it or unset TMPDIR" in said
     assert "disk is full" not in said
+
+
+def test_a_table_that_another_process_made_meanwhile_is_opened(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = index._store._tables
+    rows = tables.open("videos").count_rows()
+    monkeypatch.setattr(type(tables), "exists", lambda *_: False)  # as it was a moment before
+    assert tables.open("videos").count_rows() == rows == 4
 
 
 def test_moments_that_cannot_be_are_known() -> None:
