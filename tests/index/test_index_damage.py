@@ -177,7 +177,6 @@ def test_what_the_snapshot_still_has_needs_no_file(index: Index, films: Path) ->
     assert shown(again(index).search(QUERY)) == before
 
 
-@pytest.mark.slow
 def test_a_file_that_is_gone_is_said(index: Index, films: Path) -> None:
     (films / "red.mp4").unlink()
     hurt = lose(without_snapshot(index), "moments")
