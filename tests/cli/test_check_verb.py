@@ -123,6 +123,7 @@ MODEL_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", MODEL_DAMAGE)
+@pytest.mark.one_in(2)
 def test_a_model_that_is_damaged_is_said_to_be(run: Terminal, index: Path, damage: str) -> None:
     spoil, said = MODEL_DAMAGE[damage]
     spoil(index / "model")

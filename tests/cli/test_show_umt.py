@@ -47,6 +47,7 @@ def test_the_schedule_of_the_paper(run: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", zoo.UMT)
+@pytest.mark.one_in(2)
 def test_what_merges_is_drawn(run: Terminal, film: Path, tmp_path: Path, name: str) -> None:
     model = tiny_umt(name).save(tmp_path / "model")
     words = ("--video", film, "--out", tmp_path / "a.png", "--model", model, "--json")

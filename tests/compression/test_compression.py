@@ -17,6 +17,7 @@ methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 @methods
 @pytest.mark.parametrize("frames", [1, 4, 7])
+@pytest.mark.one_in(3)
 def test_every_block_keeps_to_the_plan(method: Compression, frames: int) -> None:
     retriever = build(method, frames)
     plan, videos = retriever.system.plan(), 2

@@ -29,6 +29,7 @@ rules = pytest.mark.parametrize("method", RULES.values(), ids=RULES)
 @rules
 @pytest.mark.parametrize("frames", [1, 4, 6])
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_every_block_keeps_to_the_plan(method: Compression, frames: int) -> None:
     retriever = build(method, frames)
     plan, videos = retriever.system.plan(), 2
@@ -81,6 +82,7 @@ def test_a_still_video_is_its_picture(method: Compression) -> None:
 
 @rules
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_still_and_flat_videos_are_finite_and_alike(method: Compression) -> None:
     retriever = build(method)
     still = pictures(2, 1).expand(2, 4, -1, -1, -1)
@@ -119,6 +121,7 @@ def test_what_is_dropped_has_no_say_and_what_is_shared_has() -> None:
     ("image_size", "patch", "layers", "frames"), [(35, 7, 3, 6), (16, 16, 2, 4)]
 )
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_any_size(
     method: Compression, image_size: int, patch: int, layers: int, frames: int
 ) -> None:
@@ -133,6 +136,7 @@ def test_any_size(
 
 
 @rules
+@pytest.mark.one_in(3)
 def test_gradients_reach_what_learns(method: Compression) -> None:
     retriever = moved(build(method)).train()
     ids = torch.tensor([[5, 6, 7, 599], [8, 9, 599, 0]])
@@ -161,7 +165,7 @@ OF_BLOCKS = ("prompt", "adapter", "plevu", "vop", "mv-adapter", "clip4clip")
 
 
 @pytest.mark.parametrize(("tuning", "rule"), [*product(OF_BLOCKS, RULES)])
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(15)
 def test_tunings_that_meet_rules(tuning: str, rule: str) -> None:
     backbone = replace(TINY, text_layers=12, context=40)
     tuned = PAPER[tuning].tuning.fitted(backbone)

@@ -49,6 +49,7 @@ def told(hits: Sequence[Hit]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("wanted", FILTERS)
 @pytest.mark.parametrize("moments", [False, True])
 @pytest.mark.parametrize("windows", [1, 4])
+@pytest.mark.one_in(2)
 def test_what_is_kept_gives_the_hits_of_an_exact_scan(
     view: ListsView, scan: Scan, wanted: dict[str, object], moments: bool, windows: int
 ) -> None:

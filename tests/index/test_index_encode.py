@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from index_material import ColourRetriever, new_index, write_films, write_video
@@ -72,6 +73,14 @@ def test_what_points_nowhere_never_gets_into_an_index(
     assert lengths == pytest.approx(np.ones(4), abs=1e-2)
     with pytest.raises(BadSetting, match=rf"no usable feature \({problem}\) for this query"):
         index.similar(films / "night.mp4")
+
+
+def test_a_picture_that_points_nowhere_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 60), (5, 5, 5)).save(tmp_path / "night.png")
+    report = new_index(tmp_path, UnsureRetriever()).add(tmp_path / "night.png", workers=1)
+    (failed,) = report.failures
+    assert failed.reason == "the model gave no usable feature (NaN) for it"
+    assert report.videos == Counts(failed=1)
 
 
 def test_batches_change_no_feature() -> None:

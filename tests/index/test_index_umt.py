@@ -11,7 +11,8 @@ import torch
 
 from index_material import new_index, write_films
 from tempme.errors import BadSetting
-from tempme.index import Hit, Index
+from tempme.index import Hit, Index, reranking
+from tempme.index.header import Cutting
 from tempme.index.reranking import MatchedHit
 from tempme.retriever.matching import match_scores, read_texts, watch
 from tempme.video import Failure, Reading, load
@@ -27,7 +28,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_films(tmp_path_factory.mktemp("umt") / "films")
 
 
-@pytest.fixture(scope="module", params=["umt", "umt4clip-tempme"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("umt", marks=pytest.mark.slow), "umt4clip-tempme"]
+)
 def index(
     request: pytest.FixtureRequest, films: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Index:
@@ -103,6 +106,16 @@ def test_a_model_without_a_match_head(tmp_path: Path, films: Path) -> None:
 def test_numbers_that_make_no_sense(index: Index) -> None:
     with pytest.raises(BadSetting, match="rerank is 0; look again at 1 or more"):
         index.search(QUERY, rerank=0)
+
+
+def test_a_file_that_is_gone_is_told_where_people_hear_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hit = Hit(tmp_path / "gone.mp4", 0.0, 1.0, 0.5, "0" * 16)
+    assert reranking._seen(tiny_umt("umt"), [hit], Cutting()) == []
+    (record,) = caplog.records
+    assert record.name == "tempme"
+    assert f"{hit.path} could not be looked at again: no such file" in record.getMessage()
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def test_a_bit_that_changed(
         check_answers(listed, searcher(listed))
     if caplog.messages:  # a look came upon it
         (message,) = caplog.messages
+        assert {record.name for record in caplog.records} == {"tempme"}  # which people hear
         assert "damaged search lists" in message
         assert "removed" in message
         assert not (listed.folder / FOLDER).exists()

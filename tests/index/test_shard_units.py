@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,23 +11,28 @@ import pytest
 
 from index_material import ColourRetriever
 from shard_runs import loaded, shards_in
-from tempme.errors import BadIndex
+from tempme.errors import BadIndex, BadSetting, Stopped
 from tempme.index import Index
 from tempme.index.building.digests import Identified
 from tempme.index.building.exclude import excluding
+from tempme.index.building.order import RunOrder
 from tempme.index.building.scan import File
 from tempme.index.header import Cutting, Header
 from tempme.index.moments import Moments, Video
+from tempme.index.shards import bucket
 from tempme.index.shards.bucket import _rule
 from tempme.index.shards.filling import fill
-from tempme.index.shards.making import Maker
+from tempme.index.shards.making import Maker, Outcome
+from tempme.index.shards.on_ray import _told
 from tempme.index.shards.opening import open_shards, shards_for
 from tempme.index.shards.parts import FOLDER, new_attempt
 from tempme.index.shards.reading import Read
 from tempme.index.shards.recipe import recipe_of
+from tempme.index.shards.run import Run
 from tempme.index.shards.shard import VideoShard
 from tempme.index.shards.shards import FILES, Shards
 from tempme.index.shards.sightings import Sighting
+from tempme.uris import object_uri
 from tempme.video.values import VideoInfo, VideoWindows
 
 RED = "d" * 32
@@ -139,6 +145,43 @@ def test_what_needs_no_reading_is_known_or_failed(shards: Shards, seen: Identifi
     assert (made.kind, made.note) == ("failed", "no permission")
     assert made.sighting is not None
     assert made.sighting.reason == "no permission"
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_uri_below_which_nothing_was_known_is_a_mistake(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch, prune: bool
+) -> None:
+    monkeypatch.setattr(bucket, "_objects", lambda _: [])  # as a bucket that has none there
+    known = Path(object_uri("bucket/films/a.mp4"))
+    shards.see([replace(put(shards), path=known)])
+    for uri, may_be_gone in (("bucket/films", prune), ("bucket/flims", False)):
+        order = RunOrder([Path(object_uri(uri))], prune=prune, force=True)
+        run = Run(shards, order)
+        if may_be_gone:
+            assert not run._find_objects().listed
+            assert run._gone == {known}
+        else:
+            with pytest.raises(BadSetting, match=f"no such file or folder: s3://{uri}"):
+                run._find_objects()
+
+
+def test_errors_of_ray_end_a_run_in_a_line() -> None:
+    def made(error: Exception) -> Iterator[list[Outcome]]:
+        yield []
+        raise error
+
+    for error, why in (
+        (RuntimeError("at first\nand then this\n"), "and then this"),
+        (RuntimeError(), "RuntimeError"),
+    ):
+        with pytest.raises(Stopped, match=f"^Ray gave up: {why}; every finished shard is kept"):
+            list(_told(made(error)))
+    with pytest.raises(BadSetting, match="have no tempme, or another version"):
+        list(_told(made(ImportError("No module named 'tempme.index'"))))
+    behind = RuntimeError("the actor died")
+    behind.__cause__ = BadIndex("the disk is full")
+    with pytest.raises(BadIndex, match=r"^the disk is full$"):
+        list(_told(made(behind)))
 
 
 def test_rules_of_folders_hold_for_names_of_objects() -> None:

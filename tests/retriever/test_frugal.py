@@ -15,6 +15,7 @@ from tempme.engines.choice import EngineChoice
 from tempme.index import Index
 from tempme.retriever.frugal import load_ready
 from tempme.retriever.retriever import Retriever
+from tempme.weights import on_disk
 from tempme.weights.on_disk import TensorsOnDisk
 
 pytestmark = pytest.mark.skipif(
@@ -89,11 +90,16 @@ def test_an_index_reads_its_own_model_so(tmp_path: Path, monkeypatch: pytest.Mon
     assert any(isinstance(part, PackedLinear) for part in retriever.modules())  # type: ignore
 
 
-def test_tensors_are_read_one_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pass_bytes", [1, 5000, on_disk.PASS_BYTES])
+def test_tensors_are_read_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pass_bytes: int
+) -> None:
+    monkeypatch.setattr(on_disk, "PASS_BYTES", pass_bytes)
     folder = saved(tmp_path, "tempme")
     source, state = TensorsOnDisk(folder / "weights.safetensors"), small("tempme").backbone
+    shapes = source.shapes()
     for name, value in state.state_dict().items():
-        assert source.shapes()[name] == tuple(value.shape)
+        assert shapes[name] == tuple(value.shape)
         assert torch.equal(source[name], value)
     with pytest.raises(KeyError):
         source["nothing"]

@@ -218,6 +218,7 @@ def test_everything_by_keyboard(page: Any) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != theme
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["أحمر في الحديقة red", "红色的圆 red", "ein rötlicher Kreis red"]
 )

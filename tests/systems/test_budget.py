@@ -26,6 +26,7 @@ def share(row: System) -> float:
 
 @pytest.mark.parametrize("name", WITH_BUDGET)
 @pytest.mark.parametrize("backbone", ["ViT-B/32", "ViT-B/16"])
+@pytest.mark.one_in(3)
 def test_the_cost_is_at_most_the_budget(name: str, backbone: str) -> None:
     before = 2.0
     for budget in SHARES:

@@ -99,7 +99,7 @@ def test_what_cannot_meet_is_refused_with_the_reason(tuning: str) -> None:
             together(joint, tuning, compression)
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(24)
 @pytest.mark.parametrize(("joint", "tuning", "compression"), WORKING)
 def test_all_others_run_learn_and_cost_what_they_state(
     joint: bool, tuning: str, compression: str

@@ -30,8 +30,15 @@ class Again:
         return self.batch
 
 
-@pytest.mark.parametrize(("name", "steps"), [("A", 1), ("A", 10), ("B", 1), ("B", 10)])
-@pytest.mark.one_in(2)
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        pytest.param("A", 1, marks=pytest.mark.slow),
+        ("A", 10),
+        ("B", 1),
+        pytest.param("B", 10, marks=pytest.mark.slow),
+    ],
+)
 def test_losses_and_parameters_are_the_official_ones(
     name: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def losses(retriever: Retriever) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", ["umt", "umt4clip", "umt4clip-tempme", "umt4clip-tome"])
+@pytest.mark.one_in(8)
 def test_both_losses_are_learnt(name: str, tmp_path: Path) -> None:
     retriever = fresh(name)
     before = losses(retriever)

@@ -57,7 +57,7 @@ def operations(name: str, frames: int) -> Operations:
 
 
 @pytest.mark.parametrize("name", zoo.PAPER)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(12)
 def test_no_map_of_attention_is_made(name: str) -> None:
     assert not operations(name, 12).maps
 
@@ -71,7 +71,7 @@ def test_a_map_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.PAPER if name not in WALKS])
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_more_frames_are_no_more_operations(name: str) -> None:
     few, many = operations(name, 12), operations(name, 24)
     assert many.count == few.count

@@ -125,7 +125,7 @@ def test_frozen_blocks_that_lose_tokens(name: str, beside: str) -> None:
 
 
 @every_tuning
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_all_that_learns_receives_a_gradient(name: str) -> None:
     retriever = tuned(name)
     retriever.zero_grad()
@@ -154,6 +154,7 @@ def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
 
 @every_tuning
 @torch.no_grad()
+@pytest.mark.one_in(3)
 def test_folding_and_windows_change_nothing(name: str) -> None:
     retriever, frames = tuned(name), videos(1, frames=14)[0]
     windows = torch.stack([torch.arange(12), torch.arange(2, 14)])

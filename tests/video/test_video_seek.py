@@ -74,6 +74,7 @@ def by_decoding_all(path: Path) -> tuple[np.ndarray, list[int]]:
 
 
 @pytest.mark.parametrize("name", SEEKING)
+@pytest.mark.one_in(2)
 def test_the_same_frames_as_by_reading_all(
     name: str, drawn: dict[str, Path], watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

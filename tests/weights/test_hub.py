@@ -110,7 +110,7 @@ def test_hub_id_is_fetched_with_its_config_and_shards(local_hub: Hub, run: Run) 
     [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}],
     ids=["asked to be offline", "no connection"],
 )
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 def test_offline_without_a_cache_says_what_to_give(
     run: Run, code: str, environment: dict[str, str]
 ) -> None:

@@ -1,17 +1,21 @@
 """The tensors of a safetensors file, read one at a time: none is kept in memory here.
 
 A file that is opened as a whole stays mapped as long as one of its tensors lives, and what was read
-of it counts as the process's memory. So it is opened anew for each.
+of it counts as the process's memory. So it is opened anew after every `PASS_BYTES`; for each tensor
+would be too often, since opening reads the head, which names them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
+
+PASS_BYTES = 1 << 20
 
 
 class TensorsOnDisk(Mapping[str, Tensor]):
@@ -22,15 +26,20 @@ class TensorsOnDisk(Mapping[str, Tensor]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with safe_open(path, framework="pt") as file:
-            self._names = tuple(file.keys())
+        self._file: Any = safe_open(path, framework="pt")
+        self._read_bytes = 0
+        self._names = dict.fromkeys(self._file.keys())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(name)
-        with safe_open(self._path, framework="pt") as file:
-            tensor: Tensor = file.get_tensor(name)
-            return tensor
+        file = self._file or safe_open(self._path, framework="pt")
+        tensor: Tensor = file.get_tensor(name)
+        self._read_bytes += tensor.nbytes
+        self._file = file
+        if self._read_bytes >= PASS_BYTES:
+            self._file, self._read_bytes = None, 0
+        return tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
