@@ -130,7 +130,8 @@ def _measured() -> Iterator[str]:
     yield (
         f"`benchmarks/scale.py` on {MACHINE}, {WIDTH} numbers a feature, ten moments a video; a "
         "search is of the ten best videos, recall@10 against a scan of all. `load` is that of the "
-        f"machine before: 0 is quiet. `server` is Milvus Lite's memory. {found.get('note', '')}"
+        "machine before: 0 is quiet. `milvus` is Milvus Lite, `standalone` Milvus itself, and "
+        f"`server` the memory of either. {found.get('note', '')}"
     ).rstrip()
     yield from (
         "",

@@ -1,4 +1,4 @@
-"""An S3 server and a Milvus Lite server on this machine: for tests, and for `make demo-scale`."""
+"""An S3 server and Milvus servers on this machine: for tests, and for `make demo-scale`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MOTO = ROOT / ".venv-s3" / "bin" / "moto_server"
+# Milvus itself: python3.11 -m venv .venv-milvus; .venv-milvus/bin/pip install milvus
+MILVUS = ROOT / ".venv-milvus" / "bin" / "python"
 START_SECONDS = 180
 BUCKET = "films"
 
@@ -57,15 +60,77 @@ def milvus_server(folder: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
+# The package unpacks its binary, once, and writes what the server reads at its start: with ports of
+# its own for each part, as several may run.
+STANDALONE = r"""
+import os, socket, sys
+from milvus import MilvusServerConfig, _initialize_data_files
+home, folder, port, metrics, *settings = sys.argv[1:]
+_initialize_data_files(home)
+config = MilvusServerConfig()
+names = ["peer", *(name for name in config.configurable_items if name.endswith("_port"))]
+tried = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
+ports = {name: one.getsockname()[1] for name, one in tried.items()} | {"proxy_port": int(port)}
+for one in tried.values():
+    one.close()
+etcd = folder + "/etcd.yaml"
+peer, client = (f"http://127.0.0.1:{ports[name]}" for name in ("peer", "etcd_port"))
+with open(etcd, "w") as file:
+    file.write(f"name: one\ninitial-cluster: one={peer}\n")
+    file.write(f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\n")
+    file.write(f"listen-client-urls: {client}\nadvertise-client-urls: {client}\n")
+config.update(data_dir=folder, **{name: at for name, at in ports.items() if name != "peer"})
+for setting in settings:
+    name, _, value = setting.partition("=")
+    config.set(name, config.get_value(value, config.get_type(name)))
+# Without this, the port of one that was killed is refused while connections to it linger.
+config.try_bind_port = lambda port: socket.create_server(("127.0.0.1", port))
+config.resolve()
+os.chdir(folder)
+binary = os.path.join(home, "bin", "milvus")
+told = {"DEPLOY_MODE": "STANDALONE", "METRICS_PORT": metrics, "MILVUSCONF": folder + "/configs",
+        "MILVUS_RUN_DIR": folder + "/run", "LD_LIBRARY_PATH": os.path.dirname(binary),
+        "ETCD_CONFIG_PATH": etcd}
+os.execve(binary, [binary, "run", "standalone"], {**os.environ, **told})
+"""
+
+
+@contextmanager
+def milvus_standalone(
+    folder: Path, *settings: str, port: int | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address and the process of a Milvus that is ready, with its data in a folder.
+
+    `settings` are of its package, such as `authorization_enabled=true` and `tls_mode=1`. With the
+    port that it had, one that was killed is there again.
+    """
+    port, metrics = port or free_port(), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [MILVUS, "-c", STANDALONE, MILVUS.parents[1] / "milvus", folder, port, metrics]
+    with started([*words, *settings], log=folder / "said.txt") as process:
+        wait_for(process, port)
+        wait_until_healthy(process, metrics)
+        yield f"127.0.0.1:{port}", process
+
+
 @contextmanager
 def running(words: Sequence[object], port: int, *, log: Path | None = None) -> Iterator[None]:
     """A process that listens at a port; what it says goes into `log`."""
+    with started(words, log=log) as process:
+        wait_for(process, port)
+        yield
+
+
+@contextmanager
+def started(
+    words: Sequence[object], *, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is killed at the end; what it says goes into `log`."""
     with warnings.catch_warnings(), Path(log or os.devnull).open("wb") as said:
         warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
         process = subprocess.Popen(list(map(str, words)), stdout=said, stderr=said)
     try:
-        wait_for(process, port)
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -128,3 +193,19 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
         except OSError:
             time.sleep(0.1)
     raise SystemExit(f"nobody listens at {port} after {START_SECONDS} s")
+
+
+def wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until a Milvus is ready; SystemExit if it ends, or takes too long."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with {process.returncode}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as told:
+                if b"OK" in told.read():
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"the server is not ready after {START_SECONDS} s")

@@ -21,6 +21,7 @@ from tempme.index import Index
 from tempme.index.far import begin_far, open_far
 from tempme.index.stores import milvus_server as milvus_server_module
 from tempme.index.stores.milvus_server import About, Address, MilvusServer
+from tempme.index.stores.milvus_version import check_version
 from tempme.index.stores.places import Place
 from tempme.scenes.recording import write
 
@@ -225,8 +226,12 @@ def test_an_address_that_is_none_is_refused_and_no_secret_is_said(uri: str) -> N
     assert "milvus://HOST:PORT/COLLECTION" in str(told.value)
 
 
-def test_tls_and_token_reach_the_client_and_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_and_token_reach_the_client_and_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     needs_milvus()
+    certificate = tmp_path / "ca.pem"
+    certificate.touch()
     given: dict[str, Any] = {}
 
     class Refusing:
@@ -239,12 +244,12 @@ def test_tls_and_token_reach_the_client_and_no_message(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(milvus_server_module, "_pymilvus", Refusing)
     monkeypatch.setenv("TEMPME_MILVUS_TOKEN", SECRET)
-    monkeypatch.setenv("TEMPME_MILVUS_CA", "/etc/ca.pem")
+    monkeypatch.setenv("TEMPME_MILVUS_CA", str(certificate))
     with pytest.raises(BadIndex, match=r"auth check failure for \*\*\*") as told:
         Index.open("milvus+tls://host/archive/films")
     assert SECRET not in str(told.value)
     assert (given["uri"], given["db_name"]) == ("https://host:19530", "archive")
-    assert (given["token"], given["server_pem_path"]) == (SECRET, "/etc/ca.pem")
+    assert (given["token"], given["server_pem_path"]) == (SECRET, str(certificate))
 
 
 def test_a_missing_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,16 +265,18 @@ def test_a_missing_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("milvus_lite-3.2.2", True),
         ("milvus_lite-3.2.1", False),
         ("v2.6.4", True),
-        ("2.3.9", False),
+        ("v2.3.5-lite", True),
+        ("2.3.4", False),
+        ("2.4", True),
         ("custom", True),
     ],
 )
 def test_a_server_that_is_too_old_is_refused(version: str, is_right: bool) -> None:
     if is_right:
-        milvus_server_module._check_version(version, "milvus://host/films")
+        check_version(version, "milvus://host/films")
     else:
         with pytest.raises(BadIndex, match="upgrade it"):
-            milvus_server_module._check_version(version, "milvus://host/films")
+            check_version(version, "milvus://host/films")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("index", "--help"), ("store", "load", "--help")])

@@ -38,8 +38,8 @@ def test_a_search_asks_for_the_moments_of_few_videos(
         rows: Counter[str] = Counter()
         query = type(store.server).query
 
-        def counted(server, collection, where, fields):  # type: ignore[no-untyped-def]
-            found = query(server, collection, where, fields)
+        def counted(server, collection, where, fields, **how):  # type: ignore[no-untyped-def]
+            found = query(server, collection, where, fields, **how)
             rows[collection] += len(found)
             return found
 

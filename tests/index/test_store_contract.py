@@ -17,6 +17,7 @@ from store_kinds import (
     in_objects,
     moments_of,
     on_milvus,
+    on_standalone,
     video,
 )
 from tempme.index.approximate import search_approximately
@@ -25,18 +26,24 @@ from tempme.index.search import Request, Scan
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.objects import ObjectStore
 
+STORES = {
+    "folder": in_folder,
+    "s3": in_objects,
+    "milvus-lite": on_milvus,
+    "milvus": on_standalone,
+}
+FAR = [kind for kind in STORES if kind != "folder"]
 PATHS = ("plain.mp4", 'it\'s "quoted".mp4', "a \N{CLAPPER BOARD}.mp4", "line\nbreak.mp4")
 
 
 @pytest.fixture(
     scope="module",
-    params=["folder", *(pytest.param(far, marks=pytest.mark.slow) for far in ("s3", "milvus"))],
+    params=["folder", *(pytest.param(far, marks=pytest.mark.slow) for far in FAR)],
 )
 def make(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Make]:
-    stores = {"folder": in_folder, "s3": in_objects, "milvus": on_milvus}
-    with stores[request.param](tmp_path_factory.mktemp("stores")) as made:
+    with STORES[request.param](tmp_path_factory.mktemp("stores")) as made:
         yield made
 
 

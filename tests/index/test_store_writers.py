@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from loopback import BUCKET, environment
-from store_kinds import Make, in_objects, on_milvus
+from store_kinds import Make, in_objects, on_milvus, on_standalone
 from tempme.index.stores.milvus import MilvusStore
 
 NAME = "films"
@@ -30,11 +30,11 @@ for number in range(int(first), int(first) + 12):
 """
 
 
-@pytest.fixture(params=["s3", "milvus"])
+@pytest.fixture(params=["s3", "milvus-lite", "milvus"])
 def make(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Make]:
-    stores = {"s3": in_objects, "milvus": on_milvus}
+    stores = {"s3": in_objects, "milvus-lite": on_milvus, "milvus": on_standalone}
     with stores[request.param](tmp_path_factory.mktemp("stores")) as made:
         yield made
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from loopback import MOTO
+from loopback import MILVUS, MOTO
 
 
 def needs_s3() -> None:
@@ -18,6 +18,19 @@ def needs_s3() -> None:
 def needs_milvus() -> None:
     if sys.platform == "win32" or importlib.util.find_spec("milvus_lite") is None:
         pytest.skip("no Milvus Lite: pip install 'tempme[milvus-lite]'")
+
+
+def needs_standalone() -> None:
+    needs_client()
+    if not MILVUS.exists():
+        pytest.skip(
+            "no Milvus: python3.11 -m venv .venv-milvus; .venv-milvus/bin/pip install milvus"
+        )
+
+
+def needs_client() -> None:
+    if importlib.util.find_spec("pymilvus") is None:
+        pytest.skip("no client of Milvus: pip install 'tempme[milvus]'")
 
 
 def needs_ray() -> None:

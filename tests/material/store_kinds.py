@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from far_servers import needs_milvus, needs_s3
-from loopback import BUCKET, milvus_server, s3_server
+from far_servers import needs_client, needs_milvus, needs_s3, needs_standalone
+from loopback import BUCKET, milvus_server, milvus_standalone, s3_server
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.milvus import MilvusStore
@@ -23,6 +25,7 @@ from tempme.index.stores.store import Store
 WIDTH = 32
 NEVER = 10**9
 NUMBERS = itertools.count()
+RUNNING_MILVUS = "TEMPME_TEST_MILVUS"
 
 Make = Callable[..., Store]
 """A store by name; the same name is the same rows."""
@@ -54,16 +57,36 @@ def in_objects(folder: Path) -> Iterator[Make]:
 @contextmanager
 def on_milvus(folder: Path) -> Iterator[Make]:
     needs_milvus()
-
     with milvus_server(folder / "milvus") as address:
+        yield making_on(address, folder)
 
-        def make(name: str, *, index_from: int = NEVER) -> Store:
-            server = MilvusServer(Address.of(f"milvus://{address}/{name}"))
-            if server.about() is None:
-                server.begin(About("{}", ""), features=WIDTH)
-            return MilvusStore(server, new(folder), features=WIDTH, index_from=index_from)
 
-        yield make
+@contextmanager
+def on_standalone(folder: Path) -> Iterator[Make]:
+    """On Milvus itself: the one at TEMPME_TEST_MILVUS (host:port), or one that is started here."""
+    address = os.environ.get(RUNNING_MILVUS)
+    if address:
+        needs_client()
+        prefix = f"test_{secrets.token_hex(4)}_"
+        yield making_on(address, folder, prefix=prefix)
+        client = MilvusServer(Address.of(f"milvus://{address}/films")).client
+        for name in client.list_collections():
+            if name.startswith(prefix):
+                client.drop_collection(name)
+        return
+    needs_standalone()
+    with milvus_standalone(folder / "standalone") as (address, _):
+        yield making_on(address, folder)
+
+
+def making_on(address: str, folder: Path, *, prefix: str = "") -> Make:
+    def make(name: str, *, index_from: int = NEVER) -> Store:
+        server = MilvusServer(Address.of(f"milvus://{address}/{prefix}{name}"))
+        if server.about() is None:
+            server.begin(About("{}", ""), features=WIDTH)
+        return MilvusStore(server, new(folder), features=WIDTH, index_from=index_from)
+
+    return make
 
 
 def new(folder: Path) -> Path:

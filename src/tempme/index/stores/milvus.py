@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +140,18 @@ class MilvusStore:
         k = min(k, MOST_HITS)
         width = max(SEARCH_WIDTH, WIDTH_PER_HIT * k)
         with self.server.calling("search"):
-            (found,) = self.server.client.search(
+            (found,) = self.server.loaded(
                 self.server.moments,
-                data=[feature.astype(np.float32).tolist()],
-                anns_field="feature",
-                limit=k,
-                output_fields=["video"],
-                search_params={"metric_type": "IP", "params": {"ef": width}},
-                consistency_level="Strong",
-                timeout=CALL_SECONDS,
+                lambda: self.server.client.search(
+                    self.server.moments,
+                    data=[feature.astype(np.float32).tolist()],
+                    anns_field="feature",
+                    limit=k,
+                    output_fields=["video"],
+                    search_params={"metric_type": "IP", "params": {"ef": width}},
+                    consistency_level="Strong",
+                    timeout=CALL_SECONDS,
+                ),
             )
         return list(dict.fromkeys(hit["entity"]["video"] for hit in found))
 
@@ -178,21 +182,31 @@ class MilvusStore:
         return videos_from(pa.Table.from_pylist(rows, schema=schema("videos", width=0)))
 
     def _gallery(self, only: Collection[str] | None) -> tuple[Gallery, list[Video]]:
-        """The moments of contents, and the rows of those that are damaged or lost."""
-        return gallery_of(
-            self._rows(only), lambda good: self._moments(contents_of(good)), width=self.features
-        )
+        """The moments of contents, and the rows of those that are damaged or lost.
 
-    def _moments(self, counts: Mapping[str, int]) -> Any:
-        """The moments of contents, of which each has so many, as the table of them."""
+        Moments do not change, and rows say which of them count, so that there is no need to wait
+        until a server has taken in all writes (a fifth of a second, for each request); where one
+        seems to be missing or damaged, it is waited for.
+        """
+        rows = self._rows(only)
+        for is_newest in (False, True):
+            found = gallery_of(rows, partial(self._moments, newest=is_newest), width=self.features)
+            if len(found[1]) == sum(row.status == "damaged" for row in rows):
+                break
+        return found
+
+    def _moments(self, good: Sequence[Video], *, newest: bool) -> Any:
+        """The table of the moments of these videos."""
         import pyarrow as pa
 
         parts = [moment_table([], np.zeros((0, 2)), np.zeros((0, self.features), np.float16))]
         fields = ["video", "start_seconds", "end_seconds", "feature"]
-        keys = [moment_key(name, n) for name, count in counts.items() for n in range(count)]
+        keys = [
+            moment_key(name, n) for name, count in contents_of(good).items() for n in range(count)
+        ]
         # By their keys: what a server looks at does not grow with what else it has.
         for part in parts_of(keys, MOST_ROWS):
-            rows = self.server.get(self.server.moments, part, fields)
+            rows = self.server.get(self.server.moments, part, fields, newest=newest)
             if rows:
                 spans = np.array([(row["start_seconds"], row["end_seconds"]) for row in rows])
                 features = np.array([row["feature"] for row in rows], dtype=np.float32)
@@ -215,7 +229,9 @@ class MilvusStore:
             yield from self.server.query(collection, where, fields)
 
     def _upsert(self, collection: str, entities: Iterator[dict[str, Any]]) -> None:
-        for part in parts_of(list(entities), ROWS_PER_REQUEST):
+        # A server keeps both of two rows with one key that come in one request.
+        once = {entity["id"]: entity for entity in entities}
+        for part in parts_of(list(once.values()), ROWS_PER_REQUEST):
             with self.server.calling("write to"):
                 self.server.client.upsert(collection, part, timeout=CALL_SECONDS)
 

@@ -14,28 +14,31 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tempme.errors import BadIndex, BadSetting, MissingExtra
+from tempme.index.stores.milvus_collections import is_made, make_moments, make_videos
+from tempme.index.stores.milvus_trouble import why_unreached
+from tempme.index.stores.milvus_version import check_version
 from tempme.uris import shown_uri
+
+Answer = TypeVar("Answer")
 
 SCHEMES = ("milvus", "milvus+tls")
 TOKEN, CERTIFICATE = "TEMPME_MILVUS_TOKEN", "TEMPME_MILVUS_CA"
 PORT = 19530
 CONNECT_SECONDS, CALL_SECONDS, SETTLE_SECONDS = 10.0, 60.0, 600.0
-# Below 3.2.2 Milvus Lite does not read the parameters of a search; 2.4 has all that is asked here.
-OLDEST_LITE, OLDEST = (3, 2, 2), (2, 4)
 # Rows are asked for by ranges of this number, which is drawn from their key: a query has a limit.
 BUCKETS = 4096
 ABOUT = "about"
-KEY_LETTERS, LONGEST = 128, 65_535
+# What the client says of any connection that fails; and Milvus of a collection not in memory.
+UNREACHED, NOT_LOADED = "Fail connecting to server", 101
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
-# Of the graph: neighbours, and how widely it is searched for them while it is built.
-GRAPH = {"M": 16, "efConstruction": 200}
 
 
 @dataclass(frozen=True)
@@ -105,16 +108,33 @@ class MilvusServer:
             "token": os.environ.get(TOKEN),
             "server_pem_path": os.environ.get(CERTIFICATE),
         }
-        with self.calling("connect to"):
+        given = {name: value for name, value in secrets_given.items() if value}
+        _check_certificate(given.get("server_pem_path", ""))
+        try:
             client = module.MilvusClient(
                 f"{'https' if address.tls else 'http'}://{host}:{address.port}",
                 db_name=address.database,
                 timeout=CONNECT_SECONDS,
-                **{name: value for name, value in secrets_given.items() if value},
+                **given,
             )
-            version = str(client.get_server_version())
-        _check_version(version, address.shown)
+            version = str(client.get_server_version(timeout=CONNECT_SECONDS))
+        except (module.MilvusException, OSError, TimeoutError) as error:
+            raise BadIndex(self._unreached(error)) from error
+        check_version(version, address.shown)
         return client
+
+    def _unreached(self, error: Exception) -> str:
+        told = getattr(error, "message", "") or str(error)
+        if UNREACHED in told or isinstance(error, OSError):
+            address = self.address
+            told = why_unreached(
+                address.host,
+                address.port,
+                tls=address.tls,
+                ca=os.environ.get(CERTIFICATE, ""),
+                told=(TOKEN, CERTIFICATE),
+            )
+        return f"cannot connect to the index {self.address.shown}: {_plain(told)}"
 
     @contextmanager
     def calling(self, what: str = "use") -> Iterator[None]:
@@ -134,7 +154,13 @@ class MilvusServer:
         with self.calling("read"):
             if not self.client.has_collection(self.videos, timeout=CALL_SECONDS):
                 return None
-        rows = self.get(self.videos, [ABOUT], ["row"])
+        try:
+            rows = self.get(self.videos, [ABOUT], ["row"])
+        except BadIndex:
+            with self.calling("read"):
+                if not is_made(self.client, self.videos):
+                    return None  # somebody is about to make it, or was killed while doing so
+            rows = self.get(self.videos, [ABOUT], ["row"])
         if not rows:
             return None
         try:
@@ -145,22 +171,41 @@ class MilvusServer:
                 "or of another version; load it again from its shards under another name"
             ) from error
 
-    def get(self, collection: str, keys: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
+    def get(
+        self, collection: str, keys: Sequence[str], fields: list[str], *, newest: bool = True
+    ) -> list[dict[str, Any]]:
         """The rows with these keys; those that are not there are left out."""
-        return self.query(collection, f"id in {json.dumps(list(keys))}", fields)
+        where = f"id in {json.dumps(list(keys))}"
+        return self.query(collection, where, fields, newest=newest)
 
-    def query(self, collection: str, where: str, fields: list[str]) -> list[dict[str, Any]]:
-        """The rows for which an expression holds."""
+    def query(
+        self, collection: str, where: str, fields: list[str], *, newest: bool = True
+    ) -> list[dict[str, Any]]:
+        """The rows for which an expression holds: all that is written by now, if `newest`."""
         with self.calling("read"):
-            return list(
-                self.client.query(
-                    collection,
-                    filter=where,
-                    output_fields=fields,
-                    timeout=CALL_SECONDS,
-                    consistency_level="Strong",
-                )
+            return self.loaded(
+                collection,
+                lambda: list(
+                    self.client.query(
+                        collection,
+                        filter=where,
+                        output_fields=fields,
+                        timeout=CALL_SECONDS,
+                        consistency_level="Strong" if newest else "Eventually",
+                    )
+                ),
             )
+
+    def loaded(self, collection: str, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives; a collection that somebody released is loaded again for it."""
+        try:
+            return ask()
+        except _pymilvus().MilvusException as error:
+            # One that somebody else is about to make is left to them.
+            if error.code != NOT_LOADED or not is_made(self.client, collection):
+                raise
+            self.client.load_collection(collection, timeout=SETTLE_SECONDS)
+            return ask()
 
     def count(self, collection: str) -> int:
         """How many rows a collection has, which a server knows as long as nothing is filtered."""
@@ -175,8 +220,8 @@ class MilvusServer:
     def begin(self, about: About, *, features: int) -> None:
         """Make the collections where they are missing, and say what the index is."""
         with self.calling("make"):
-            self._make(self.moments, features, {"video": KEY_LETTERS}, spans=True)
-            self._make(self.videos, 2, {"video": KEY_LETTERS, "row": LONGEST}, spans=False)
+            make_moments(_pymilvus(), self.client, self.moments, features=features)
+            make_videos(_pymilvus(), self.client, self.videos)
         self.say(about)
 
     def say(self, about: About) -> None:
@@ -186,35 +231,11 @@ class MilvusServer:
         with self.calling("write to"):
             self.client.upsert(self.videos, [row], timeout=CALL_SECONDS)
 
-    def _make(self, name: str, width: int, texts: dict[str, int], *, spans: bool) -> None:
-        if self.client.has_collection(name, timeout=CALL_SECONDS):
-            return
-        kinds = _pymilvus().DataType
-        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", kinds.VARCHAR, max_length=KEY_LETTERS, is_primary=True)
-        schema.add_field("bucket", kinds.INT32)
-        for field, length in texts.items():
-            schema.add_field(field, kinds.VARCHAR, max_length=length)
-        for field in ("start_seconds", "end_seconds") if spans else ():
-            schema.add_field(field, kinds.DOUBLE)
-        schema.add_field("feature", kinds.FLOAT_VECTOR, dim=width)
-        indexes = self.client.prepare_index_params()
-        # A collection has to have a vector; that of the videos is never searched.
-        kind, params = ("HNSW", GRAPH) if spans else ("FLAT", {})
-        indexes.add_index("feature", index_type=kind, metric_type="IP", params=params)
-        indexes.add_index("video", index_type="INVERTED")
-        self.client.create_collection(
-            name,
-            schema=schema,
-            index_params=indexes,
-            consistency_level="Strong",
-            timeout=CALL_SECONDS,
-        )
-
 
 @functools.cache
 def _pymilvus() -> Any:
-    """The client, which is an extra; it logs every error that it also raises."""
+    """The client, which is an extra; it, and gRPC below it, log every error that they raise."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import pymilvus
     except ImportError as error:
@@ -225,18 +246,9 @@ def _pymilvus() -> Any:
     return pymilvus
 
 
-def _check_version(version: str, shown: str) -> None:
-    """BadIndex for a server that is too old to be right; one that gives no number passes."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if found is None:
-        return
-    numbers = tuple(int(part) for part in found.groups() if part is not None)
-    least = OLDEST_LITE if "lite" in version else OLDEST
-    if numbers < least:
-        raise BadIndex(
-            f"the server of the index {shown} is {version}; at least "
-            f"{'.'.join(map(str, least))} is needed: upgrade it"
-        )
+def _check_certificate(path: str) -> None:
+    if path and not Path(path).is_file():
+        raise BadSetting(f"{CERTIFICATE} is {path}, which is no file; name a certificate in PEM")
 
 
 def _plain(told: str) -> str:
