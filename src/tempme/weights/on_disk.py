@@ -26,20 +26,23 @@ class TensorsOnDisk(Mapping[str, Tensor]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Any = safe_open(path, framework="pt")
+        self._file = self._opened()
         self._read_bytes = 0
         self._names = dict.fromkeys(self._file.keys())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(name)
-        file = self._file or safe_open(self._path, framework="pt")
+        file = self._file or self._opened()
         tensor: Tensor = file.get_tensor(name)
         self._read_bytes += tensor.nbytes
         self._file = file
         if self._read_bytes >= PASS_BYTES:
             self._file, self._read_bytes = None, 0
         return tensor
+
+    def _opened(self) -> Any:
+        return safe_open(self._path, framework="pt")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
