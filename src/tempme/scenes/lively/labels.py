@@ -14,11 +14,12 @@ from tempme.scenes.filming.shots import Shot, between, shot_at
 from tempme.scenes.lively.stages import COLUMNS, ROWS, place_of
 from tempme.scenes.scene import Scene
 from tempme.scenes.tracks import pose_at
-from tempme.scenes.world import COLOURS, SHAPES, TEXTURES, TICKS, Actor, Pose
+from tempme.scenes.world import COLOURS, SHAPES, TEXTURES, TICKS, Pose, Thing
 
 NOTHING = -1
 """The label of a patch in which no thing lies."""
 PLACES = tuple(f"{row} {column}".strip() or "middle" for row in ROWS for column in COLUMNS)
+"""Three by three, as `place_of` calls them."""
 CORE = 0.6
 """The share of its radius within which a patch must meet a thing: at the rim little is seen."""
 
@@ -51,18 +52,19 @@ def patch_labels(scene: Scene, at: float, grid: int) -> NDArray[np.int64]:
     for actor in scene.actors:
         pose = pose_at(actor.track, share)
         if pose.shown >= 0.5:
-            _lay(labels, nearest, _label(actor, pose), seen(pose, shot, share, tick))
+            label = label_of(actor.thing, place_of(((0.0, pose),)))
+            _lay(labels, nearest, label, seen(pose, shot, share, tick))
     labels[:, _hidden(shot, share, grid)] = NOTHING
     return labels
 
 
-def _label(actor: Actor, pose: Pose) -> Label:
-    thing = actor.thing
+def label_of(thing: Thing, place: str) -> Label:
+    """The label of a thing at one of `PLACES`."""
     return Label(
         tuple(COLOURS).index(thing.colour),
         SHAPES.index(thing.shape),
         TEXTURES.index(thing.texture),
-        PLACES.index(place_of(((0.0, pose),))),
+        PLACES.index(place),
     )
 
 
