@@ -12,7 +12,7 @@ where is known of all of them. Three stages, each saved as it ends, and left out
 The heads are thrown away. Positions come to be seen first: in scenes-tiny they are a thirtieth of
 the patches that they are added to, and no layer can tell one place from another.
 
-    python tools/lively_backbone.py --out runs/scenes-lively/labels [--steps 1800 5000 1400]
+    python tools/lively_backbone.py --out runs/scenes-lively/backbone [--steps 1800 5000 1400]
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ EVERY = 100
 Numbers = npt.NDArray[np.int64]
 
 
-class Asked(NamedTuple):
+class Questions(NamedTuple):
     """Frames (V, S, S, 3) with a caption each, and what is true of them.
 
     patches: (V, P, 4) `labels.Label` of every patch. places: (V, 9, 3) of every place that some
@@ -112,9 +112,9 @@ def _kinds(logits: Tensor, truth: tuple[Tensor, ...], kinds: tuple[int, ...]) ->
     return torch.stack(losses).sum()
 
 
-def asked(
+def questions(
     rng: random.Random, pairs: int, plots: tuple[str, ...], *, grid: int, is_drawn: bool = True
-) -> Asked:
+) -> Questions:
     """Scenes of the training split at random times, each beside its rival where it has one."""
     scenes: list[tuple[Scene, float]] = []
     for _ in range(pairs):
@@ -126,9 +126,9 @@ def asked(
     told = np.stack([_told(one, said) for (one, _), said in zip(scenes, captions, strict=True)])
     if not is_drawn:
         nothing = torch.empty(0)
-        return Asked(nothing, captions, nothing, nothing, torch.from_numpy(told))
+        return Questions(nothing, captions, nothing, nothing, torch.from_numpy(told))
     patches = np.stack([patch_labels(scene, at, grid).reshape(-1, 4) for scene, at in scenes])
-    return Asked(
+    return Questions(
         torch.from_numpy(np.stack([draw(scene, at) for scene, at in scenes])),
         captions,
         torch.from_numpy(patches),
@@ -171,16 +171,16 @@ class Course:
         with torch.no_grad():
             self.clip.vision.position_embedding.mul_(POSITIONS)
 
-    def pictures(self, asked: Asked) -> Tensor:
+    def pictures(self, asked: Questions) -> Tensor:
         """The loss of the stage: patches and places of frames."""
         taps, features = self._seen(asked.frames)
         return self._of_patches(taps, asked) + self._of_places(features, asked)
 
-    def captions(self, asked: Asked) -> Tensor:
+    def captions(self, asked: Questions) -> Tensor:
         """The loss of the stage: places that captions name."""
         return self.heads.of_places(self._read(asked), asked.told, presence=False)
 
-    def both(self, asked: Asked) -> Tensor:
+    def both(self, asked: Questions) -> Tensor:
         """The loss of the stage: all of these, and which caption is of which frame."""
         taps, features = self._seen(asked.frames)
         texts = self._read(asked)
@@ -191,7 +191,7 @@ class Course:
 
     def learn(self, stage: str, steps: int) -> None:
         """Train what the stage trains; its batches are functions of seed, stage and step."""
-        loss_of: Callable[[Asked], Tensor] = getattr(self, stage)
+        loss_of: Callable[[Questions], Tensor] = getattr(self, stage)
         reads_alone = stage == "captions"
         parts = [self.clip.text] if reads_alone else [self.clip, self.heads]
         weights = [weight for part in parts for weight in part.parameters()]
@@ -204,7 +204,7 @@ class Course:
             rate = RATES[stage] * min(1, (step + 1) / WARMUP) * (1 + cos(pi * step / steps)) / 2
             optimizer.param_groups[0]["lr"] = rate
             rng = random.Random(f"{self.seed}/{stage}/{step}")
-            batch = asked(rng, PAIRS[stage], plots, grid=self.grid, is_drawn=not reads_alone)
+            batch = questions(rng, PAIRS[stage], plots, grid=self.grid, is_drawn=not reads_alone)
             with torch.autocast("cpu", torch.bfloat16):
                 loss = loss_of(batch)
             optimizer.zero_grad()
@@ -239,17 +239,17 @@ class Course:
                 taps.append(self.heads.taps[TAPS.index(number)](tokens.x_CND[:, 1:]))
         return taps, vision.project(tokens)[:, 0]
 
-    def _read(self, asked: Asked) -> Tensor:
+    def _read(self, asked: Questions) -> Tensor:
         """Features (V, D) of captions, not yet unit length."""
         words = self.retriever.system.max_words
         ids = ids_of(asked.captions, self.retriever.tokenizer, self.clip.config, words=words)
         return self.clip.text(ids)
 
-    def _of_patches(self, taps: list[Tensor], asked: Asked) -> Tensor:
+    def _of_patches(self, taps: list[Tensor], asked: Questions) -> Tensor:
         losses = [self.heads.of_patches(tap, asked.patches) for tap in taps]
         return torch.stack(losses).mean()
 
-    def _of_places(self, features: Tensor, asked: Asked) -> Tensor:
+    def _of_places(self, features: Tensor, asked: Questions) -> Tensor:
         return self.heads.of_places(features, asked.places, presence=True)
 
 

@@ -18,10 +18,7 @@ from tempme.scenes.batches import Pool
 from tempme.systems.table import system
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("frames", "frames-where", "frames-all")
-ROWS = sorted(
-    path for path in (ROOT / "experiments/scenes-lively").glob("*.toml") if path.stem not in STAGES
-)
+ROWS = sorted((ROOT / "experiments/scenes-lively").glob("*.toml"))
 
 SMALL = """
 [system]
@@ -106,19 +103,11 @@ def test_tables_show_lively_scenes_only_where_they_were_judged(tmp_path: Path) -
     assert "| lively | text to video | 37.00" in every_metric(found)
 
 
-def test_stages_of_the_backbone_begin_with_each_other() -> None:
-    folder = ROOT / "experiments/scenes-lively"
-    begun = [Experiment.read(folder / f"{stage}.toml").system.weights for stage in STAGES]
-    of_before = [f"runs/scenes-lively/{stage}/retriever" for stage in STAGES[:-1]]
-    assert begun == ["scenes-tiny", *of_before]
-    assert f"LIVELY_STAGES := {' '.join(STAGES)}\n" in (ROOT / "Makefile").read_text("utf-8")
-
-
 @pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
 def test_rows_are_alike_but_for_the_system(path: Path) -> None:
     one, other = Experiment.read(path), Experiment.read(ROWS[0])
     assert one.system.name == path.stem
-    assert one.system.weights == f"runs/scenes-lively/{STAGES[-1]}/retriever"
+    assert one.system.weights == "runs/scenes-lively/backbone/both/retriever"
     assert (one.data, one.system.tuning, one.evaluation) == (
         other.data,
         other.system.tuning,
