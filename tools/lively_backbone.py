@@ -168,8 +168,8 @@ class Course:
         config = self.retriever.system.config
         self.grid = config.image_size // config.patch
         self.heads = Heads(config.width, config.embed)
-        with torch.no_grad():
-            self.clip.vision.position_embedding.mul_(POSITIONS)
+        positions: Tensor = self.clip.vision.position_embedding
+        positions.data.mul_(POSITIONS)
 
     def pictures(self, asked: Questions) -> Tensor:
         """The loss of the stage: patches and places of frames."""
@@ -185,8 +185,8 @@ class Course:
         taps, features = self._seen(asked.frames)
         texts = self._read(asked)
         said = self.heads.of_places(texts, asked.told, presence=False)
-        unit = (normalize(one.float(), dim=-1) for one in (texts, features))
-        fits = contrastive_loss(*unit, self.clip.logit_scale)
+        said_unit, seen_unit = (normalize(one.float(), dim=-1) for one in (texts, features))
+        fits = contrastive_loss(said_unit, seen_unit, self.clip.logit_scale)
         return 0.3 * self._of_patches(taps, asked) + self._of_places(features, asked) + said + fits
 
     def learn(self, stage: str, steps: int) -> None:
@@ -243,7 +243,8 @@ class Course:
         """Features (V, D) of captions, not yet unit length."""
         words = self.retriever.system.max_words
         ids = ids_of(asked.captions, self.retriever.tokenizer, self.clip.config, words=words)
-        return self.clip.text(ids)
+        features: Tensor = self.clip.text(ids)
+        return features
 
     def _of_patches(self, taps: list[Tensor], asked: Questions) -> Tensor:
         losses = [self.heads.of_patches(tap, asked.patches) for tap in taps]
