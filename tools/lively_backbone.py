@@ -168,8 +168,8 @@ class Course:
         config = self.retriever.system.config
         self.grid = config.image_size // config.patch
         self.heads = Heads(config.width, config.embed)
-        positions: Tensor = self.clip.vision.position_embedding
-        positions.data.mul_(POSITIONS)
+        with torch.no_grad():
+            self.clip.state_dict()["vision.position_embedding"].mul_(POSITIONS)
 
     def pictures(self, asked: Questions) -> Tensor:
         """The loss of the stage: patches and places of frames."""
