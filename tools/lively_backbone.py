@@ -89,8 +89,11 @@ class Heads(nn.Module):
     def of_patches(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of what one tap says of patches (V, P, 1 + kinds)."""
         colour, shape, texture, place = labels.unbind(-1)
-        joint = colour * len(PLACES) + place, shape * len(PLACES) + place
-        truth = (colour, shape, texture, *joint, colour * LOOKS[1] + shape)
+        joint = (
+            *(colour * len(PLACES) + place, shape * len(PLACES) + place),
+            colour * LOOKS[1] + shape,
+        )
+        truth = (colour, shape, texture, *(one.where(colour != NOTHING, colour) for one in joint))
         return _presence(logits, colour) + _kinds(logits[..., 1:], truth, self.kinds)
 
     def of_places(self, features: Tensor, labels: Tensor, *, presence: bool) -> Tensor:
@@ -105,10 +108,13 @@ def _presence(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _kinds(logits: Tensor, truth: tuple[Tensor, ...], kinds: tuple[int, ...]) -> Tensor:
-    """The sum of cross entropies, each over where something is."""
-    is_there = truth[0] != NOTHING
-    parts = logits[is_there].float().split(kinds, dim=-1)
-    losses = [cross_entropy(one, of[is_there]) for one, of in zip(parts, truth, strict=True)]
+    """The sum of cross entropies, each over where there is an answer."""
+    parts = logits.float().split(kinds, dim=-1)
+    losses = []
+    for part, right in zip(parts, truth, strict=True):
+        is_known = right != NOTHING
+        total = cross_entropy(part[is_known], right[is_known], reduction="sum")
+        losses.append(total / is_known.sum().clamp(min=1))
     return torch.stack(losses).sum()
 
 
@@ -146,13 +152,17 @@ def _places(patches: Numbers) -> Numbers:
 
 
 def _told(scene: Scene, caption: str) -> Numbers:
-    """(9, 3): of the two things that captions tell, what is at the places that this one names."""
+    """(9, 3): of the two things that captions tell, what is at the places that this one names.
+
+    Their texture is where it is named, too.
+    """
     places = np.full((len(PLACES), len(LOOKS)), NOTHING, np.int64)
     for actor in scene.actors[:2]:
         place, thing = place_of(actor.track), actor.thing
         if f"at the {place}" in caption:
             label = label_of(thing, place)
-            places[label.place] = label[:3]
+            is_named = thing.texture != "plain" and thing.full_name in caption
+            places[label.place] = (*label[:2], label.texture if is_named else NOTHING)
     return places
 
 
