@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 from lists_material import filled, put, queries_about, view_of_store
+from tempme.index import filtered
 from tempme.index.filtered import ROWS_OF_SCAN, FilteredScans
 from tempme.index.lists.view import ListsView
-from tempme.index.moments import Hit
+from tempme.index.moments import Gallery, Hit
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.stores.lance import LanceStore
 
@@ -82,7 +84,54 @@ def test_a_filter_is_kept_when_it_comes_again_and_what_is_most_is_let_go(view: L
     assert 0 < of_deep < ROOM // ROWS_OF_SCAN
     assert of_deep != of_b
     scans.answer_all(view, [Asked(query, b)])
+    assert scans.num_kept() == of_deep  # what was let go is to pay anew
+    scans.answer_all(view, [Asked(query, b)])
     assert scans.num_kept() == of_b
+
+
+class CountedScan(Scan):
+    """Notes how often it is made."""
+
+    made = 0
+
+    def __init__(self, gallery: Gallery, *, is_admitted: bool = False) -> None:
+        type(self).made += 1
+        super().__init__(gallery, is_admitted=is_admitted)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[CountedScan]:
+    monkeypatch.setattr(CountedScan, "made", 0)
+    monkeypatch.setattr(filtered, "Scan", CountedScan)
+    return CountedScan
+
+
+def test_filters_in_turns_without_room_for_both_are_not_made_at_every_search(
+    view: ListsView, counted: type[CountedScan]
+) -> None:
+    query, scans = queries_about([3]), FilteredScans(most_rows=ROOM)
+    deep, b = Request(under=Path("/films/a/deep")), Request(paths=THOSE_IN_B)
+    for _ in range(20):
+        for request in (deep, b):
+            scans.answer_all(view, [Asked(query, request)])
+    assert 2 <= counted.made <= 20
+
+
+def test_one_of_many_threads_brings_a_filter_into_memory(
+    view: ListsView, scan: Scan, counted: type[CountedScan]
+) -> None:
+    scans, query = FilteredScans(), queries_about([3])
+    request = Request(k=8, under=Path("/films/b"))
+    begin = threading.Barrier(8)
+
+    def searched(_: int) -> list[list[Hit]]:
+        begin.wait()
+        return [scans.answer_all(view, [Asked(query, request)])[0] for _ in range(6)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [hits for some in pool.map(searched, range(8)) for hits in some]
+    assert counted.made == 1
+    assert all(told(hits) == told(scan.hits(query, request)) for hits in found)
 
 
 def test_what_is_written_since_is_found_below_a_filter_that_was_kept(tmp_path: Path) -> None:

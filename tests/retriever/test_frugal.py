@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tempme.backbones.backbone import made_of
 from tempme.backbones.packed import PackedLinear, can_pack
 from tempme.backbones.undrawn import Undrawn
 from tempme.engines.choice import EngineChoice
+from tempme.errors import BadWeights
 from tempme.index import Index
 from tempme.retriever.frugal import load_ready
 from tempme.retriever.retriever import Retriever
@@ -103,6 +105,22 @@ def test_tensors_are_read_one_at_a_time(
         assert torch.equal(source[name], value)
     with pytest.raises(KeyError):
         source["nothing"]
+
+
+def test_a_file_that_is_another_one_by_now_is_refused_and_not_mixed(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "tempme")
+    file = folder / "weights.safetensors"
+    whole = file.read_bytes()
+    for change in ("replaced", "cut"):
+        source = TensorsOnDisk(file)
+        if change == "replaced":
+            other = tmp_path / "other"
+            other.write_bytes(whole)
+            other.replace(file)
+        else:
+            os.truncate(file, 100)  # a map of it would end the process
+        with pytest.raises(BadWeights, match="written anew while it was read"):
+            source[next(iter(source))]
 
 
 def test_undrawn_modules_draw_nothing_and_keep_their_constants() -> None:

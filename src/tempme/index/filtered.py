@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class FilteredScans:
         self._most, self._rows_of_looking = most_rows, rows_of_looking
         self._view: ListsView | None = None
         self._filters: OrderedDict[Hashable, _Filter] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._keeping = threading.Lock(), threading.Lock()
 
     def answer_all(self, view: ListsView, asked: Sequence[Asked]) -> list[list[Hit]]:
         """The hits of several searches; those of one filter that is scanned go together."""
@@ -98,9 +98,9 @@ class FilteredScans:
             known = self._filters.get(key)
         # Looked up, and read, without the lock: others need not wait for it.
         known = known or _new_filter(view, request)
+        if known.kept is None and self._pays(view, known):
+            known = self._kept(view, key, known)
         if known.kept is None:
-            if self._pays(view, known):
-                return self._kept(view, key, known)
             known.num_read += _rows_read(view, known)
         with self._lock:
             self._remember(view, key, known)
@@ -118,15 +118,26 @@ class FilteredScans:
         return is_room and known.num_read >= max(1, known.num_moments)
 
     def _kept(self, view: ListsView, key: Hashable, known: _Filter) -> _Filter:
-        kept: Scan | ListsView
-        if self._is_scanned(view, known.num_moments):
-            kept = Scan(view.gallery(np.flatnonzero(known.admitted)), is_admitted=True)
-        else:
-            kept = narrowed(view, known.admitted)
-        new = _Filter(known.admitted, known.num_moments, known.num_read, kept)
-        with self._lock:
-            self._remember(view, key, new)
-        return new
+        """The same, kept; as it was while something else is brought into memory: that takes more
+        room for a moment than what stays."""
+        if not self._keeping.acquire(blocking=False):
+            return known
+        try:
+            with self._lock:
+                newest = self._filters.get(key)
+            if self._view is view and newest is not None and newest.kept is not None:
+                return newest  # by another search meanwhile
+            kept: Scan | ListsView
+            if self._is_scanned(view, known.num_moments):
+                kept = Scan(view.gallery(np.flatnonzero(known.admitted)), is_admitted=True)
+            else:
+                kept = narrowed(view, known.admitted)
+            new = replace(known, kept=kept)
+            with self._lock:
+                self._remember(view, key, new)
+            return new
+        finally:
+            self._keeping.release()
 
     def _remember(self, view: ListsView, key: Hashable, known: _Filter) -> None:
         """The newest use is the last; what was used longest ago is let go where room is short."""
@@ -143,7 +154,7 @@ class FilteredScans:
             if room >= 0:
                 return
             room += one.rows_kept
-            one.kept = None
+            one.kept, one.num_read = None, 0  # what it takes to keep it is to be read anew
 
 
 def _new_filter(view: ListsView, request: Request) -> _Filter:

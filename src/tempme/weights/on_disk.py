@@ -15,20 +15,25 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from tempme.errors import BadWeights
+
 PASS_BYTES = 1 << 20
 
 
 class TensorsOnDisk(Mapping[str, Tensor]):
     """name -> tensor, as the file has it; each is read when it is asked for.
 
-    Making it reads the head of the file. OSError, ValueError and SafetensorError, then or later.
+    Making it reads the head of the file. OSError, ValueError and SafetensorError, then or later;
+    BadWeights where another file has taken its place meanwhile, or it was written over.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = self._opened()
+        self._identity = _identity(path)
+        self._names = dict.fromkeys(self._opened().keys())
+        # Nothing stays mapped until tensors are read: a file cut meanwhile would end the process.
+        self._file: Any = None
         self._read_bytes = 0
-        self._names = dict.fromkeys(self._file.keys())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
@@ -42,7 +47,14 @@ class TensorsOnDisk(Mapping[str, Tensor]):
         return tensor
 
     def _opened(self) -> Any:
-        return safe_open(self._path, framework="pt")
+        self._check()
+        file = safe_open(self._path, framework="pt")
+        self._check()
+        return file
+
+    def _check(self) -> None:
+        if _identity(self._path) != self._identity:
+            raise BadWeights(f"{self._path} was written anew while it was read: load it again")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -54,6 +66,12 @@ class TensorsOnDisk(Mapping[str, Tensor]):
         """name -> shape; no number is read."""
         with safe_open(self._path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in self._names}
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells a file from one that has taken its place, or was written over."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @torch.no_grad()
