@@ -64,7 +64,7 @@ def _document(
         "machine": of["machine"],
         "commit": of["commit"],
         "torch": of["packages"]["torch"],
-        "backbone": Path(given.backbone).parent.name,
+        "backbone": "/".join(Path(given.backbone).parts[-3:-1]),
         "part": given.part,
         "gallery": given.gallery,
         "galleries": len(seeds),
