@@ -9,8 +9,8 @@ import sys
 import time
 import urllib.request
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -183,29 +183,32 @@ def environment(told: dict[str, str]) -> dict[str, str]:
 
 def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     """Until a process listens at a port; SystemExit if it ends, or takes too long."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise SystemExit(f"the server ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"nobody listens at {port} after {START_SECONDS} s")
+
+    def listens() -> bool:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+
+    _wait(process, listens, f"nobody listens at {port}")
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
     """Until a Milvus is ready; SystemExit if it ends, or takes too long."""
+
+    def is_healthy() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as told:
+            return b"OK" in told.read()
+
+    _wait(process, is_healthy, "the server is not ready")
+
+
+def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], otherwise: str) -> None:
+    """Until `is_ready`, which may meet an OSError before; SystemExit tells why it never was."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             raise SystemExit(f"the server ended with {process.returncode}")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as told:
-                if b"OK" in told.read():
-                    return
-        except OSError:
-            pass
+        with suppress(OSError):
+            if is_ready():
+                return
         time.sleep(0.1)
-    raise SystemExit(f"the server is not ready after {START_SECONDS} s")
+    raise SystemExit(f"{otherwise} after {START_SECONDS} s")

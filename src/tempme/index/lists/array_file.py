@@ -102,8 +102,6 @@ class ArrayFile:
     def read_into(self, view: memoryview, start: int) -> None:
         """Fill the view with what is there; Unusable where the file has become shorter."""
         done = self._read_some(view, start)
-        if done == len(view):
-            return
         while done < len(view):
             read = self._read_some(view[done:], start + done)
             if not read:
