@@ -21,6 +21,24 @@ START_SECONDS = 180
 BUCKET = "films"
 
 
+# A real store looks whether an object is there and puts it in one step; moto looks, and then puts,
+# in a thread for each request, so that of two conditional puts both may succeed. Here a request is
+# answered once it is there as a whole, and alone.
+S3 = r"""
+import io, sys, threading
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import run_simple
+answer, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
+def one_at_a_time(environ, start):
+    if length := int(environ.get("CONTENT_LENGTH") or 0):
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+    with alone:
+        return [b"".join(answer(environ, start))]
+port = int(sys.argv[1])
+run_simple("127.0.0.1", port, one_at_a_time, threaded=True, request_handler=MotoRequestHandler)
+"""
+
+
 @contextmanager
 def s3_server(log: Path | None = None) -> Iterator[dict[str, str]]:
     """The variables that name the server and its keys; it has the bucket `films`.
@@ -35,7 +53,7 @@ def s3_server(log: Path | None = None) -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    with running([MOTO, "-H", "127.0.0.1", "-p", str(port)], port, log=log):
+    with running([MOTO.with_name("python"), "-c", S3, port], port, log=log):
         from pyarrow import fs
 
         made = fs.S3FileSystem(

@@ -77,13 +77,9 @@ class LanceStore:
 
     def _put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
         if moments:
-            with self._tables.committing("moments") as table:
-                table.add(moment_rows(moments, width=self.features))
+            self._tables.insert("moments", moment_rows(moments, width=self.features))
         if videos:
-            with self._tables.committing("videos") as table:
-                merge = table.merge_insert("path")
-                merge = merge.when_matched_update_all().when_not_matched_insert_all()
-                merge.execute(video_rows(videos))
+            self._tables.upsert("videos", video_rows(videos))
 
     def forget(self, paths: Collection[Path]) -> None:
         """Remove the rows of these paths."""

@@ -1,122 +1,23 @@
-"""The store in an object store: the same two LanceDB tables, below a prefix of a bucket.
+"""The store in an object store: the two tables of `object_tables`, and what several writers need.
 
-LanceDB commits by a conditional put, so that several machines may read and write at once; what
-loses the race is done again by it. There are no files here that could be cut short on a full disk.
+A writer puts moments before the rows that name them, and another may sweep between the two.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tempme.errors import BadIndex
 from tempme.index.moments import Moments, Video
-from tempme.index.stores.failures import reading, writing
+from tempme.index.stores.contents import stored_videos
+from tempme.index.stores.damage import is_possible
 from tempme.index.stores.lance import LanceStore
-from tempme.index.stores.panics import load_lancedb, panics_unsaid
-from tempme.index.stores.places import Place, s3_options
-from tempme.index.stores.rows import moment_rows, schema
-from tempme.index.stores.tables import ATTEMPTS, TABLES, T, Tables
-
-KEPT = timedelta(hours=1)
-
-
-class ObjectTables(Tables):
-    """The tables `videos` and `moments` below `place`; `folder` is of this machine."""
-
-    has_one_writer = False
-
-    def __init__(self, place: Place, folder: Path, *, features: int) -> None:
-        super().__init__(folder, features=features)
-        self.shown = place.uri
-        self._database: Any = None
-        self._open: dict[str, Any] = {}
-
-    def exists(self, name: str) -> bool:
-        """Whether anything was ever written to the table."""
-        if name in self._open:
-            return True
-        with reading(self.shown, f"{name}.lance"), panics_unsaid():
-            return name in self._connected().list_tables(limit=1000).tables
-
-    def version(self) -> str:
-        """The version of each table, as the store has it now."""
-        return " ".join(self._version(name) for name in TABLES)
-
-    def open(self, name: str) -> Any:
-        """The table of LanceDB as the store has it now, made if there is none.
-
-        That takes one request; left to itself, LanceDB makes one or several at every use.
-        """
-        if name in self._open:
-            self._open[name].checkout_latest()
-            return self._open[name]
-        database = self._connected()
-        if not self.exists(name):
-            columns = schema(name, width=self.features)
-            database.create_table(name, schema=columns, exist_ok=True)
-        self._open[name] = database.open_table(name)
-        return self._open[name]
-
-    def read(self, name: str, work: Callable[[Any], T]) -> T:
-        """What `work` makes of a table; once more where another machine wrote a newer one."""
-        for _ in range(ATTEMPTS):
-            version = "none"
-            try:
-                with reading(self.shown, f"{name}.lance"), panics_unsaid():
-                    table = self.open(name)
-                    version = str(table.version)
-                    return work(table)
-            except BadIndex:
-                if self._version(name) == version:
-                    raise
-        return super().read(name, work)
-
-    @contextlib.contextmanager
-    def committing(self, name: str) -> Iterator[Any]:
-        """A table to write to."""
-        with writing(self.shown), panics_unsaid():
-            yield self.open(name)
-
-    def replace(self, name: str, rows: Any) -> None:
-        """All rows of a table in one step; readers see the old ones or the new ones."""
-        with self.committing(name) as table:
-            table.add(rows, mode="overwrite")
-
-    def begin_again(self, name: str, rows: Any) -> None:
-        """A new table with these rows in the place of one that cannot be read."""
-        with writing(self.shown):
-            self._open.pop(name, None)
-            self._connected().create_table(name, rows, mode="overwrite")
-
-    def drop_indices(self) -> None:
-        """Nothing: here LanceDB's own index is what large searches go by."""
-
-    def compact(self) -> None:
-        """Put together what small writes left; other machines may still read older versions."""
-        for name in filter(self.exists, TABLES):
-            with self.committing(name) as table:
-                table.optimize(cleanup_older_than=KEPT)
-
-    def _manifests(self, name: str) -> Sequence[str]:
-        return (self._version(name),)
-
-    def _connected(self) -> Any:
-        if self._database is None:
-            self._database = load_lancedb().connect(
-                self.shown,
-                storage_options=s3_options(),
-            )
-        return self._database
-
-    def _version(self, name: str) -> str:
-        if not self.exists(name):
-            return "none"
-        with reading(self.shown, f"{name}.lance"), panics_unsaid():
-            return str(self.open(name).version)
+from tempme.index.stores.object_tables import ObjectTables
+from tempme.index.stores.places import Place
+from tempme.index.stores.rows import counts_from, gallery_from, moment_rows
+from tempme.index.stores.tables import ATTEMPTS
 
 
 class ObjectStore(LanceStore):
@@ -125,20 +26,49 @@ class ObjectStore(LanceStore):
     def __init__(self, place: Place, folder: Path, *, features: int, index_from: int) -> None:
         tables = ObjectTables(place, folder, features=features)
         super().__init__(folder, features=features, index_from=index_from, tables=tables)
+        self._objects = tables
         self._large: tuple[int, bool] | None = None
 
-    def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
-        """Insert or replace the moments, then the rows: another machine may write the same."""
-        if moments:
-            with self._tables.committing("moments") as table:
-                merge = table.merge_insert(["video", "start_seconds"])
-                merge = merge.when_matched_update_all().when_not_matched_insert_all()
-                merge.execute(moment_rows(moments, width=self.features))
-        super().put(videos, ())
+    def _put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
+        """Add the moments that are not there, then the rows; again where another swept between.
+
+        Moments of one content from two machines can differ in the last bit: the first ones count.
+        """
+        if not moments:
+            super()._put(videos, ())
+            return
+        rows = moment_rows(moments, width=self.features)
+        for _ in range(ATTEMPTS):
+            added = self._objects.insert("moments", rows)
+            ours = {each.digest: each for each in moments}
+            others = {} if added == len(rows) else self._stored(ours)
+            super()._put([_of(video, others.get(video.digest)) for video in videos], ())
+            if not self._objects.has_changed("moments"):
+                return
+            expected = sum(len(each.spans) for each in (ours | others).values())
+            if self._objects.count("moments", "video", ours) >= expected:
+                return
+
+    def sweep(self) -> int:
+        """Remove the moments that no ok video names; the number of contents removed.
+
+        Those that another machine writes a row of meanwhile are put back.
+        """
+        if not self._objects.exists("moments"):
+            return 0
+        version, counts = self._objects.read("moments", _counted)
+        orphans = counts.keys() - {row.digest for row in self.videos() if row.status == "ok"}
+        self._objects.delete("moments", "video", orphans)
+        if not orphans:
+            return 0
+        wanted = {row.digest for row in stored_videos(self._objects) if row.status == "ok"}
+        if taken := orphans & wanted:
+            self._objects.put_back("moments", "video", taken, version=version)
+        return len(orphans - wanted)
 
     def is_large(self) -> bool:
         """Whether `tidy` has built an index of the features."""
-        if not self._tables.exists("moments"):
+        if not self._objects.exists("moments"):
             return False
 
         def has_index(table: Any) -> bool:
@@ -147,7 +77,7 @@ class ObjectStore(LanceStore):
                 self._large = (table.version, any("feature" in one.columns for one in indices))
             return self._large[1]
 
-        return self._tables.read("moments", has_index)
+        return self._objects.read("moments", has_index)
 
     def _index(self) -> None:
         """In the store, for all machines; `compact` takes new rows into the index that there is."""
@@ -155,8 +85,29 @@ class ObjectStore(LanceStore):
             return
         from lancedb.index import BTree, IvfFlat
 
-        with self._tables.committing("moments") as table:
+        def index_moments(table: Any) -> None:
             table.create_index("feature", config=IvfFlat(distance_type="dot"))
             table.create_index("video", config=BTree())
-        with self._tables.committing("videos") as table:
-            table.create_index("digest", config=BTree())
+
+        self._objects.commit("moments", index_moments)
+        self._objects.commit("videos", lambda table: table.create_index("digest", config=BTree()))
+
+    def _stored(self, digests: Collection[str]) -> dict[str, Moments]:
+        """The moments of these contents as the store has them, but for what can be none."""
+        rows = self._objects.rows("moments", "video", digests)
+        gallery = gallery_from(rows, dict.fromkeys(digests, ()), width=self.features)
+        found = map(gallery.content, range(len(gallery.contents)))
+        return {each.digest: each for each in found if is_possible(each)}
+
+
+def _counted(table: Any) -> tuple[int, dict[str, int]]:
+    """The version of the table of moments, and how many each content has."""
+    column = table.search().select(["video"]).to_arrow()["video"]
+    return int(table.version), counts_from(column)
+
+
+def _of(video: Video, moments: Moments | None) -> Video:
+    """The row of a video whose moments are these."""
+    if moments is None or video.status != "ok":
+        return video
+    return replace(video, num_moments=len(moments.spans), checksum=moments.checksum)

@@ -73,8 +73,7 @@ def remove_damaged(tables: Tables, damage: Damage, copy: Copy | None) -> None:
         tables.delete("moments", "video", wanted)
     again = [saved[digest] for digest in sorted(wanted & saved.keys())]
     if again:
-        with tables.committing("moments") as table:
-            table.add(moment_rows(again, width=tables.features))
+        tables.insert("moments", moment_rows(again, width=tables.features))
 
 
 def _lost_rows(rows: Sequence[Video], gallery: Gallery) -> list[Video]:

@@ -19,6 +19,7 @@ from tempme.errors import BadIndex
 from tempme.index.stores.compacting import join_fragments, remove_old
 from tempme.index.stores.failures import reading, writing
 from tempme.index.stores.intact import whole_or_undone
+from tempme.index.stores.keys import KEYS
 from tempme.index.stores.panics import load_lancedb, panics_unsaid
 from tempme.index.stores.rows import schema
 
@@ -72,7 +73,7 @@ class Tables:
                 return table.to_arrow()
             parts = [
                 table.search().where(f"{column} IN ({values})").to_arrow()
-                for values in _statements(sorted(only))
+                for values in statements(sorted(only))
             ]
             return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
@@ -142,6 +143,18 @@ class Tables:
         with writing(self.folder), whole_or_undone(self._path(name)), panics_unsaid():
             yield self.open(name)
 
+    def insert(self, name: str, rows: Any) -> int:
+        """Add rows; their number."""
+        with self.committing(name) as table:
+            table.add(rows)
+        return len(rows)
+
+    def upsert(self, name: str, rows: Any) -> None:
+        """Add rows in the place of those with the same key."""
+        with self.committing(name) as table:
+            merge = table.merge_insert(KEYS[name])
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
     def replace(self, name: str, rows: Any) -> None:
         """All rows of a table in one step; readers see the old ones or the new ones."""
         with writing(self.folder), whole_or_undone(self._path(name)):
@@ -158,7 +171,7 @@ class Tables:
         if not values or not self.exists(name):
             return
         with self.committing(name) as table:
-            for names in _statements(sorted(values)):
+            for names in statements(sorted(values)):
                 table.delete(f"{column} IN ({names})")
 
     def drop_indices(self) -> None:
@@ -212,7 +225,7 @@ def _connect(folder: Path) -> Any:
     return load_lancedb().connect(folder)
 
 
-def _statements(values: Sequence[str]) -> Iterator[str]:
+def statements(values: Sequence[str]) -> Iterator[str]:
     """SQL lists of `values`, none so long that parsing it takes noticeable time."""
     for start in range(0, len(values), NAMES_PER_STATEMENT):
         part = values[start : start + NAMES_PER_STATEMENT]
