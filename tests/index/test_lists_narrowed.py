@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lists_material import filled, part_of, put, queries_about, unit, view_of_store
-from tempme.index.filtered import FilteredScans
+from tempme.index.filtered import CONTENT_BYTES_OF_LISTS, FilteredScans
 from tempme.index.header import Cutting, Header
 from tempme.index.lists.answers import admitted_contents, answer
 from tempme.index.lists.array_file import Unusable
@@ -201,6 +202,29 @@ def test_a_filter_that_leaves_much_is_kept_as_lists_once_its_searches_have_paid_
     for _ in range(num_searches + 2):
         few.answer_all(view, [Asked(query, request)])
     assert few.num_kept() == 0
+
+
+@pytest.mark.slow
+def test_what_lies_beside_the_features_of_a_kept_filter_takes_room_too(large: LanceStore) -> None:
+    """Arrays of as many values as the index has contents, whatever the filter admits."""
+    view = Lists(large.folder, large, width=LONG).view()
+    assert view is not None
+    request = request_for(np.arange(0, VIDEOS, 2))
+    admitted = admitted_contents(view, request)
+    assert admitted is not None
+    kept = narrowed(view, admitted)
+    shared = {id(array) for array in view.catalog.arrays.values()}
+    own = [*vars(kept).values(), *kept.catalog.arrays.values(), admitted]
+    arrays = [one for one in own if isinstance(one, np.ndarray) and id(one) not in shared]
+    beside = sum(one.nbytes for one in arrays if one.shape == (len(view.catalog),))
+    assert beside == CONTENT_BYTES_OF_LISTS * len(view.catalog)
+    (query, *_) = queries_for(np.arange(1))
+    room = view.num_moments // 2 + math.ceil(beside / (2 * LONG))
+    for most, is_kept in ((room, True), (room - 1, False)):
+        scans = FilteredScans(rows_of_looking=100, most_rows=most)
+        for _ in range(2 + -(-room // view.wanted(view.num_moments // 2))):
+            scans.answer_all(view, [Asked(query, request)])
+        assert bool(scans.num_kept()) == is_kept
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from tempme.backbones.undrawn import Undrawn
 from tempme.engines.choice import EngineChoice
 from tempme.errors import BadWeights
 from tempme.index import Index
-from tempme.retriever.frugal import load_ready
+from tempme.retriever import frugal
+from tempme.retriever.frugal import Side, load_ready, load_side
 from tempme.retriever.retriever import Retriever
 from tempme.weights import on_disk
 from tempme.weights.on_disk import TensorsOnDisk
@@ -45,12 +48,78 @@ def test_it_is_what_loading_first_gives(name: str, choice: EngineChoice, tmp_pat
     own, their = ours.backbone.state_dict(), theirs.backbone.state_dict()
     assert own.keys() == their.keys()
     for key, value in own.items():
+        value = value.to_dense() if value.is_mkldnn else value
         assert value.dtype == their[key].dtype, key
         assert torch.equal(value, their[key]), key
     assert any(isinstance(part, PackedLinear) for part in ours.modules())
     videos = pixels(2)
     assert torch.equal(ours.encode_videos(videos), theirs.encode_videos(videos))
     assert torch.equal(ours.encode_texts(["a dog"]), theirs.encode_texts(["a dog"]))
+
+
+@pytest.mark.parametrize("choice", [FP32, BF16])
+@torch.inference_mode()
+def test_a_side_alone_encodes_as_the_whole_model_and_nothing_else(
+    choice: EngineChoice, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path, "tempme")
+    sides: tuple[Side | None, ...] = (None, "vision", "text")
+    found = [load_side(side, folder, choice, fingerprint="") for side in sides]
+    whole, seeing, reading = (one[0] for one in found if one is not None)
+    assert whole.fingerprints == seeing.fingerprints == reading.fingerprints
+    videos, texts = pixels(2), ["a dog", "a red circle"]
+    assert torch.equal(seeing.encode_videos(videos), whole.encode_videos(videos))
+    assert torch.equal(reading.encode_texts(texts), whole.encode_texts(texts))
+    for one, other in ((seeing, "text."), (reading, "vision.")):
+        held = [name for name, value in one.backbone.state_dict().items() if not value.is_meta]
+        assert held
+        assert not any(name.startswith(other) for name in held)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        seeing.encode_texts(texts).float().cpu()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        reading.encode_videos(videos).float().cpu()
+
+
+def test_what_is_known_of_a_file_is_not_looked_at_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(tmp_path, "tempme")
+    first = load_side("vision", folder, FP32, fingerprint="")
+    assert first is not None
+    read: list[str] = []
+
+    class Noting(TensorsOnDisk):
+        def __getitem__(self, name: str) -> torch.Tensor:
+            read.append(name)
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(frugal, "TensorsOnDisk", Noting)
+    second = load_side("text", folder, FP32, fingerprint="", known=first[1])
+    assert second is not None
+    assert second[0].fingerprints == first[0].fingerprints
+    assert read
+    assert not any(name.startswith("vision.") for name in read)
+    learnt = Retriever.load(folder)
+    with torch.no_grad():
+        learnt.backbone.logit_scale += 1
+    other = learnt.save(tmp_path / "other", whole=True)
+    (other / "weights.safetensors").replace(folder / "weights.safetensors")
+    third = load_side("text", folder, FP32, fingerprint="", known=first[1])
+    assert third is not None
+    assert third[0].fingerprints != first[0].fingerprints
+    assert third[1] != first[1]
+
+
+def test_to_read_a_side_alone_loads_no_compiler(tmp_path: Path) -> None:
+    """Folding weights that have no numbers does: a second, and 70 MB."""
+    folder = saved(tmp_path, "tempme")
+    code = (
+        "import sys; from tempme.engines.choice import EngineChoice; "
+        "from tempme.retriever.frugal import load_side; choice = EngineChoice('torch', 'fp32'); "
+        "assert load_side('vision', sys.argv[1], choice, fingerprint='') is not None; "
+        "assert not {'sympy', 'torch._dynamo'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
 
 def test_weights_in_half_have_the_names_that_they_had(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tempme.errors import BadSetting, BadVideo
 from tempme.evaluation.agreement import Agreement, agreement
 from tempme.index import Index, model
 from tempme.index.building.encode import Encoder
+from tempme.index.creating import begin_with_copy
 from tempme.index.far import is_begun
 from tempme.index.folder import check_new
 from tempme.index.header import NAME, Cutting, Header, read_header
@@ -80,6 +81,8 @@ def open_index(
         raise BadSetting(OF_SAVED.format(wanted.model))
     if not is_remote(folder):
         check_new(folder)  # before a model is loaded, or even fetched
+        if begin_with_copy(folder, wanted.model, cutting):
+            return OpenedIndex(Index.open(folder, **cutting))
     source = wanted.model or model.DEFAULT_MODEL
     loaded = model.load_model(source) if wanted.model else model.load_default_model()
     kept = None if Path(source).expanduser().exists() else source

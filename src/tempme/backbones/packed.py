@@ -70,6 +70,13 @@ def packable(module: nn.Module) -> Iterator[nn.Linear | QueryValueBias]:
         yield from cast("list[nn.Linear | QueryValueBias]", found)
 
 
+def lay_out(module: nn.Module) -> None:
+    """Lay out now what is packed in `module`, which else happens when it is first used."""
+    for part in module.modules():
+        if isinstance(part, PackedLinear):
+            part.lay_out()
+
+
 class PackedLinear(Foldable):
     """A linear layer and the activation after it; packed when first used on a CPU."""
 
@@ -104,15 +111,19 @@ class PackedLinear(Foldable):
         """(..., in) -> (..., out)."""
         if _is_laid_out_elsewhere(x):
             return self._plain(x, slice(None))
-        if not self.weight.is_mkldnn:
-            weight = self.weight.contiguous()
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self.lay_out()
         name, algorithm = self._activation.name, self._activation.algorithm
         same = x.to(self.weight.dtype)  # where a caller's autocast has halved it
         made: Tensor = torch.ops.mkldnn._linear_pointwise(
             same, self.weight, self.bias, name, [], algorithm
         )
         return made
+
+    def lay_out(self) -> None:
+        """Lay the weight out, unless it is."""
+        if not self.weight.is_mkldnn:
+            weight = self.weight.contiguous()
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
 
     def rows(self, x: Tensor, part: slice) -> Tensor:
         """(..., in) -> (..., as many of the numbers put out), which are packed once asked for."""

@@ -8,6 +8,7 @@ rows are then all compared, which misses nothing; of many, lists of their own ar
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
@@ -25,6 +26,10 @@ from tempme.index.search import Asked, Request, Scan
 # Of all filters together, rows in half precision: 250 MB of 512 numbers each. A scan has singles
 # beside them.
 KEPT_ROWS, ROWS_OF_SCAN = 250_000, 3
+# Bytes beside them for each content of the index, whether it is admitted or not: that it is, and of
+# lists also where it lies (8), how many moments it has (8), and that it was held against its sum.
+CONTENT_BYTES_OF_SCAN, CONTENT_BYTES_OF_LISTS = 1, 18
+HALF_BYTES = 2
 REMEMBERED_FILTERS = 64
 # To find the nearest lists and the best in them takes as long as to compare so many rows, and one
 # for each list.
@@ -34,20 +39,15 @@ ROWS_OF_LOOKING = EXACT_FILTERED_ROWS
 @dataclass(eq=False)
 class _Filter:
     """A filter that was used: the contents and moments that it admits, and how many rows its
-    searches have read so far; `kept` is what they look at in memory.
+    searches have read so far; `kept` is what they look at in memory, and takes the room of
+    `rows_kept`.
     """
 
     admitted: NDArray[np.bool_]
     num_moments: int
     num_read: int = 0
     kept: Scan | ListsView | None = None
-
-    @property
-    def rows_kept(self) -> int:
-        """What it takes of the room for all filters."""
-        if self.kept is None:
-            return 0
-        return self.num_moments * (ROWS_OF_SCAN if isinstance(self.kept, Scan) else 1)
+    rows_kept: int = 0
 
 
 class FilteredScans:
@@ -111,10 +111,17 @@ class FilteredScans:
         looking = len(view.tree.centres) + self._rows_of_looking
         return num_moments <= view.wanted(num_moments) + looking
 
+    def _rows_to_keep(self, view: ListsView, num_moments: int) -> int:
+        """The room that a filter takes once it is kept, with what lies beside its features."""
+        is_scanned = self._is_scanned(view, num_moments)
+        weight = ROWS_OF_SCAN if is_scanned else 1
+        each = CONTENT_BYTES_OF_SCAN if is_scanned else CONTENT_BYTES_OF_LISTS
+        row_bytes = HALF_BYTES * view.tree.centres.shape[1]
+        return num_moments * weight + math.ceil(each * len(view.catalog) / row_bytes)
+
     def _pays(self, view: ListsView, known: _Filter) -> bool:
         """Whether its searches have read as much as it takes to keep it, and there is room."""
-        weight = ROWS_OF_SCAN if self._is_scanned(view, known.num_moments) else 1
-        is_room = known.num_moments * weight <= self._most
+        is_room = self._rows_to_keep(view, known.num_moments) <= self._most
         return is_room and known.num_read >= max(1, known.num_moments)
 
     def _kept(self, view: ListsView, key: Hashable, known: _Filter) -> _Filter:
@@ -132,7 +139,8 @@ class FilteredScans:
                 kept = Scan(view.gallery(np.flatnonzero(known.admitted)), is_admitted=True)
             else:
                 kept = narrowed(view, known.admitted)
-            new = replace(known, kept=kept)
+            rows_kept = self._rows_to_keep(view, known.num_moments)
+            new = replace(known, kept=kept, rows_kept=rows_kept)
             with self._lock:
                 self._remember(view, key, new)
             return new
@@ -154,7 +162,11 @@ class FilteredScans:
             if room >= 0:
                 return
             room += one.rows_kept
-            one.kept, one.num_read = None, 0  # what it takes to keep it is to be read anew
+            one.kept, one.rows_kept, one.num_read = (
+                None,
+                0,
+                0,
+            )  # what it takes to keep it is to be read anew
 
 
 def _new_filter(view: ListsView, request: Request) -> _Filter:

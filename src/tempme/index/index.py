@@ -16,7 +16,7 @@ from tempme.index.building.encode import Encoder
 from tempme.index.building.report import Progress, Report
 from tempme.index.building.scan import given_paths
 from tempme.index.confidence import Judge, Kind
-from tempme.index.creating import begin
+from tempme.index.creating import NEW_FIT, begin, begin_with_copy
 from tempme.index.far import Far, begin_with, keep_beside, local_store, open_far
 from tempme.index.file_query import file_features
 from tempme.index.folder import check_new, check_plain, check_present
@@ -47,7 +47,8 @@ class Index:
         self.path, self.header, self.model = path, header, model or IndexModel(path, header)
         self.name = far.name if far else str(path)  # what a person calls it
         self._store = far.store if far else local_store(path, header)
-        self._searcher = Searcher(path, header, self._store, encoder=lambda: self.retriever)
+        text = partial(self.model.side, "text")
+        self._searcher = Searcher(path, header, self._store, encoder=text)
 
     @classmethod
     def open(
@@ -83,19 +84,18 @@ class Index:
     @classmethod
     def _created(cls, folder: Path, retriever: Encoder | str | None, settings: Any) -> Index:
         check_new(folder)  # before a model is loaded, or even fetched
+        if begin_with_copy(folder, retriever, settings):
+            return cls.open(folder, **settings)
         model, source = model_to_begin(retriever)
         made = cls.create(folder, model, source=source, **settings)
         return made if source or model is retriever else cls.open(folder, **settings)  # leaner
 
     @classmethod
-    def _far(
-        cls, uri: str, given: Encoder | str | None, running: EngineChoice, cutting: Any
-    ) -> Index:
+    def _far(cls, uri: str, given: Encoder | str | None, running: EngineChoice, cut: Any) -> Index:
         far = open_far(uri)
-        far.header.cutting.check_same(cutting, Path(far.name))
-        return cls(
-            far.folder, far.header, opened_model(far.folder, far.header, given, running), far
-        )
+        far.header.cutting.check_same(cut, Path(far.name))
+        model = opened_model(far.folder, far.header, given, running)
+        return cls(far.folder, far.header, model, far)
 
     @classmethod
     def create(
@@ -107,7 +107,7 @@ class Index:
         every_seconds: float = 1.0,
         overlap: float = 0.5,
         sampling: Sampling = "auto",
-        fit: Fit = "squash",
+        fit: Fit = NEW_FIT,
         distinct: float = 0.0,
         running: EngineChoice = ANY_ENGINE,
     ) -> Index:
@@ -176,15 +176,14 @@ class Index:
             within=tuple(within),
         )
         with in_order(self.path, self._store, lambda: self.retriever.fingerprint):
-            build = Build(
+            report = Build(  # let go at once: to settle takes the text side, and its memory
                 self._store,
-                self.retriever,
+                self.model.side("vision"),
                 cutting=self.header.cutting,
                 order=order,
                 check=partial(check_present, self.path),
                 on_progress=on_progress,
-            )
-            report = build.run()
+            ).run()
             self.settle()
         return report
 
@@ -297,4 +296,4 @@ class Index:
 
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""
-        return file_features(self.retriever, file, self.header.cutting)
+        return file_features(self.model.side("vision"), file, self.header.cutting)

@@ -19,6 +19,7 @@ from tempme.index.header import Header
 
 if TYPE_CHECKING:
     from tempme.index.words import KeptWords
+    from tempme.retriever.frugal import Known, Side
 
 # Where an index keeps the model that has no name by which it could be loaded again.
 MODEL_FOLDER = "model"
@@ -43,27 +44,45 @@ class IndexModel:
         self._folder, self._header, self._running = folder, header, running
         self._given = None if given is None else checked(given, header, folder)
         self._ready: Encoder | None = None
+        self._alone: tuple[Side, Encoder] | None = None
+        self._known: Known | None = None
         self._words: KeptWords | None = None
 
     def ready(self) -> Encoder:
         """All of it, ready to encode; WrongModel if it is not the one that made the index."""
         if self._ready is None:
+            self._alone = None
             ready = self._read_ready() or self._loaded()
             self._ready = _near(ready, self._header, self._folder)
             self._given = None  # what it was made of takes as much memory again
         return self._ready
 
-    def _read_ready(self) -> Encoder | None:
+    def side(self, side: Side) -> Encoder:
+        """What encodes videos ("vision") or texts ("text"), without the other where it can be read
+        alone: an index that is made holds no more of the model at a time than the larger of both.
+        """
+        known = self._alone
+        if self._ready is None and (known is None or known[0] != side):
+            self._alone = known = None  # its memory is for the other
+            if (made := self._read_ready(side)) is not None:
+                self._alone = known = (side, _near(made, self._header, self._folder))
+        return self.ready() if known is None else known[1]
+
+    def _read_ready(self, side: Side | None = None) -> Encoder | None:
         """The model that the index names, made ready while it is read; None where it cannot be."""
         if self._given is not None or self._header.format == 1:
             return None
-        from tempme.retriever.frugal import load_ready
+        from tempme.retriever.frugal import load_side
 
         header, choice = self._header, _chosen(self._header, self._running)
         kept = header.source == MODEL_FOLDER
         source = str(self._folder / MODEL_FOLDER) if kept else header.source
-        made = load_ready(source, choice, fingerprint=header.fingerprint)
-        return made if made is not None and _made(made, header) else None
+        expected = header.fingerprint
+        found = load_side(side, source, choice, fingerprint=expected, known=self._known)
+        if found is None or not _made(found[0], header):
+            return None
+        made, self._known = found
+        return made
 
     def _loaded(self) -> Encoder:
         given = self._given
@@ -90,6 +109,8 @@ class IndexModel:
     @property
     def origin(self) -> str:
         """Where the weights come from, for a person."""
+        if self._ready is None and self._alone is not None:
+            return self._alone[1].origin
         kept = self._kept()
         return kept.origin if kept else self.ready().origin
 
@@ -172,10 +193,15 @@ def save_model(retriever: Encoder, folder: Path) -> str:
     try:
         retriever.save(folder / MODEL_FOLDER)
     except OSError as error:
-        raise BadIndex(
-            f"cannot write the index {folder}: a copy of the model goes into it, but {error}"
-        ) from error
+        raise cannot_keep(folder, error) from error
     return MODEL_FOLDER
+
+
+def cannot_keep(folder: Path, error: OSError) -> BadIndex:
+    """What to raise where the copy of the model cannot be written."""
+    return BadIndex(
+        f"cannot write the index {folder}: a copy of the model goes into it, but {error}"
+    )
 
 
 def keep_words(retriever: Encoder, folder: Path) -> None:

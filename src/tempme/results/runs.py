@@ -24,6 +24,7 @@ from typing import Any
 
 from tempme.atomic import replacing
 from tempme.errors import BadDataset, TempmeError
+from tempme.processes.memory import peak_bytes
 
 PACKAGES = ("torch", "lightning", "av", "numpy", "lancedb")
 MEASURED = ("training_seconds", "videos_per_second", "peak_memory_mb")
@@ -59,11 +60,8 @@ def environment() -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory this process has held."""
-    import resource  # not there on every system
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 2**10 * most
+    """The most memory this process has held; 0 where the system does not tell (Windows)."""
+    return peak_bytes() or 0
 
 
 def write(result: dict[str, Any], path: Path) -> Path:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 import torch
 from torch import Tensor
 
+PIECE = 1 << 20  # numbers
+
 
 def misfit(
     shapes: Mapping[str, tuple[int, ...]],
@@ -25,12 +27,20 @@ def misfit(
     surplus = sorted(state.keys() - shapes.keys())
     if surplus:
         return f"{named(surplus)} unknown"
-    for name, value in sorted(state.items()):
+    for name in sorted(state):
+        value = state[name]  # one at a time: what was read of a file stays while it is held
         if tuple(value.shape) != shapes[name]:
             return f"{name} is {tuple(value.shape)}, not {shapes[name]}"
-        if not bool(torch.isfinite(value).all()):
+        if not is_finite(value):
             return f"{name} holds values that are not finite"
     return ""
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether all its numbers are, looked at in pieces: what is said of each takes as much memory
+    again, and of a vocabulary that is 100 MB.
+    """
+    return all(bool(torch.isfinite(piece).all()) for piece in value.reshape(-1).split(PIECE))
 
 
 def named(names: Iterable[str]) -> str:

@@ -23,13 +23,14 @@ PASS_BYTES = 1 << 20
 class TensorsOnDisk(Mapping[str, Tensor]):
     """name -> tensor, as the file has it; each is read when it is asked for.
 
-    Making it reads the head of the file. OSError, ValueError and SafetensorError, then or later;
-    BadWeights where another file has taken its place meanwhile, or it was written over.
+    `identity` tells the file from others, and from what it was. Making it reads the head of the
+    file. OSError, ValueError and SafetensorError, then or later; BadWeights where another file has
+    taken its place meanwhile, or it was written over.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity = _identity(path)
+        self.identity = _identity(path)
         self._names = dict.fromkeys(self._opened().keys())
         # Nothing stays mapped until tensors are read: a file cut meanwhile would end the process.
         self._file: Any = None
@@ -53,7 +54,7 @@ class TensorsOnDisk(Mapping[str, Tensor]):
         return file
 
     def _check(self) -> None:
-        if _identity(self._path) != self._identity:
+        if _identity(self._path) != self.identity:
             raise BadWeights(f"{self._path} was written anew while it was read: load it again")
 
     def __iter__(self) -> Iterator[str]:
