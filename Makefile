@@ -144,5 +144,5 @@ model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet
 	done
 	$(BIN)/python -m tempme.models runs/videos/retriever "experiments/scenes-tiny/videos.toml, seed 0"
 
-model-lively: setup  ## train the backbone of lively scenes, on from scenes-tiny (half an hour on one core)
+model-lively: setup  ## train the backbone of lively scenes, on from scenes-tiny (an hour on one core)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/lively_backbone.py --out $(LIVELY_BACKBONE)
