@@ -122,7 +122,7 @@ $(ASKED_BACKBONE)/answerer/answerer.toml: | $(UMT_BACKBONE)/retriever/system.tom
 
 # Systems on lively scenes begin with a backbone that goes on from scenes-tiny, trained first.
 LIVELY_BACKBONE := runs/scenes-lively/backbone
-OF_LIVELY := $(filter scenes-lively/%,$(EXPERIMENTS))
+OF_LIVELY := $(filter scenes-lively/% scenes-lively-quarter/%,$(EXPERIMENTS))
 $(foreach seed,$(SEEDS),$(OF_LIVELY:%=$(RESULTS)/%/seed-$(seed).json)): | $(LIVELY_BACKBONE)/both/retriever/system.toml
 
 $(LIVELY_BACKBONE)/both/retriever/system.toml: | .venv/ready
