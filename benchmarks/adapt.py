@@ -10,7 +10,7 @@ the file has stay.
     python benchmarks/adapt.py [--gallery 100] [--windows 100] [--steps 24]
     python benchmarks/adapt.py --measure retrieval --budgets 0.5
     python benchmarks/adapt.py --measure retrieval --parts lively --name adapt-lively \
-        --model runs/scenes-lively/backbone/both/retriever
+        --model scenes-lively
     python benchmarks/adapt.py --measure speed --backbones ViT-B/32 --budgets 0.5
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parts import Report, shown
+from parts import Report
 from tempme.adapting.learning import Lessons, learn, score
 from tempme.adapting.measuring import costs, features_of, speeds
 from tempme.adapting.models import dense_model, merging_model, row_for
@@ -203,7 +203,7 @@ def speed_at(dense: Retriever, backbone: str, budget: float) -> dict[str, Any]:
 def note_of(asked: argparse.Namespace) -> str:
     """What was measured, for a person; rows of another note do not belong beside these."""
     return (
-        f"{shown(asked.model)}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test "
+        f"{asked.model}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test "
         f"scenes a part ({', '.join(asked.parts)}), together: in one; {asked.windows} training "
         f"windows without captions, a fifth held out (cosine, overlap of the 10 nearest phrases "
         f"with the dense model), {asked.steps} steps; one seed. Speed: windows per second of one "

@@ -36,10 +36,5 @@ class Report:
         results.write(self.document, self.path)
 
 
-def shown(model: str) -> str:
-    """A model as files name it: a name as it is, a folder by its last parts."""
-    return "/".join(Path(model).parts[-4:])
-
-
 def _named(row: Row, key: Sequence[str]) -> tuple[Any, ...]:
     return tuple(row[part] for part in key)

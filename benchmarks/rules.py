@@ -10,7 +10,7 @@ stay, unless this run measures them anew.
 
     python benchmarks/rules.py
     python benchmarks/rules.py --seeds 0 1 2 3 4 --systems tempme tempme-rlt
-    python benchmarks/rules.py --world lively --model runs/scenes-lively/backbone/both/retriever
+    python benchmarks/rules.py --world lively --model scenes-lively
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from parts import Report, shown
+from parts import Report
 from tempme.errors import BadSetting
 from tempme.evaluation.timing import encoding, in_turns, ratio
 from tempme.experiments.scenes import TEST_SEED, judged
@@ -167,7 +167,7 @@ def measure(options: argparse.Namespace) -> None:
     """A row for every system and budget in the file of every world, dense first."""
     dense_row = system(DENSE, backbone=backbone_of(options.model))
     whole, dense = dense_row.cost().gmacs, ready_for(dense_row, options.model)
-    head = {"notes": NOTES, "model": shown(options.model), "gallery": options.gallery}
+    head = {"notes": NOTES, "model": options.model, "gallery": options.gallery}
     reports = {
         part: Report.at(options.out / f"{options.name}-{part}.json", head, ["rows"])
         for part in options.world

@@ -12,7 +12,7 @@ where is known of all of them. Three stages, each saved as it ends, and left out
 The heads are thrown away. Positions come to be seen first: in scenes-tiny they are a thirtieth of
 the patches that they are added to, and no layer can tell one place from another.
 
-    python tools/lively_backbone.py --out runs/scenes-lively/backbone [--steps 4000 5000 1200]
+    python tools/lively_backbone.py --out runs/lively [--steps 4000 5000 1200]
 """
 
 from __future__ import annotations
