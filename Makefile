@@ -120,14 +120,6 @@ $(UMT_BACKBONE)/retriever/system.toml: | .venv/ready
 $(ASKED_BACKBONE)/answerer/answerer.toml: | $(UMT_BACKBONE)/retriever/system.toml
 	$(BIN)/tempme train experiments/scenes-questions/backbone.toml --out $(ASKED_BACKBONE)
 
-# Systems on lively scenes begin with a backbone that goes on from scenes-tiny, trained first.
-LIVELY_BACKBONE := runs/scenes-lively/backbone
-OF_LIVELY := $(filter scenes-lively/%,$(EXPERIMENTS))
-$(foreach seed,$(SEEDS),$(OF_LIVELY:%=$(RESULTS)/%/seed-$(seed).json)): | $(LIVELY_BACKBONE)/both/retriever/system.toml
-
-$(LIVELY_BACKBONE)/both/retriever/system.toml: | .venv/ready
-	$(MAKE) model-lively
-
 $(EXPERIMENTS:%=$(RESULTS)/%.json): $(RESULTS)/%.json: $(foreach seed,$(SEEDS),$(RESULTS)/%/seed-$(seed).json)
 	$(BIN)/python -m tempme.results.runs $@
 
@@ -142,7 +134,8 @@ model: setup  ## train scenes-tiny again, from nothing (about an hour on 2 quiet
 	  $(BIN)/tempme train experiments/scenes-tiny/$$stage.toml --out runs/$$stage \
 	    --result results/scenes-tiny/$$stage/seed-0.json || exit 1; \
 	done
-	$(BIN)/python -m tempme.models runs/videos/retriever "experiments/scenes-tiny/videos.toml, seed 0"
+	$(BIN)/python -m tempme.models scenes-tiny runs/videos/retriever "experiments/scenes-tiny/videos.toml, seed 0"
 
-model-lively: setup  ## train the backbone of lively scenes, on from scenes-tiny (half an hour on one core)
-	OMP_NUM_THREADS=1 $(BIN)/python tools/lively_backbone.py --out $(LIVELY_BACKBONE)
+model-lively: setup  ## train scenes-lively again, on from scenes-tiny (an hour on one core)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/lively_backbone.py --out runs/lively
+	$(BIN)/python -m tempme.models scenes-lively runs/lively/both/retriever "tools/lively_backbone.py, seed 0"

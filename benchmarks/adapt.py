@@ -1,13 +1,16 @@
 """What `tempme adapt` gains on scenes: dense, merging without training, and adapted, at budgets.
 
-The shipped backbone learns from windows of the training split, without their captions, and is
-judged by retrieval on the test split: R@1 of text to video. Beside it the speed of a ViT-B/32 with
-random weights at the same budgets, whose features mean nothing. Writes
-results/benchmarks/adapt-<machine>.json, anew after every budget. All of it takes some minutes of a
-quiet core; in parts, each of a few: rows of the same commit and settings that the file has stay.
+A backbone, the shipped one or a saved retriever's, learns from windows of the training split,
+without their captions, and is judged by retrieval on the test split: R@1 of text to video.
+Beside it the speed of a ViT-B/32 with random weights at the same budgets, whose features mean
+nothing. Writes results/benchmarks/<name>-<machine>.json, anew after every budget. All of it takes
+some minutes of a quiet core; in parts, each of a few: rows of the same commit and settings that
+the file has stay.
 
     python benchmarks/adapt.py [--gallery 100] [--windows 100] [--steps 24]
     python benchmarks/adapt.py --measure retrieval --budgets 0.5
+    python benchmarks/adapt.py --measure retrieval --parts lively --name adapt-lively \
+        --model scenes-lively
     python benchmarks/adapt.py --measure speed --backbones ViT-B/32 --budgets 0.5
 """
 
@@ -158,10 +161,12 @@ def main() -> None:
     words.add_argument("--budgets", type=float, nargs="+", default=[0.65, 0.5, 0.35])
     words.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES))
     words.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
+    words.add_argument("--model", default=MODEL, help="whose retrieval is measured")
+    words.add_argument("--name", default="adapt", help="what the file is called")
     words.add_argument("--out", type=Path, default=ROOT / "results" / "benchmarks")
     asked = words.parse_args()
     torch.set_num_threads(1)
-    path = asked.out / f"adapt-{results.machine()}.json"
+    path = asked.out / f"{asked.name}-{results.machine()}.json"
     report = Report.at(path, {"note": note_of(asked)}, MEASURES)
     if "retrieval" in asked.measure:
         retrieval(asked, report)
@@ -174,7 +179,7 @@ def main() -> None:
 
 def retrieval(asked: argparse.Namespace, report: Report) -> None:
     """Dense, and at every budget: merging without training, and adapted."""
-    teacher = dense_model(MODEL)
+    teacher = dense_model(asked.model)
     lessons = lessons_of(teacher, asked.parts, asked.windows)
     gallery = Gallery.of(teacher, asked.parts, asked.gallery)
     dense = {"model": "dense", "budget": 1.0, "share": 1.0, **judged(teacher, lessons, gallery)}
@@ -198,11 +203,11 @@ def speed_at(dense: Retriever, backbone: str, budget: float) -> dict[str, Any]:
 def note_of(asked: argparse.Namespace) -> str:
     """What was measured, for a person; rows of another note do not belong beside these."""
     return (
-        f"{MODEL}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test scenes a part "
-        f"({', '.join(asked.parts)}), together: in one; {asked.windows} training windows without "
-        f"captions, a fifth held out (cosine, overlap of the 10 nearest phrases with the dense "
-        f"model), {asked.steps} steps; one seed. Speed: windows per second of one thread (of "
-        f"processor time on a CPU), in turns; {BIG} has random weights"
+        f"{asked.model}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test "
+        f"scenes a part ({', '.join(asked.parts)}), together: in one; {asked.windows} training "
+        f"windows without captions, a fifth held out (cosine, overlap of the 10 nearest phrases "
+        f"with the dense model), {asked.steps} steps; one seed. Speed: windows per second of one "
+        f"thread (of processor time on a CPU), in turns; {BIG} has random weights"
     )
 
 

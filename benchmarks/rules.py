@@ -1,15 +1,16 @@
 """Accuracy of every rule without training, at equal multiply-adds, on generated scenes.
 
-A system takes the backbone of the shipped model as it is: nothing is learnt, so what is lost is
-what the rule loses by itself. Every rule runs at the same shares of the multiply-adds of the dense
-model (`tempme.system(name, budget=...)`), or at the nearest below that its settings reach, on
-several galleries (a seed draws which scenes are in one); and is timed in turns with the dense one.
-Writes results/benchmarks/<name>-<world>.json, one file for each world (a part of the scenes), anew
-after every row; rows of the same commit and settings that the file has stay, unless this run
-measures them anew.
+A system takes a backbone as it is, that of the shipped model or a saved retriever's: nothing is
+learnt, so what is lost is what the rule loses by itself. Every rule runs at the same shares of the
+multiply-adds of the dense model (`tempme.system(name, budget=...)`), or at the nearest below that
+its settings reach, on several galleries (a seed draws which scenes are in one); and is timed in
+turns with the dense one. Writes results/benchmarks/<name>-<world>.json, one file for each world (a
+part of the scenes), anew after every row; rows of the same commit and settings that the file has
+stay, unless this run measures them anew.
 
     python benchmarks/rules.py
     python benchmarks/rules.py --seeds 0 1 2 3 4 --systems tempme tempme-rlt
+    python benchmarks/rules.py --world lively --model scenes-lively
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from parts import Report
 from tempme.errors import BadSetting
 from tempme.evaluation.timing import encoding, in_turns, ratio
 from tempme.experiments.scenes import TEST_SEED, judged
+from tempme.retriever.checkpoint import backbone_of
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import PARTS, PLAIN_PARTS, Scene, clip, scenes
 from tempme.systems.system import System
@@ -40,7 +42,7 @@ BUDGETS = (0.65, 0.4, 0.25)
 ENCODED_AT_ONCE = 25  # videos
 TIMED, ROUNDS = 4, 3  # videos that are timed, and how often
 NOTES = {
-    "training": "none: the backbone of scenes-tiny as it is, positions of clips at zero",
+    "training": "none: the backbone of `model` as it is, positions of clips at zero",
     "budget": "of the multiply-adds of `lora`, which merges nothing; `share` is what the settings "
     "reach, at most the budget. A rule that cannot be as cheap has no row there",
     "r1": "text to video and back, %, ties by half; `twins`: share of captions nearer to their "
@@ -49,7 +51,8 @@ NOTES = {
     "an equal place again (rlt, average, earlytom); accuracy there is near its ceiling for all",
     "agreement": "mean cosine of a video's feature to that of the dense model",
     "seeds": "galleries, whose scenes a seed draws; spread is the sample standard deviation over "
-    "them, of one there is none. `lost` is R-Sum against the dense model, gallery by gallery",
+    "them, of one there is none. Against the dense model, gallery by gallery: `lost` of R-Sum, "
+    "`lost_r1` of R@1 of text to video",
     "times": "as fast as the dense model on one thread, videos of four at once, in turns",
 }
 
@@ -90,8 +93,8 @@ class World:
         return answer | {key: found[key] for key in ("twins", "rivals") if key in found}
 
 
-def ready_for(row: System) -> Retriever:
-    return Retriever.build(row, MODEL, seed=0).for_inference("fp32")
+def ready_for(row: System, model: str) -> Retriever:
+    return Retriever.build(row, model, seed=0).for_inference("fp32")
 
 
 def settings_of(row: System) -> str:
@@ -108,11 +111,12 @@ def settings_of(row: System) -> str:
 def rows_of(options: argparse.Namespace) -> list[tuple[float | None, System]]:
     """Every system at every budget that it reaches, and as it stands in the table."""
     made: list[tuple[float | None, System]] = []
+    sizes = backbone_of(options.model)
     for name in options.systems:
-        made.append((None, system(name, backbone=MODEL)))
+        made.append((None, system(name, backbone=sizes)))
         for budget in options.budget:
             try:
-                made.append((budget, system(name, backbone=MODEL, budget=budget)))
+                made.append((budget, system(name, backbone=sizes, budget=budget)))
             except BadSetting as too_cheap:
                 print(too_cheap, file=sys.stderr)
     return made
@@ -125,17 +129,17 @@ class Galleries:
         self.seeds = list(seeds)
         self.worlds = [World(part, gallery, seed, dense) for seed in seeds]
         self.wanted = [world.features(dense) for world in self.worlds]
-        self.sums = [
-            world.row(videos, dense)["r_sum"]
-            for world, videos in zip(self.worlds, self.wanted, strict=True)
+        self.whole = [
+            world.row(videos, dense) for world, videos in zip(self.worlds, self.wanted, strict=True)
         ]
 
     def row(self, ready: Retriever) -> dict[str, Any]:
         """Means over the galleries, with their spread where there are several."""
         found = [world.features(ready) for world in self.worlds]
         rows = [world.row(one, ready) for world, one in zip(self.worlds, found, strict=True)]
-        for row, dense in zip(rows, self.sums, strict=True):
-            row["lost"] = dense - row["r_sum"]
+        for row, dense in zip(rows, self.whole, strict=True):
+            row["lost"] = dense["r_sum"] - row["r_sum"]
+            row["lost_r1"] = dense["t2v_r1"] - row["t2v_r1"]
         agreed = [
             float((one * other).sum(axis=1).mean())
             for one, other in zip(found, self.wanted, strict=True)
@@ -161,9 +165,9 @@ def times_of(dense: Retriever, ready: Retriever) -> float:
 
 def measure(options: argparse.Namespace) -> None:
     """A row for every system and budget in the file of every world, dense first."""
-    dense_row = system(DENSE, backbone=MODEL)
-    whole, dense = dense_row.cost().gmacs, ready_for(dense_row)
-    head = {"notes": NOTES, "model": MODEL, "gallery": options.gallery}
+    dense_row = system(DENSE, backbone=backbone_of(options.model))
+    whole, dense = dense_row.cost().gmacs, ready_for(dense_row, options.model)
+    head = {"notes": NOTES, "model": options.model, "gallery": options.gallery}
     reports = {
         part: Report.at(options.out / f"{options.name}-{part}.json", head, ["rows"])
         for part in options.world
@@ -172,7 +176,7 @@ def measure(options: argparse.Namespace) -> None:
         part: Galleries(part, options.gallery, options.seeds, dense) for part in options.world
     }
     for budget, row in [(None, dense_row), *rows_of(options)]:
-        ready = ready_for(row)
+        ready = ready_for(row, options.model)
         gmacs = row.cost().gmacs
         times = times_of(dense, ready) if row is not dense_row else 1.0
         for part, galleries in worlds.items():
@@ -184,6 +188,7 @@ def measure(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", nargs="+", default=list(PLAIN_PARTS), help=", ".join(PARTS))
+    parser.add_argument("--model", default=MODEL, help="whose backbone; a name or a folder")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--budget", nargs="+", type=float, default=list(BUDGETS))
     parser.add_argument("--gallery", type=int, default=100, help="scenes of each world")

@@ -12,7 +12,7 @@ where is known of all of them. Three stages, each saved as it ends, and left out
 The heads are thrown away. Positions come to be seen first: in scenes-tiny they are a thirtieth of
 the patches that they are added to, and no layer can tell one place from another.
 
-    python tools/lively_backbone.py --out runs/scenes-lively/backbone [--steps 1800 5000 1400]
+    python tools/lively_backbone.py --out runs/lively [--steps 4000 5000 1200]
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from tempme.training.task import LARGEST_LOGIT_SCALE
 
 START, HEADS = "scenes-tiny", "heads.safetensors"
 STAGES = ("pictures", "captions", "both")
-PAIRS = {"pictures": 14, "captions": 16, "both": 24}  # scenes of a step, rivals beside them
-RATES = {"pictures": 1e-3, "captions": 1e-3, "both": 8e-4}
+PAIRS = {"pictures": 14, "captions": 48, "both": 24}  # scenes of a step, rivals beside them
+RATES = {"pictures": 1e-3, "captions": 2e-3, "both": 8e-4}
 PLOTS = {
     "pictures": ("where", "where", "which-place", "which-texture", "one-by-one", "leave-and-come"),
     "captions": ("where", "where", "which-place"),
@@ -268,7 +268,7 @@ def main() -> None:
     """Train the stages that are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, nargs=3, default=(1800, 5000, 1400))
+    parser.add_argument("--steps", type=int, nargs=3, default=(4000, 5000, 1200))
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     course = Course(given.seed)

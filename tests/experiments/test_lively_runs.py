@@ -18,7 +18,7 @@ from tempme.scenes.batches import Pool
 from tempme.systems.table import system
 
 ROOT = Path(__file__).parents[2]
-ROWS = sorted((ROOT / "experiments/scenes-lively").glob("*.toml"))
+ROWS = sorted((ROOT / "experiments").glob("scenes-lively*/*.toml"))
 
 SMALL = """
 [system]
@@ -103,18 +103,30 @@ def test_tables_show_lively_scenes_only_where_they_were_judged(tmp_path: Path) -
     assert "| lively | text to video | 37.00" in every_metric(found)
 
 
-@pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_rows_are_alike_but_for_the_system(path: Path) -> None:
     one, other = Experiment.read(path), Experiment.read(ROWS[0])
     assert one.system.name == path.stem
-    assert one.system.weights == "runs/scenes-lively/backbone/both/retriever"
+    assert one.system.weights == "scenes-lively"
     assert (one.data, one.system.tuning, one.evaluation) == (
         other.data,
         other.system.tuning,
         other.evaluation,
     )
-    as_rows_of_scenes = Experiment.read(ROOT / f"experiments/scenes/{path.stem}.toml")
-    assert one.recipe == as_rows_of_scenes.recipe
+    plain = ROOT / f"experiments/scenes/{path.stem}.toml"
+    if plain.exists():
+        assert one.recipe == Experiment.read(plain).recipe
+
+
+def test_rows_at_a_quarter_cost_no_more() -> None:
+    dense = system("lora", backbone="scenes-tiny").cost().gmacs
+    rows = [path for path in ROWS if path.parent.name == "scenes-lively-quarter"]
+    assert len(rows) == 3
+    for path in rows:
+        made = Experiment.read(path).system.system("scenes-tiny")
+        share = made.cost().gmacs / dense
+        assert share <= 0.25, path
+        assert share >= 0.24 or path.stem == "tempme-average", path  # whose costs lie far apart
 
 
 def test_only_plots_that_are_there(tmp_path: Path) -> None:

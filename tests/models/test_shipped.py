@@ -1,4 +1,4 @@
-"""The model in the package finds what it was trained to find."""
+"""The models in the package find what they were trained to find."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 
 import tempme
 from tempme.experiments import judge
+from tempme.retriever.checkpoint import backbone_of
 from tempme.retriever.names import SHIPPED
+from tempme.retriever.names import shipped as names
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import clip, scenes
 from tempme.systems.table import system
@@ -23,13 +25,17 @@ def shipped() -> Retriever:
     return tempme.load("scenes-tiny")
 
 
-def test_it_fits_into_the_wheel() -> None:
-    size = sum(path.stat().st_size for path in (SHIPPED / "scenes-tiny").iterdir())
-    assert size <= 10 * MEGABYTE
+def test_they_fit_into_the_wheel() -> None:
+    sizes = {
+        name: sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) for name in names()
+    }
+    assert list(sizes) == ["scenes-lively", "scenes-tiny"]
+    assert max(sizes.values()) <= 10 * MEGABYTE
 
 
-def test_it_says_nothing_of_the_machine_it_was_made_on(shipped: Retriever) -> None:
-    assert not Path(shipped.origin).is_absolute()
+@pytest.mark.parametrize("name", names())
+def test_they_say_nothing_of_the_machine_they_were_made_on(name: str) -> None:
+    assert not Path(tempme.load(name).origin).is_absolute()
 
 
 @pytest.mark.slow
@@ -50,3 +56,11 @@ def test_mean_pooling_cannot_tell_twins_apart() -> None:
     with torch.inference_mode():
         one, other = retriever.encode_videos(retriever.transform(frames))
     torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_the_lively_backbone_sees_details_before_any_tuning() -> None:
+    plain = system("lora", backbone=backbone_of("scenes-lively"))
+    found = judge(Retriever.build(plain, "scenes-lively", seed=0), "lively", gallery=60)
+    assert found["rivals"] > 55
+    assert found["t2v"]["r1"] > 25
