@@ -116,7 +116,7 @@ class FilteredScans:
         is_scanned = self._is_scanned(view, num_moments)
         weight = ROWS_OF_SCAN if is_scanned else 1
         each = CONTENT_BYTES_OF_SCAN if is_scanned else CONTENT_BYTES_OF_LISTS
-        row_bytes = HALF_BYTES * view.tree.centres.shape[1]
+        row_bytes: int = HALF_BYTES * view.tree.centres.shape[1]
         return num_moments * weight + math.ceil(each * len(view.catalog) / row_bytes)
 
     def _pays(self, view: ListsView, known: _Filter) -> bool:
@@ -162,11 +162,8 @@ class FilteredScans:
             if room >= 0:
                 return
             room += one.rows_kept
-            one.kept, one.rows_kept, one.num_read = (
-                None,
-                0,
-                0,
-            )  # what it takes to keep it is to be read anew
+            # What it takes to keep it is to be read anew.
+            one.kept, one.rows_kept, one.num_read = None, 0, 0
 
 
 def _new_filter(view: ListsView, request: Request) -> _Filter:
