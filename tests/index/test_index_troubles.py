@@ -15,7 +15,10 @@ import tempme
 from commands import WITHOUT_RIGHTS, error_of, said, start
 from index_material import write_video
 from tempme.backbones.config import ClipConfig
+from tempme.errors import BadIndex
 from tempme.index import Counts, Index
+from tempme.index.folder import make_folder
+from tempme.index.header import NAME
 from tempme.retriever.retriever import Retriever
 
 SMALL = ClipConfig(
@@ -92,6 +95,16 @@ def test_two_first_runs_at_once(films: Path, model: Path, tmp_path: Path) -> Non
     assert 0 in {run.returncode for run in runs}
     assert names(index) == ["blue.mp4", "green.mp4", "red.mp4"]
     assert Index.open(index).add(films).videos == Counts(unchanged=3)
+
+
+def test_what_another_run_has_begun_is_no_other_thing(model: Path, tmp_path: Path) -> None:
+    """It lay there when the folder was listed, and not yet when an index was looked for."""
+    index = tmp_path / "a.tempme"
+    Index.create(index, tempme.load(model))
+    make_folder(index)
+    (index / NAME).unlink()
+    with pytest.raises(BadIndex, match=r"a folder with other things in it \(words.npz\)"):
+        make_folder(index)
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not here")

@@ -21,7 +21,11 @@ def check_new(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make it; BadIndex where that is impossible or something else lies there."""
+    """Make it; BadIndex where that is impossible or something else lies there.
+
+    What another run has begun there since the caller looked is no other thing: whoever writes next
+    finds its header under the lock.
+    """
     check_not_lost(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +33,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise BadIndex(f"cannot make the index {folder}: {reason}") from error
-    if strangers:
+    if strangers and not (folder / NAME).exists():
         raise BadIndex(
             f"{folder} is a folder with other things in it ({strangers[0]}); "
             "an index needs a folder of its own: name one that is empty or does not exist"
