@@ -154,7 +154,7 @@ def test_moments_that_two_machines_computed_differently_are_those_of_one(
 def test_tables_without_a_key_are_given_one_by_the_next_writer(
     make: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 0.2 made them so; two machines may find that at the same time."""
+    """An earlier version made them so; two machines may find that at the same time."""
     one, other = two(make, name)
     rows = {
         "videos": video_rows([video("a.mp4", "a")]),

@@ -47,8 +47,7 @@ def begin_with_copy(folder: Path, model: Encoder | str | None, settings: dict[st
     if not is_here or running.settled.engine not in (AUTO, TORCH):
         return False
     found = look_up(str(model))
-    retriever = text_side(found.folder) if isinstance(found, Saved) else None
-    if retriever is None or not isinstance(found, Saved):
+    if not isinstance(found, Saved) or (retriever := text_side(found.folder)) is None:
         return False
     make_folder(folder)
     with writing(folder):

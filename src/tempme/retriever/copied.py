@@ -12,18 +12,15 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from tempme.atomic import replacing
-from tempme.backbones.clip import Clip
 from tempme.backbones.vocabularies import load_words
 from tempme.errors import TempmeError
 from tempme.processes.memory import large_blocks_apart
 from tempme.retriever.checkpoint import described_in
 from tempme.retriever.fingerprint import Prints
-from tempme.retriever.frugal import shapes_of, take_in
+from tempme.retriever.frugal import take_in, whole_clip
 from tempme.retriever.names import SYSTEM, TOKENIZER, WEIGHTS
-from tempme.retriever.parts import Parts, undrawn
+from tempme.retriever.parts import Parts
 from tempme.retriever.retriever import Retriever
-from tempme.untrusted import check_regular
-from tempme.weights.on_disk import TensorsOnDisk
 
 VISION = "vision."
 
@@ -50,16 +47,10 @@ def copy_saved(source: Path, folder: Path) -> None:
 
 def _text_side(folder: Path) -> Retriever | None:
     described = described_in(folder)
-    if described.base is not None or not described.origin:
+    if not described.origin or (whole := whole_clip(folder, described)) is None:
         return None
-    system = described.system()
-    check_regular(folder / WEIGHTS)
-    weights = TensorsOnDisk(folder / WEIGHTS)
-    backbone = undrawn(system)
-    state = backbone.state_dict()
-    if not isinstance(backbone, Clip) or weights.shapes() != shapes_of(state):
-        return None
-    prints = Prints()
+    (weights, backbone), prints = whole, Prints()
+    system, state = described.system(), backbone.state_dict()
     text = {name: value for name, value in state.items() if not name.startswith(VISION)}
     largest_first = sorted(state, key=lambda name: (-state[name].numel(), name))
     if not take_in(largest_first, weights, text, prints):

@@ -25,6 +25,7 @@ from tempme.errors import TempmeError
 from tempme.processes.memory import give_back, large_blocks_apart
 from tempme.retriever import precision as numbers
 from tempme.retriever.checkpoint import described_in
+from tempme.retriever.described import Described
 from tempme.retriever.fingerprint import Prints
 from tempme.retriever.names import TOKENIZER, WEIGHTS, Saved, look_up, shipped
 from tempme.retriever.parts import Parts, undrawn
@@ -115,14 +116,11 @@ class _Reading:
 def _read(folder: Path, reading: _Reading) -> tuple[Retriever, Known] | None:
     described, precision = described_in(folder), reading.precision
     system = described.system()
-    if described.base is not None or precision == MIXED or not isinstance(system.tuning, BY_LAYER):
+    if precision == MIXED or not isinstance(system.tuning, BY_LAYER):
         return None
-    check_regular(folder / WEIGHTS)
-    source = TensorsOnDisk(folder / WEIGHTS)
-    backbone = undrawn(system)
-    shapes = shapes_of(backbone.state_dict())
-    if not isinstance(backbone, Clip) or source.shapes() != shapes:
+    if (whole := whole_clip(folder, described)) is None:
         return None
+    source, backbone = whole
     if reading.side is not None:
         _leave_out(OTHER[reading.side], backbone)
     known, prints = reading.known, Prints()
@@ -138,6 +136,19 @@ def _read(folder: Path, reading: _Reading) -> tuple[Retriever, Known] | None:
     made = Retriever(parts, fingerprints=known.fingerprints)
     made.precision, made.is_folded = precision, True
     return made.eval(), known
+
+
+def whole_clip(folder: Path, described: Described) -> tuple[TensorsOnDisk, Clip] | None:
+    """The weights of a saved CLIP, and a backbone without any that they fit; None where they are
+    not all in the folder.
+    """
+    if described.base is not None:
+        return None
+    check_regular(folder / WEIGHTS)
+    source, backbone = TensorsOnDisk(folder / WEIGHTS), undrawn(described.system())
+    if not isinstance(backbone, Clip) or source.shapes() != _shapes(backbone.state_dict()):
+        return None
+    return source, backbone
 
 
 def _leave_out(side: Side, backbone: Clip) -> None:
@@ -194,6 +205,5 @@ def _layers(backbone: Clip) -> Iterator[tuple[str, nn.Module]]:
             yield f"{tower}.layers.{number}", layer
 
 
-def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """name -> shape of the tensors of a model."""
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in state.items()}

@@ -94,13 +94,11 @@ class ObjectTables(Tables):
         """
         for _ in range(ATTEMPTS):
             try:
-                with self.committing(name) as table:
-                    return work(table)
+                return super().commit(name, work)
             except BadIndex as error:
                 if not OVERTAKEN.search(str(error.__cause__)):
                     raise
-        with self.committing(name) as table:
-            return work(table)
+        return super().commit(name, work)
 
     def insert(self, name: str, rows: Any) -> int:
         """Add rows, but for those with a key that is there already; the number of rows added.
@@ -124,17 +122,6 @@ class ObjectTables(Tables):
 
         rows = _keyed(name, rows)
         self.commit(name, upsert)
-
-    def delete(self, name: str, column: str, values: Collection[str]) -> None:
-        """Remove the rows that have one of the values in a column."""
-        if not values or not self.exists(name):
-            return
-
-        def delete(table: Any) -> None:
-            for names in statements(sorted(values)):
-                table.delete(f"{column} IN ({names})")
-
-        self.commit(name, delete)
 
     def replace(self, name: str, rows: Any) -> None:
         """All rows of a table in one step; readers see the old ones or the new ones."""

@@ -143,10 +143,14 @@ class Tables:
         with writing(self.folder), whole_or_undone(self._path(name)), panics_unsaid():
             yield self.open(name)
 
+    def commit(self, name: str, work: Callable[[Any], T]) -> T:
+        """What `work` does to a table."""
+        with self.committing(name) as table:
+            return work(table)
+
     def insert(self, name: str, rows: Any) -> int:
         """Add rows; their number."""
-        with self.committing(name) as table:
-            table.add(rows)
+        self.commit(name, lambda table: table.add(rows))
         return len(rows)
 
     def upsert(self, name: str, rows: Any) -> None:
@@ -170,9 +174,12 @@ class Tables:
         """Remove the rows that have one of the values in a column."""
         if not values or not self.exists(name):
             return
-        with self.committing(name) as table:
+
+        def delete(table: Any) -> None:
             for names in statements(sorted(values)):
                 table.delete(f"{column} IN ({names})")
+
+        self.commit(name, delete)
 
     def drop_indices(self) -> None:
         """Remove the indices that earlier versions had LanceDB make."""
