@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from index_material import write_video
+from tempme.adapting.choosing import LEAST
 from tempme.retriever.precision import has_bf16
 
 BUDGET = tomllib.loads(
@@ -21,6 +22,15 @@ MAKE = (
     "import sys; from tempme.retriever.retriever import Retriever as R; "
     "from tempme.systems.table import system; "
     "R.build(system('tempme', backbone='ViT-B/32'), None, seed=0).save(sys.argv[1])"
+)
+MAKE_PLAIN = (
+    "import sys, torch; from pathlib import Path; from safetensors.torch import load_file; "
+    "from tempme.exporting.openai import write_openai; "
+    "from tempme.retriever.retriever import Retriever as R; "
+    "from tempme.systems.table import system; place = Path(sys.argv[1]); place.mkdir(); "
+    "write_openai(R.build(system('clip4clip', backbone='ViT-B/32'), None, seed=0).parts, place); "
+    "state = load_file(place / 'model.safetensors'); "
+    "torch.save({name: value.half() for name, value in state.items()}, place / 'ViT-B-32.pt')"
 )
 RUN = "from tempme.cli import main; main()"
 # Told by the process itself: what wait4 says of a child is at least what this process has held.
@@ -74,3 +84,18 @@ def test_an_index_with_a_vit_b_32_stays_within_its_memory(tmp_path: Path) -> Non
     write_video(films / "green.mp4", ["green"])
     assert peak_mb(*run) < budget["index_mb"]
     assert peak_mb("search", "a red film", "--index", index) < budget["search_mb"]
+
+
+@pytest.mark.slow
+@LINUX
+def test_so_does_one_of_plain_weights_whose_system_is_measured(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    films, weights = tmp_path / "films", tmp_path / "b32"
+    films.mkdir()
+    for number in range(LEAST):
+        write_video(films / f"{number}.mp4", ["red", "blue"] if number % 2 else ["green"])
+    peak_mb(str(weights), code=MAKE_PLAIN)
+    run = ("index", str(films), "--index", str(tmp_path / "index"), "--workers", "1")
+    assert peak_mb(*run, "--model", str(weights / "ViT-B-32.pt")) < BUDGET["any"]["plain_index_mb"]
+    assert "of the nearest phrases are the same" in capfd.readouterr().err

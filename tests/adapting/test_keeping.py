@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adapting_material import SMALL, dense_folder, films, plain_weights
+from small_models import small
 from tempme.adapting.keeping import Folder
 from tempme.adapting.models import dense_model, learning_videos, merging_model, row_for
 from tempme.adapting.run import adapt
@@ -56,6 +57,21 @@ def test_a_shipped_model_gives_its_backbone() -> None:
     texts = ["a red circle above a blue star"]
     assert torch.allclose(student.encode_texts(texts), teacher.encode_texts(texts), atol=1e-6)
     assert student.unread("zebra") == teacher.unread("zebra") != ""
+
+
+@pytest.mark.parametrize("tuning", ["clip4clip", "lora"])
+def test_a_student_that_does_not_learn_shares_what_it_has_from_its_teacher(tuning: str) -> None:
+    teacher = small(tuning)  # what LoRA learnt is not zero
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    row = row_for(teacher, "tempme", None)
+    apart, shared = (merging_model(teacher, row, shared=shares) for shares in (False, True))
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    learnt, same = apart.state_dict(), shared.state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in learnt.items())
+    own = {value.data_ptr() for value in teacher.state_dict().values()}
+    embedding = "backbone.text.token_embedding.weight"
+    assert same[embedding].data_ptr() in own
+    assert not own & {value.data_ptr() for value in learnt.values()}
 
 
 def test_what_learns_is_what_it_was_once_learning_is_over(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tempme.engines.choice import EngineChoice
 from tempme.errors import BadWeights
 from tempme.index import Index
 from tempme.retriever import frugal
-from tempme.retriever.frugal import Side, load_ready, load_side
+from tempme.retriever.frugal import OTHER, Side, load_ready, load_side, side_of
 from tempme.retriever.retriever import Retriever
 from tempme.weights import on_disk
 from tempme.weights.on_disk import TensorsOnDisk
@@ -55,6 +55,20 @@ def test_it_is_what_loading_first_gives(name: str, choice: EngineChoice, tmp_pat
     videos = pixels(2)
     assert torch.equal(ours.encode_videos(videos), theirs.encode_videos(videos))
     assert torch.equal(ours.encode_texts(["a dog"]), theirs.encode_texts(["a dog"]))
+
+
+@pytest.mark.parametrize("side", ["vision", "text"])
+@torch.inference_mode()
+def test_one_side_of_a_loaded_one_is_made_ready(side: Side) -> None:
+    loaded = small("tempme")
+    ready, ours = loaded.for_inference("fp32"), side_of(loaded, side)
+    assert ours.fingerprints == ready.fingerprints
+    assert (ours.precision, ours.is_folded) == (ready.precision, ready.is_folded)
+    assert not list(ours.backbone.get_submodule(OTHER[side]).parameters())
+    if side == "vision":
+        assert torch.equal(ours.encode_videos(pixels(2)), ready.encode_videos(pixels(2)))
+    else:
+        assert torch.equal(ours.encode_texts(["a dog"]), ready.encode_texts(["a dog"]))
 
 
 @pytest.mark.parametrize("choice", [FP32, BF16])

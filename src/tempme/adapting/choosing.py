@@ -26,6 +26,7 @@ from tempme.index.header import NAME, Cutting, Header, read_header
 from tempme.index.judging import background_of
 from tempme.index.model import MODEL_FOLDER
 from tempme.retriever.checkpoint import system_of
+from tempme.retriever.frugal import side_of
 from tempme.retriever.names import is_saved
 from tempme.retriever.retriever import Retriever
 from tempme.systems.budget import share_of_dense, within_budget
@@ -113,11 +114,13 @@ def _chosen(
         return dense, f"system: {dense.system.name}, as asked"
     if wanted.system is not None or wanted.budget is not None:
         row = row_for(dense, wanted.system or ROW, wanted.budget)
-        return merging_model(dense, row), f"system: {_named(row)}, as asked; it is untrained"
+        return merging_model(
+            dense, row, shared=True
+        ), f"system: {_named(row)}, as asked; it is untrained"
     if dense.system.name != DENSE:  # weights that say themselves what they are
         return dense, ""
     row = row_for(dense, ROW, None)
-    merging = merging_model(dense, row)
+    merging = merging_model(dense, row, shared=True)
     cutting = Cutting(**{"fit": "squash", **wanted.cutting})
     found = measured(dense, merging, paths, cutting=cutting, decoding=decoding)
     if found is None:
@@ -149,9 +152,8 @@ def measured(
         return None
     if len(sample) < LEAST:
         return None
-    ready = [one.for_inference("fp32") for one in (dense, merging)]
-    one, other = (features_of(each, sample.pixels) for each in ready)
-    return agreement(one, other, background_of(ready[0]), sample.video)
+    one, other = (features_of(side_of(each, "vision"), sample.pixels) for each in (dense, merging))
+    return agreement(one, other, background_of(side_of(dense, "text")), sample.video)
 
 
 def _of_far(folder: Path, wanted: Wanted) -> str | None:
@@ -173,7 +175,7 @@ def _of_index(folder: Path, wanted: Wanted) -> Encoder | str | None:
     if not isinstance(loaded, Retriever) or loaded.system.name == saved.name:
         return loaded
     row = row_for(loaded, saved.name, None)
-    return merging_model(loaded, replace(row, compression=saved.compression))
+    return merging_model(loaded, replace(row, compression=saved.compression), shared=True)
 
 
 def _check_system(header: Header, folder: Path, wanted: Wanted) -> None:

@@ -17,7 +17,6 @@ from tempme.systems.budget import dense_gmacs
 
 ALONE, OVERLAPPING = 4, 6  # windows that are timed at once
 ROUNDS = 3
-AT_ONCE = 4
 
 Floats = NDArray[np.float32]
 
@@ -27,14 +26,16 @@ def features_of(
     pixels: NDArray[np.uint8],
     on_window: Callable[[int, int], None] = lambda *_: None,
 ) -> Floats:
-    """Windows (W, F, S, S, 3) -> unit features (W, D), some at a time, as the model is now."""
+    """Windows (W, F, S, S, 3) -> unit features (W, D), as the model is now.
+
+    One window at a time: several are 4 % quicker, and hold as many times the memory.
+    """
     parts = [np.zeros((0, retriever.feature_size), np.float32)]
     with torch.no_grad():
-        for first in range(0, len(pixels), AT_ONCE):
-            some = np.array(pixels[first : first + AT_ONCE])
-            frames = retriever.transform(some)
+        for done, window in enumerate(pixels, start=1):
+            frames = retriever.transform(np.array(window)[None])
             parts.append(retriever.encode_videos(frames).float().cpu().numpy())
-            on_window(min(first + AT_ONCE, len(pixels)), len(pixels))
+            on_window(done, len(pixels))
     return np.concatenate(parts)
 
 

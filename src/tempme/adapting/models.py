@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tempme.backbones.backbone import made_of
-from tempme.backbones.layers import fold, inner_state
+from tempme.backbones.layers import Foldable, fold, inner_state
+from tempme.backbones.undrawn import Undrawn
 from tempme.compression import Keep
 from tempme.errors import BadSetting, BadWeights
 from tempme.retriever.checkpoint import backbone_of, build
@@ -61,13 +63,16 @@ def row_for(teacher: Retriever, name: str, budget: float | None) -> System:
     return row
 
 
-def merging_model(teacher: Retriever, row: System, *, seed: int = 0) -> Retriever:
+def merging_model(
+    teacher: Retriever, row: System, *, seed: int = 0, shared: bool = False
+) -> Retriever:
     """The row on the teacher's weights, untrained: it merges, and else computes the same.
 
-    BadSetting where the teacher's tuning does not fold into its backbone, or the row reads texts
-    otherwise than the teacher even before it has learnt anything.
+    shared: what both have in common is in memory once, so that neither may learn. BadSetting where
+    the teacher's tuning does not fold into its backbone, or the row reads texts otherwise than the
+    teacher even before it has learnt anything.
     """
-    student = Retriever(untrained(row, _plain(teacher.parts), seed=seed)).eval()
+    student = Retriever(untrained(row, _plain(teacher.parts, shared=shared), seed=seed)).eval()
     told = ["a dog jumps into a lake", "a red circle above a blue star"]
     with torch.no_grad():
         apart = (student.encode_texts(told) - teacher.encode_texts(told)).abs().max()
@@ -106,10 +111,12 @@ def _sees(student: Retriever, parameter: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _plain(parts: Parts) -> Untuned:
+def _plain(parts: Parts, *, shared: bool) -> Untuned:
     """The teacher's backbone with all that it learnt folded into it."""
-    folded = fold(copy.deepcopy(parts.backbone))
-    inner, plain = inner_state(folded), made_of(parts.backbone.config)
+    folded = fold(copy.deepcopy(parts.backbone, _kept_by_folding(parts.backbone)))
+    inner = inner_state(folded)
+    with Undrawn():
+        plain = made_of(parts.backbone.config)
     kept = {inner[name].data_ptr() for name in plain.state_dict() if name in inner}
     beside = [n for n, v in folded.state_dict().items() if v.numel() and v.data_ptr() not in kept]
     lacking = [name for name in plain.state_dict() if name not in inner]
@@ -119,9 +126,19 @@ def _plain(parts: Parts) -> Untuned:
             f"({(beside or lacking)[0]}), and would be lost in a system that merges: take weights "
             f"of a CLIP, or a retriever tuned by lora or full"
         )
-    plain.load_state_dict({name: inner[name] for name in plain.state_dict()})
+    plain.load_state_dict({name: inner[name] for name in plain.state_dict()}, assign=shared)
     tag = parts.base if _is_as_published(parts, plain.state_dict()) else None
     return Untuned(plain, parts.tokenizer, parts.origin, tag)
+
+
+def _kept_by_folding(backbone: nn.Module) -> dict[int, Any]:
+    """The parameters that folding leaves as they are, so that a copy to be folded may share them.
+
+    They are what `copy.deepcopy` takes for copies that it has made: id -> parameter.
+    """
+    folding = (part for part in backbone.modules() if isinstance(part, Foldable))
+    changed = {id(parameter) for part in folding for parameter in part.parameters()}
+    return {id(p): p for p in backbone.parameters() if id(p) not in changed}
 
 
 def _is_as_published(parts: Parts, plain: dict[str, Tensor]) -> bool:

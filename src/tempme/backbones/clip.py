@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,9 +50,15 @@ class Clip(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         _initialise(self)
 
-    def load_openai(self, state: Mapping[str, Tensor]) -> Clip:
-        """Take weights in OpenAI's layout, as `read_weights` returns and checks them."""
-        self.load_state_dict({our_name(name): value.float() for name, value in state.items()})
+    @torch.no_grad()
+    def load_openai(self, state: dict[str, Tensor]) -> Clip:
+        """Take weights in OpenAI's layout, as `read_weights` returns and checks them.
+
+        They are moved out of `state`, so that they are not in memory twice.
+        """
+        own = self.state_dict()
+        for name in tuple(state):
+            own[our_name(name)].copy_(state.pop(name))
         return self
 
     def encode_images(self, pixels: Tensor) -> Tensor:

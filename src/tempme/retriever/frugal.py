@@ -8,7 +8,7 @@ only videos or only texts are to be encoded, no others are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +38,7 @@ from tempme.untrusted import check_regular
 from tempme.weights.fit import is_finite
 from tempme.weights.on_disk import TensorsOnDisk
 
-MIXED = "bf16-mixed"
+MIXED, CPU = "bf16-mixed", torch.device("cpu")
 # Tunings each of whose layers can be folded by what is in it alone.
 BY_LAYER = (Full, LoRA)
 Side = Literal["vision", "text"]
@@ -101,6 +101,20 @@ def load_side(
         return None
     finally:
         give_back()
+
+
+def side_of(retriever: Retriever, side: Side) -> Retriever:
+    """As `retriever.for_inference("fp32")` on the CPU, but what encodes videos or texts alone."""
+    other = retriever.backbone.get_submodule(OTHER[side])
+    give_back()  # of the side that was made ready before
+    with large_blocks_apart():
+        backbone = numbers.frozen(retriever.backbone, "fp32", CPU, without=other)
+        lay_out(backbone)
+    made = Retriever(
+        replace(retriever.parts, backbone=backbone), fingerprints=retriever.fingerprints
+    )
+    made.precision, made.is_folded = "fp32", True
+    return made.eval()
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,10 @@ class Parts:
 
 
 def from_weights(weights: Weights, *, tag: str | None = None) -> Untuned:
-    """The backbone that published weights make; BadWeights where its words are not CLIP's."""
+    """The backbone that published weights make, which are moved out of `weights`.
+
+    BadWeights where its words are not CLIP's.
+    """
     check_count(weights.config.vocab, weights.origin)
     with Undrawn():
         backbone = Clip(weights.config)

@@ -59,16 +59,20 @@ def freeze(backbone: nn.Module, precision: str, device: torch.device) -> None:
     backbone.to(dtype(precision))
 
 
-def frozen(backbone: Backbone, precision: str, device: torch.device) -> Backbone:
+def frozen(
+    backbone: Backbone, precision: str, device: torch.device, *, without: nn.Module | None = None
+) -> Backbone:
     """A copy of the backbone on the device, for inference alone.
+
+    without: a part of it in whose place the copy has nothing, as it is not to be used.
 
     Weights that are packed are read where they lie, not copied first: in fp32 that copy would be
     the most memory that indexing takes.
     """
-    copies: dict[int, Any] = {}
+    copies: dict[int, Any] = {} if without is None else {id(without): nn.Module()}
     if can_pack(device) and precision != "bf16-mixed":
         weights = [linear.weight for linear in packable(backbone)]
-        copies = {id(w): nn.Parameter(w.detach(), requires_grad=False) for w in weights}
+        copies |= {id(w): nn.Parameter(w.detach(), requires_grad=False) for w in weights}
     made = copy.deepcopy(backbone, copies).to(device)
     freeze(made, precision, device)
     return made

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tempme.errors import BadWeights
 from tempme.untrusted import MEBIBYTE, check_regular
 from tempme.untrusted import read_json as read_untrusted_json
+from tempme.weights.on_disk import TensorsOnDisk
 from tempme.weights.torchscript import read_pickled_archive, read_script_archive
 
 # Names under which published folders keep a whole CLIP, the safest form first.
@@ -124,7 +124,8 @@ def _kind(path: Path) -> str:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        source = TensorsOnDisk(path)
+        return {name: source[name] for name in source}
     except (SafetensorError, OSError, ValueError) as reason:
         raise BadWeights(f"{path} is damaged or cut off: {reason}") from reason
 
