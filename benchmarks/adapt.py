@@ -12,6 +12,12 @@ the file has stay.
     python benchmarks/adapt.py --measure retrieval --parts lively --name adapt-lively \
         --model scenes-lively
     python benchmarks/adapt.py --measure speed --backbones ViT-B/32 --budgets 0.5
+    python benchmarks/adapt.py --systems tempme earlytom
+    python benchmarks/adapt.py --measure clips --videos ~/Videos --model scenes-lively \
+        --name adapt-lively
+
+With `--videos` it is said how far every system agrees, untrained, with the dense model on windows
+of a person's own clips, and what an hour of them costs.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +40,13 @@ from tempme.adapting.learning import Lessons, learn, score
 from tempme.adapting.measuring import costs, features_of, speeds
 from tempme.adapting.models import dense_model, merging_model, row_for
 from tempme.adapting.settings import Adapting
-from tempme.evaluation.agreement import agreement
+from tempme.adapting.windows import sample_windows
+from tempme.evaluation.agreement import Agreement, agreement
 from tempme.evaluation.metrics import both_directions
 from tempme.index.building.encode import encode_queries
 from tempme.index.judging import background_of
 from tempme.results import runs as results
+from tempme.retriever.footage import gmacs_of_windows, windows_of
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import PARTS, PLAIN_PARTS, Part, Scene, clip, scenes
 from tempme.systems.budget import within_budget
@@ -45,9 +54,9 @@ from tempme.systems.table import system
 from tempme.training import BEST, weights_of
 
 ROOT = Path(__file__).parents[1]
-MODEL, ROW, TEST_SEED, LESSON_SEED = "scenes-tiny", "tempme", 0, 77
-BIG = "ViT-B/32"
-BACKBONES, MEASURES = (MODEL, BIG), ("retrieval", "speed")
+MODEL, TEST_SEED, LESSON_SEED = "scenes-tiny", 0, 77
+BIG, SYSTEMS = "ViT-B/32", ("tempme", "earlytom")
+BACKBONES, MEASURES = (MODEL, BIG), ("retrieval", "speed", "clips")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +120,17 @@ def judged(retriever: Retriever, lessons: Lessons, gallery: Gallery) -> dict[str
     ready, held = retriever.for_inference("fp32"), lessons.apart
     features = features_of(ready, lessons.pixels[held])
     agreed = agreement(lessons.features[held], features, lessons.phrases, held)
-    return {
-        **gallery.r1(ready),
-        "cosine": agreed.cosine.mean,
-        "overlap": agreed.overlap.mean,
-        "overlap_low": agreed.overlap.low,
-        "overlap_high": agreed.overlap.high,
-    }
+    return gallery.r1(ready) | told_of(agreed)
 
 
 def at_budget(
-    teacher: Retriever, lessons: Lessons, budget: float, gallery: Gallery, steps: int
+    teacher: Retriever, lessons: Lessons, gallery: Gallery, settings: Adapting
 ) -> list[dict[str, Any]]:
     """Merging without training, and adapted."""
-    settings = Adapting(ROW, budget, steps=steps, batch=8, validate_every=8)
+    budget = settings.budget
     row = row_for(teacher, settings.system, budget)
     student = merging_model(teacher, row, seed=0)
-    facts = {"budget": budget, "share": costs(student)["share"]}
+    facts = {"system": row.name, "budget": budget, "share": costs(student)["share"]}
     free = judged(student, lessons, gallery)
     start = score(lessons, features_of(student, lessons.pixels[lessons.apart]))
     begin = time.monotonic()
@@ -144,7 +147,8 @@ def at_budget(
 def speed_of(dense: Retriever, merging: Retriever, backbone: str, budget: float) -> dict[str, Any]:
     """Windows per second of both, in turns."""
     found = speeds(dense.for_inference("fp32"), merging.for_inference("fp32"))
-    return {"backbone": backbone, "budget": budget, "share": costs(merging)["share"]} | {
+    facts = {"backbone": backbone, "system": merging.system.name, "budget": budget}
+    return {**facts, "share": costs(merging)["share"]} | {
         f"{kind}_{key}": value
         for kind in ("alone", "overlapping")
         for key, value in found[kind].items()
@@ -158,8 +162,10 @@ def main() -> None:
     words.add_argument("--parts", nargs="+", choices=PARTS, default=list(PLAIN_PARTS))
     words.add_argument("--windows", type=int, default=100)
     words.add_argument("--steps", type=int, default=24)
+    words.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     words.add_argument("--budgets", type=float, nargs="+", default=[0.65, 0.5, 0.35])
-    words.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES))
+    words.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES[:2]))
+    words.add_argument("--videos", nargs="+", type=Path, default=[], help="of `--measure clips`")
     words.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
     words.add_argument("--model", default=MODEL, help="whose retrieval is measured")
     words.add_argument("--name", default="adapt", help="what the file is called")
@@ -170,11 +176,15 @@ def main() -> None:
     report = Report.at(path, {"note": note_of(asked)}, MEASURES)
     if "retrieval" in asked.measure:
         retrieval(asked, report)
+    if "clips" in asked.measure:
+        clips(asked, report)
     if "speed" in asked.measure:
         for backbone in asked.backbones:
             dense = dense_model(MODEL) if backbone == MODEL else random_of(backbone)
-            for budget in asked.budgets:
-                report.add("speed", ("backbone", "budget"), [speed_at(dense, backbone, budget)])
+            for name, budget in product(asked.systems, asked.budgets):
+                row = within_budget(system(name, backbone=dense.system.backbone), budget)
+                told = speed_of(dense, merging_model(dense, row, shared=True), backbone, budget)
+                report.add("speed", ("backbone", "system", "budget"), [told])
 
 
 def retrieval(asked: argparse.Namespace, report: Report) -> None:
@@ -182,11 +192,45 @@ def retrieval(asked: argparse.Namespace, report: Report) -> None:
     teacher = dense_model(asked.model)
     lessons = lessons_of(teacher, asked.parts, asked.windows)
     gallery = Gallery.of(teacher, asked.parts, asked.gallery)
-    dense = {"model": "dense", "budget": 1.0, "share": 1.0, **judged(teacher, lessons, gallery)}
-    report.add("retrieval", ("model", "budget"), [dense])
-    for budget in asked.budgets:
-        rows = at_budget(teacher, lessons, budget, gallery, asked.steps)
-        report.add("retrieval", ("model", "budget"), rows)
+    facts = {"model": "dense", "system": teacher.system.name, "budget": 1.0, "share": 1.0}
+    keys = "model", "system", "budget"
+    report.add("retrieval", keys, [facts | judged(teacher, lessons, gallery)])
+    for name, budget in product(asked.systems, asked.budgets):
+        settings = Adapting(name, budget, steps=asked.steps, batch=8, validate_every=8)
+        report.add("retrieval", keys, at_budget(teacher, lessons, gallery, settings))
+
+
+def clips(asked: argparse.Namespace, report: Report) -> None:
+    """How far every system at every budget agrees with the dense model on windows of clips.
+
+    footage: its share of the dense multiply-adds where windows overlap by half.
+    """
+    teacher = dense_model(asked.model)
+    sample = sample_windows(asked.videos, teacher, most=asked.windows)
+    dense, hour = (
+        teacher.for_inference("fp32"),
+        windows_of(3600, window=teacher.num_frames, stride=teacher.num_frames // 2),
+    )
+    features, phrases = features_of(dense, sample.pixels), background_of(dense)
+    of_dense = gmacs_of_windows(teacher, hour)
+    for name, budget in product(asked.systems, (None, *asked.budgets)):
+        merging = merging_model(teacher, row_for(teacher, name, budget), shared=True)
+        seen = features_of(merging.for_inference("fp32"), sample.pixels)
+        agreed = agreement(features, seen, phrases, sample.video)
+        facts = {"system": name, "budget": budget, "share": costs(merging)["share"]}
+        facts |= {"footage": round(gmacs_of_windows(merging, hour) / of_dense, 3)}
+        facts |= {"windows": len(sample), "videos": len(sample.paths)}
+        report.add("clips", ("system", "budget"), [facts | told_of(agreed)])
+
+
+def told_of(agreed: Agreement) -> dict[str, float]:
+    """How near both features of a window are, and how many of its nearest phrases are the same."""
+    return {
+        "cosine": agreed.cosine.mean,
+        "overlap": agreed.overlap.mean,
+        "overlap_low": agreed.overlap.low,
+        "overlap_high": agreed.overlap.high,
+    }
 
 
 def random_of(backbone: str) -> Retriever:
@@ -194,16 +238,10 @@ def random_of(backbone: str) -> Retriever:
     return Retriever.build(system("clip4clip", backbone=backbone), None, seed=0).eval()
 
 
-def speed_at(dense: Retriever, backbone: str, budget: float) -> dict[str, Any]:
-    """Windows per second at a budget."""
-    row = within_budget(system(ROW, backbone=dense.system.backbone), budget)
-    return speed_of(dense, merging_model(dense, row), backbone, budget)
-
-
 def note_of(asked: argparse.Namespace) -> str:
     """What was measured, for a person; rows of another note do not belong beside these."""
     return (
-        f"{asked.model}, {ROW}; R@1 text to video in %, galleries of {asked.gallery} test "
+        f"{asked.model}; R@1 text to video in %, galleries of {asked.gallery} test "
         f"scenes a part ({', '.join(asked.parts)}), together: in one; {asked.windows} training "
         f"windows without captions, a fifth held out (cosine, overlap of the 10 nearest phrases "
         f"with the dense model), {asked.steps} steps; one seed. Speed: windows per second of one "

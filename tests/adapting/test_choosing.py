@@ -58,7 +58,7 @@ def test_what_is_measured_is_quick_and_the_same_every_time(weights: Path, videos
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("limit", "chosen"), [(0.0, "tempme"), (1.1, "clip4clip")])
+@pytest.mark.parametrize(("limit", "chosen"), [(0.0, "earlytom"), (1.1, "clip4clip")])
 def test_an_index_merges_where_the_agreement_holds_the_limit(
     run: Terminal,
     weights: Path,
@@ -103,7 +103,8 @@ def test_a_person_overrules_it_and_an_index_keeps_it(
     assert run(*words, *half).code == 0
     assert run(*words, "--model", weights).code == 0
     assert "has the system tome, not tempme" in run(*words, "--system", "tempme").refusal
-    assert "has the system tome, not tempme" in run(*words, "--budget", "0.5").refusal
+    assert run(*words, "--budget", "0.5").code == 0  # of the system that it has
+    assert "not with a budget of 0.4" in run(*words, "--budget", "0.4").refusal
     other = run(*words, "--system", "tome", "--budget", "0.9").refusal
     assert "not with a budget of 0.9: leave --system and --budget out" in other
     dense = tmp_path / "dense"
@@ -111,6 +112,7 @@ def test_a_person_overrules_it_and_an_index_keeps_it(
     assert "system: clip4clip, as asked" in asked.err
     refused = run(videos, "--index", dense, "--system", "clip4clip", "--budget", "0.5").refusal
     assert "keeps every token" in refused
+    assert "not earlytom" in run(videos, "--index", dense, "--budget", "0.5").refusal
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tempme.adapting.run import adapt
 from tempme.errors import BadWeights, IndexBusy
 from tempme.index.lock import writing
 from tempme.retriever.retriever import Retriever
+from tempme.systems.budget import share_of_dense
+from tempme.systems.table import system
 
 
 @pytest.mark.slow
@@ -72,6 +75,17 @@ def test_a_student_that_does_not_learn_shares_what_it_has_from_its_teacher(tunin
     embedding = "backbone.text.token_embedding.weight"
     assert same[embedding].data_ptr() in own
     assert not own & {value.data_ptr() for value in learnt.values()}
+
+
+def test_where_nobody_says_what_merges_it_costs_half() -> None:
+    teacher = dense_model("scenes-tiny")
+    chosen, cheaper = row_for(teacher, None, None), row_for(teacher, None, 0.3)
+    assert chosen.name == cheaper.name == "earlytom"
+    assert 0.4 < share_of_dense(chosen) <= 0.5
+    assert 0.2 < share_of_dense(cheaper) <= 0.3
+    assert row_for(teacher, "earlytom", None) == replace(
+        system("earlytom", backbone=chosen.backbone), max_words=chosen.max_words
+    )
 
 
 def test_what_learns_is_what_it_was_once_learning_is_over(tmp_path: Path) -> None:

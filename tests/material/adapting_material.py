@@ -22,7 +22,7 @@ from training_material import TINY
 
 CUTTING = Cutting(every_seconds=0.5, overlap=0.5, sampling="exact", fit="squash")
 SMALL = Adapting(
-    budget=0.6, windows=24, steps=6, batch=4, validate_every=2, save_every=1, cutting=CUTTING
+    "tempme", 0.6, windows=24, steps=6, batch=4, validate_every=2, save_every=1, cutting=CUTTING
 )
 
 

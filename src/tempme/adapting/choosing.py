@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tempme.adapting.measuring import features_of
-from tempme.adapting.models import merging_model, row_for
+from tempme.adapting.models import ROW, merging_model, row_for
 from tempme.adapting.windows import Decoding, sample_windows
 from tempme.engines.choice import ANY_ENGINE, EngineChoice
 from tempme.errors import BadSetting, BadVideo
@@ -34,7 +34,7 @@ from tempme.systems.system import System
 from tempme.systems.table import system
 from tempme.uris import is_remote, uri_of
 
-ROW, DENSE = "tempme", "clip4clip"
+DENSE = "clip4clip"
 LIMIT = 0.9  # of the phrases nearest to a window, with 95 % confidence
 WINDOWS, LEAST = 12, 6
 OF_SAVED = (
@@ -113,13 +113,13 @@ def _chosen(
     if wanted.system == dense.system.name and wanted.budget is None:
         return dense, f"system: {dense.system.name}, as asked"
     if wanted.system is not None or wanted.budget is not None:
-        row = row_for(dense, wanted.system or ROW, wanted.budget)
+        row = row_for(dense, wanted.system, wanted.budget)
         return merging_model(
             dense, row, shared=True
         ), f"system: {_named(row)}, as asked; it is untrained"
     if dense.system.name != DENSE:  # weights that say themselves what they are
         return dense, ""
-    row = row_for(dense, ROW, None)
+    row = row_for(dense, None, None)
     merging = merging_model(dense, row, shared=True)
     cutting = Cutting(**{"fit": "squash", **wanted.cutting})
     found = measured(dense, merging, paths, cutting=cutting, decoding=decoding)
@@ -132,7 +132,7 @@ def _chosen(
     if found.overlap.low >= LIMIT:
         return merging, f"system: {_named(row)}; {told}, sure to be {LIMIT} or more"
     return dense, (
-        f"system: {DENSE} (dense); with {ROW} untrained {told}, not sure to be {LIMIT}: "
+        f"system: {DENSE} (dense); with {_named(row)} untrained {told}, not sure to be {LIMIT}: "
         f"`tempme adapt` teaches it"
     )
 
@@ -181,7 +181,7 @@ def _of_index(folder: Path, wanted: Wanted) -> Encoder | str | None:
 def _check_system(header: Header, folder: Path, wanted: Wanted) -> None:
     """BadSetting where a system or budget is asked for that is not that of the index."""
     own = header.fingerprint.rpartition("-")[0]
-    asked = wanted.system or (ROW if wanted.budget is not None else own)
+    asked = wanted.system or (ROW if wanted.budget is not None and own == DENSE else own)
     elsewhere = "leave --system and --budget out, or make another index"
     if asked != own:
         raise BadSetting(f"the index {folder} has the system {own}, not {asked}: {elsewhere}")

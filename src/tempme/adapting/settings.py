@@ -15,13 +15,14 @@ class Adapting:
     """What is made, and how it learns.
 
     system: the row that merges. budget: its share of the dense multiply-adds; None takes the
-    settings of the row. windows: looked at, over all videos; a fifth of them is held out. steps,
-    batch, learning_rate: of learning; it stops earlier where `patience` validations, one every
-    `validate_every` steps, found nothing better. cutting: of videos into windows, as the index
-    that will be made with the model cuts them.
+    settings of the row. Without a system both are chosen (`adapting.models.row_for`).
+    windows: looked at, over all videos; a fifth of them is held out. steps, batch, learning_rate:
+    of learning; it stops earlier where `patience` validations, one every `validate_every` steps,
+    found nothing better. cutting: of videos into windows, as the index that will be made with the
+    model cuts them.
     """
 
-    system: str = "tempme"
+    system: str | None = None
     budget: float | None = None
     windows: int = 200
     steps: int = 100

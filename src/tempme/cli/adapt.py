@@ -35,12 +35,12 @@ def adapt(
     ],
     model: Model = None,
     system: Annotated[
-        str, typer.Option(help="What merges or prunes; `tempme systems`.")
-    ] = "tempme",
+        str | None, typer.Option(help="What merges or prunes, of `tempme systems` (earlytom).")
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option(
-            help="Share of the dense multiply-adds to use (what the system takes by itself)."
+            help="Share of the dense multiply-adds to use (0.5; with --system what that takes)."
         ),
     ] = None,
     windows: Annotated[int, typer.Option(min=10, help="Windows looked at, over all videos.")] = 200,
