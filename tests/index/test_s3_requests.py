@@ -12,11 +12,12 @@ import pytest
 from far_servers import needs_s3
 from lists_material import WIDTH, moments_of, put, queries_about, searcher, video_of
 from loopback import BUCKET, s3_server
+from tempme.errors import BadIndex
 from tempme.index.moments import Hit
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.searcher import Searcher
 from tempme.index.stores.objects import ObjectStore
-from tempme.index.stores.places import Place
+from tempme.index.stores.places import Place, s3
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +110,25 @@ def test_what_another_machine_writes_and_removes_is_seen_by_the_next_search(
     other.forget([video_of(900, fresh).path])
     other.sweep()
     assert searching.answer_all(asked)[0][0].video_id != fresh.digest
+
+
+@pytest.mark.parametrize("index_from", [300, 10**6])
+def test_a_table_that_is_removed_is_an_error_and_another_in_its_place_is_read(
+    served: Served, index_from: int
+) -> None:
+    """Someone deletes it, or puts a new one there, while a search has it open."""
+    mine = served.store("removed", index_from=index_from)
+    put(mine, range(200))
+    mine.tidy()
+    searching = searcher(served.store("removed", index_from=index_from))
+    ask(searching, 3)
+    place = Place.of(f"s3://{BUCKET}/removed")
+    place.remove([one.name for one in place.files("moments.lance") if "_versions" in one.name])
+    for _ in range(2):
+        with pytest.raises(BadIndex, match=r"(?i)cannot be read: moments\.lance: .*not found"):
+            ask(searching, 3)
+    s3().delete_dir(place.key)
+    other = served.store("removed", index_from=index_from)
+    for numbers in (range(600, 700), range(700, 800)):
+        put(other, numbers)
+    assert {int(hit.video_id, 16) // 100 for hit in ask(searching, 650)} <= {6, 7}

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from store_kinds import NEVER, WIDTH, Make, in_objects, moments_of, video
+from store_kinds import (
+    NEVER,
+    WIDTH,
+    Make,
+    in_objects,
+    moments_of,
+    on_milvus,
+    on_standalone,
+    video,
+)
+from tempme.errors import BadIndex
 from tempme.index.stores.keys import KEYS, has_key
+from tempme.index.stores.milvus import MilvusStore
 from tempme.index.stores.objects import ObjectStore
 from tempme.index.stores.rows import moment_rows, schema, video_rows
 from tempme.index.stores.store import Store
@@ -25,9 +38,19 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         yield made
 
 
+@pytest.fixture(scope="module", params=["s3", "milvus-lite", "milvus"])
+def make_any(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Make]:
+    """Every store that several machines write to."""
+    stores = {"s3": in_objects, "milvus-lite": on_milvus, "milvus": on_standalone}
+    with stores[request.param](tmp_path_factory.mktemp("stores")) as made:
+        yield made
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    return request.node.name.replace("[", "-").rstrip("]")
+    return re.sub(r"\W+", "_", request.node.name).rstrip("_")
 
 
 def two(make: Make, name: str) -> tuple[ObjectStore, ObjectStore]:
@@ -50,10 +73,15 @@ def holds(store: Store, *digests: str) -> None:
 
 
 def meanwhile(
-    patch: pytest.MonkeyPatch, where: object, call: str, act: Callable[[], object], *first: str
+    patch: pytest.MonkeyPatch,
+    where: object,
+    call: str,
+    act: Callable[[], object],
+    *first: str,
+    once: bool = True,
 ) -> None:
-    """Once, another one does `act`: after the next `open`, or before the next of other calls."""
-    pending, real = [act], getattr(where, call)
+    """Another one does `act`, `once`: after the next `open`, or before the next of other calls."""
+    pending, real = [act] if once else [act] * 100, getattr(where, call)
 
     def interrupted(*given: object, **named: object) -> object:
         is_it = given[: len(first)] == first
@@ -112,41 +140,118 @@ def test_a_table_that_is_begun_late_keeps_what_is_in_it(
     holds(make(name), "a", "b")
 
 
+def before_rows(patch: pytest.MonkeyPatch, store: Store, act: Callable[[], object]) -> None:
+    """Another one does `act` before this one writes rows."""
+    if isinstance(store, MilvusStore):
+        meanwhile(patch, store, "_upsert", act, store.server.videos)
+    elif isinstance(store, ObjectStore):
+        meanwhile(patch, store._objects, "upsert", act, "videos")
+
+
+def before_deletion(patch: pytest.MonkeyPatch, store: Store, act: Callable[[], object]) -> None:
+    """Another one does `act` before this one deletes moments, and has found which."""
+    if isinstance(store, MilvusStore):
+        meanwhile(patch, store, "_delete", act, store.server.moments)
+    elif isinstance(store, ObjectStore):
+        meanwhile(patch, store._objects, "delete", act, "moments")
+
+
 def test_what_is_swept_before_its_row_is_there_is_put_again(
-    make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = two(make, name)
+    one, other = make_any(name), make_any(name)
     put(one, "a")
-    meanwhile(monkeypatch, one._objects, "upsert", other.sweep, "videos")
+    before_rows(monkeypatch, one, other.sweep)
     put(one, "b")
-    holds(make(name), "a", "b")
+    holds(make_any(name), "a", "b")
 
 
 def test_an_orphan_that_gets_a_row_while_it_is_swept_stays(
-    make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = two(make, name)
+    one, other = make_any(name), make_any(name)
     for digest in ("a", "b", "c"):
         put(one, digest)
     one.forget([Path("/films/b.mp4"), Path("/films/c.mp4")])
-    meanwhile(monkeypatch, other._objects, "delete", lambda: put(one, "b"), "moments")
+    before_deletion(monkeypatch, other, lambda: put(one, "b"))
     assert other.sweep() == 1
-    holds(make(name), "a", "b")
+    holds(make_any(name), "a", "b")
 
 
+def test_what_is_put_while_moments_are_listed_stays(
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep has read rows by then, or reads them later."""
+    one, other = make_any(name), make_any(name)
+    for digest in ("a", "b"):
+        put(one, digest)
+    one.forget([Path("/films/b.mp4")])
+    if isinstance(other, MilvusStore):
+        meanwhile(monkeypatch, other, "_pages", lambda: put(one, "c"), other.server.moments)
+    else:
+        meanwhile(monkeypatch, other, "videos", lambda: put(one, "c"))
+    assert other.sweep() == 1
+    holds(make_any(name), "a", "c")
+
+
+def test_a_reader_between_a_deletion_and_what_puts_it_back_sees_the_end(
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, reader = make_any(name), make_any(name), make_any(name)
+    put(one, "a")
+    put(one, "b")
+    one.forget([Path("/films/b.mp4")])
+    before_deletion(monkeypatch, other, lambda: put(one, "b"))
+    if isinstance(other, MilvusStore):
+        meanwhile(monkeypatch, other, "_upsert", reader.videos, other.server.moments)
+    else:
+        assert isinstance(other, ObjectStore)
+        meanwhile(monkeypatch, other._objects, "put_back", reader.videos, "moments")
+    assert other.sweep() == 0
+    holds(reader, "a", "b")
+
+
+def test_moments_that_are_swept_again_and_again_are_an_error(
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever puts them is told, and may put them again."""
+    one, other = make_any(name), make_any(name)
+    put(one, "a")
+    gone: Callable[[], object]
+    with monkeypatch.context() as patch:
+        if isinstance(other, MilvusStore):
+            assert isinstance(one, MilvusStore)
+            gone = partial(other._delete_moments, ["b"])
+            meanwhile(patch, one, "_table", gone, once=False)
+        else:
+            assert isinstance(one, ObjectStore)
+            assert isinstance(other, ObjectStore)
+            gone = partial(other._objects.delete, "moments", "video", ["b"])
+            meanwhile(patch, one._objects, "upsert", gone, "videos", once=False)
+        with pytest.raises(BadIndex, match=r"other machines removed .* run the same command again"):
+            put(one, "b")
+    put(one, "b")
+    holds(make_any(name), "a", "b")
+
+
+@pytest.mark.parametrize("path", ["a.mp4", "copy.mp4"])
+@pytest.mark.parametrize("is_later", [False, True])
 def test_moments_that_two_machines_computed_differently_are_those_of_one(
-    make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+    make_any: Make, name: str, monkeypatch: pytest.MonkeyPatch, path: str, is_later: bool
 ) -> None:
     """Of one content, the last bit of a feature may differ from one device to another."""
-    one, other = two(make, name)
+    one, other = make_any(name), make_any(name)
     mine = moments_of("a")
     theirs = replace(mine, features=-mine.features)
-    row = video("copy.mp4", "a")
-    row = replace(row, checksum=theirs.checksum)
-    meanwhile(monkeypatch, one._objects, "upsert", lambda: other.put([row], [theirs]), "videos")
+    row = replace(video(path, "a"), checksum=theirs.checksum)
+    if not is_later:
+        before_rows(monkeypatch, one, lambda: other.put([row], [theirs]))
     put(one, "a")
-    fresh = make(name)
-    assert [row.status for row in fresh.videos()] == ["ok", "ok"]
+    if is_later:
+        other.put([row], [theirs])
+    fresh = make_any(name)
+    assert {row.status for row in fresh.videos()} == {"ok"}
+    assert {row.path.name for row in fresh.videos()} == {"a.mp4", path}
     assert fresh.num_moments() == 3
     assert not fresh.check()
 

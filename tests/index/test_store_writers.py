@@ -27,6 +27,7 @@ else:
 for number in range(int(first), int(first) + 12):
     digest = f"d{{number:02d}}"
     store.put([video(f"{{digest}}.mp4", digest)], [moments_of(digest)])
+    store.sweep()
 """
 
 
@@ -41,7 +42,7 @@ def make(
 
 @pytest.mark.slow
 def test_two_writers_at_once_lose_nothing(make: Make) -> None:
-    """The two write eight videos of which both have the same, at the same time."""
+    """The two write and sweep at the same time, eight videos of which both have the same."""
     store = make(NAME)
     if isinstance(store, MilvusStore):
         words = ["milvus", store.server.address.shown]

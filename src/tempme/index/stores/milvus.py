@@ -2,13 +2,14 @@
 
 Features are kept as 32-bit floats, which hold those in half precision exactly. A moment's key is
 its content and number, a video's is drawn from its path: whatever is written twice is one row, so
-that writers may repeat each other's work.
+that writers may repeat each other's work. A server commits no two writes together: who writes a row
+looks afterwards whether its moments are there, and who deletes moments whether there is a row now.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.errors import BadIndex
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import gallery_of
 from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.milvus_rows import (
+    MOMENT_FIELDS,
     MOST_ROWS,
     NAMES_PER_REQUEST,
     among,
@@ -34,6 +37,7 @@ from tempme.index.stores.milvus_rows import (
 from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
 from tempme.index.stores.rows import moment_table, schema, videos_from
 from tempme.index.stores.snapshot import read_snapshot, write_snapshot
+from tempme.index.stores.sweeping import ATTEMPTS, moments_in, row_of, swept_too_often
 
 ROWS_PER_REQUEST = 1000
 MOST_HITS = 16_384
@@ -71,31 +75,45 @@ class MilvusStore:
         return self._known[1]
 
     def put(self, videos: Sequence[Video], moments: Sequence[Moments]) -> None:
-        """Add the moments, then insert or replace the rows of these paths."""
+        """Add the moments, then insert or replace the rows of these paths.
+
+        Moments that another one swept before their rows were there are put again.
+        """
         self._upsert(self.server.moments, moment_entities(moments))
         self._upsert(self.server.videos, video_entities(videos))
+        if moments:
+            self._keep(moments)
         if videos or moments:
             self._change()
 
     def forget(self, paths: Collection[Path]) -> None:
         """Remove the rows of these paths."""
         keys = sorted({video_key(path) for path in paths})
-        for part in parts_of(keys, NAMES_PER_REQUEST):
-            with self.server.calling("write to"):
-                self.server.client.delete(self.server.videos, ids=part, timeout=CALL_SECONDS)
+        self._delete(self.server.videos, keys)
         if keys:
             self._change()
 
     def sweep(self) -> int:
-        """Remove the moments that no ok video names; the number of contents removed."""
+        """Remove the moments that no ok video names; the number of contents removed.
+
+        Those that another one writes a row of meanwhile are put back: so only what was read goes.
+        """
         self._change()  # a writer that died may not have said that it wrote
         good = contents_of(self._rows())
         if self.server.count(self.server.moments) == sum(good.values()):
             return 0
-        pages = self._pages(self.server.moments, ["video"])
-        orphans = sorted({row["video"] for row in pages} - good.keys())
-        self._delete_moments(orphans)
-        return len(orphans)
+        found = self._pages(self.server.moments, ["id", "video"])
+        orphans = {row["id"]: row["video"] for row in found if row["video"] not in good}
+        taken: set[str] = set()
+        for keys in parts_of(list(orphans), MOST_ROWS):
+            held = self.server.get(self.server.moments, keys, MOMENT_FIELDS)
+            self._delete(self.server.moments, [row["id"] for row in held])
+            wanted = contents_of(self._rows({row["video"] for row in held}))
+            self._upsert(self.server.moments, [row for row in held if row["video"] in wanted])
+            taken |= wanted.keys()
+        if orphans:
+            self._change()
+        return len(set(orphans.values()) - taken)
 
     def tidy(self) -> None:
         """Have the server index what is new; a copy of all moments here, if they are few."""
@@ -197,22 +215,47 @@ class MilvusStore:
 
     def _moments(self, good: Sequence[Video], *, newest: bool) -> Any:
         """The table of the moments of these videos."""
+        return self._table(contents_of(good), newest=newest)
+
+    def _table(self, counts: Mapping[str, int], *, newest: bool) -> Any:
+        """The table of so many moments of each of these contents."""
         import pyarrow as pa
 
         parts = [moment_table([], np.zeros((0, 2)), np.zeros((0, self.features), np.float16))]
-        fields = ["video", "start_seconds", "end_seconds", "feature"]
-        keys = [
-            moment_key(name, n) for name, count in contents_of(good).items() for n in range(count)
-        ]
+        keys = [moment_key(name, n) for name, count in counts.items() for n in range(count)]
         # By their keys: what a server looks at does not grow with what else it has.
         for part in parts_of(keys, MOST_ROWS):
-            rows = self.server.get(self.server.moments, part, fields, newest=newest)
+            rows = self.server.get(self.server.moments, part, MOMENT_FIELDS, newest=newest)
             if rows:
                 spans = np.array([(row["start_seconds"], row["end_seconds"]) for row in rows])
                 features = np.array([row["feature"] for row in rows], dtype=np.float32)
                 owners = [row["video"] for row in rows]
                 parts.append(moment_table(owners, spans, features.astype(np.float16)))
         return pa.concat_tables(parts)
+
+    def _keep(self, moments: Sequence[Moments]) -> None:
+        """Put moments that have rows again until all are there, and have rows name what is there.
+
+        Of one content, those of two machines can differ in the last bit: the last ones count.
+        """
+        ours = {each.digest: each for each in moments}
+        counts = {name: len(each.spans) for name, each in ours.items()}
+        for _ in range(ATTEMPTS):
+            there = moments_in(self._table(counts, newest=True), counts, width=self.features)
+            found = {name: len(each.spans) for name, each in there.items()}
+            lost = [name for name, count in counts.items() if found.get(name, 0) < count]
+            if not lost:
+                self._name(there)
+                return
+            self._upsert(self.server.moments, moment_entities([ours[name] for name in lost]))
+        raise BadIndex(swept_too_often(self.server.address.shown))
+
+    def _name(self, stored: Mapping[str, Moments]) -> None:
+        """Have the rows of these contents name the moments that are stored."""
+        rows = [row for row in self._rows(stored) if row.status == "ok"]
+        named = [row_of(row, stored.get(row.digest)) for row in rows]
+        changed = [new for new, row in zip(named, rows, strict=True) if new != row]
+        self._upsert(self.server.videos, video_entities(changed))
 
     def _counts(self, counts: Mapping[str, int]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -228,12 +271,17 @@ class MilvusStore:
             where = f"bucket >= {start} and bucket < {start + step}"
             yield from self.server.query(collection, where, fields)
 
-    def _upsert(self, collection: str, entities: Iterator[dict[str, Any]]) -> None:
+    def _upsert(self, collection: str, entities: Iterable[dict[str, Any]]) -> None:
         # A server keeps both of two rows with one key that come in one request.
         once = {entity["id"]: entity for entity in entities}
         for part in parts_of(list(once.values()), ROWS_PER_REQUEST):
             with self.server.calling("write to"):
                 self.server.client.upsert(collection, part, timeout=CALL_SECONDS)
+
+    def _delete(self, collection: str, keys: Sequence[str]) -> None:
+        for part in parts_of(keys, MOST_ROWS):
+            with self.server.calling("write to"):
+                self.server.client.delete(collection, ids=part, timeout=CALL_SECONDS)
 
     def _delete_moments(self, digests: Sequence[str]) -> None:
         for part in parts_of(digests, NAMES_PER_REQUEST):

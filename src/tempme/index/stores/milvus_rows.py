@@ -18,6 +18,7 @@ from tempme.index.stores.rows import video_rows
 # A server answers at most 16,384 rows, and 64 MB, at a time.
 MOST_ROWS = 4000
 NAMES_PER_REQUEST = 500
+MOMENT_FIELDS = ["id", "bucket", "video", "start_seconds", "end_seconds", "feature"]
 
 
 def moment_entities(moments: Sequence[Moments]) -> Iterator[dict[str, Any]]:

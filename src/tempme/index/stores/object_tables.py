@@ -46,8 +46,11 @@ class ObjectTables(Tables):
             return name in self._connected().list_tables(limit=1000).tables
 
     def version(self) -> str:
-        """The version of each table, as the store has it now."""
-        return " ".join(self._version(name) for name in TABLES)
+        """The newest manifest of each table and its time, as the store has it now.
+
+        A table that has taken the place of a removed one may have come to an equal number.
+        """
+        return " ".join(self._newest(name) for name in TABLES)
 
     def open(self, name: str) -> Any:
         """The table of LanceDB as the store has it now, made if there is none.
@@ -65,16 +68,23 @@ class ObjectTables(Tables):
         return self._open[name]
 
     def read(self, name: str, work: Callable[[Any], T]) -> T:
-        """What `work` makes of a table; once more where another machine wrote a newer one."""
+        """What `work` makes of a table; once more where another machine wrote a newer one.
+
+        Or put another one in the place of one that was open here.
+        """
         for _ in range(ATTEMPTS):
-            version = "none"
+            version, was_open = "none", name in self._open
             try:
                 with reading(self.shown, f"{name}.lance"), panics_unsaid():
                     table = self.open(name)
                     version = str(table.version)
                     return work(table)
             except BadIndex:
-                if self._version(name) == version:
+                if not was_open and self._version(name) == version:
+                    raise
+                self._open.pop(name, None)
+                self._database = None
+                if not self.exists(name):
                     raise
         return super().read(name, work)
 
@@ -180,6 +190,12 @@ class ObjectTables(Tables):
                 storage_options=s3_options(),
             )
         return self._database
+
+    def _newest(self, name: str) -> str:
+        files = self.place.at(f"{name}.lance").files("_versions")
+        found = [one for one in files if one.name.endswith(".manifest")]
+        # Lance counts names down from 2^64.
+        return min((f"{one.name}@{one.mtime_ns:x}" for one in found), default="none")
 
     def _version(self, name: str) -> str:
         if not self.exists(name):

@@ -6,18 +6,18 @@ A writer puts moments before the rows that name them, and another may sweep betw
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tempme.errors import BadIndex
 from tempme.index.moments import Moments, Video
 from tempme.index.stores.contents import stored_videos
 from tempme.index.stores.damage import is_possible
 from tempme.index.stores.lance import LanceStore
 from tempme.index.stores.object_tables import ObjectTables
 from tempme.index.stores.places import Place
-from tempme.index.stores.rows import counts_from, gallery_from, moment_rows
-from tempme.index.stores.tables import ATTEMPTS
+from tempme.index.stores.rows import counts_from, moment_rows
+from tempme.index.stores.sweeping import ATTEMPTS, moments_in, row_of, swept_too_often
 
 
 class ObjectStore(LanceStore):
@@ -42,12 +42,13 @@ class ObjectStore(LanceStore):
             added = self._objects.insert("moments", rows)
             ours = {each.digest: each for each in moments}
             others = {} if added == len(rows) else self._stored(ours)
-            super()._put([_of(video, others.get(video.digest)) for video in videos], ())
+            super()._put([row_of(video, others.get(video.digest)) for video in videos], ())
             if not self._objects.has_changed("moments"):
                 return
             expected = sum(len(each.spans) for each in (ours | others).values())
             if self._objects.count("moments", "video", ours) >= expected:
                 return
+        raise BadIndex(swept_too_often(self._objects.shown))
 
     def sweep(self) -> int:
         """Remove the moments that no ok video names; the number of contents removed.
@@ -95,19 +96,11 @@ class ObjectStore(LanceStore):
     def _stored(self, digests: Collection[str]) -> dict[str, Moments]:
         """The moments of these contents as the store has them, but for what can be none."""
         rows = self._objects.rows("moments", "video", digests)
-        gallery = gallery_from(rows, dict.fromkeys(digests, ()), width=self.features)
-        found = map(gallery.content, range(len(gallery.contents)))
-        return {each.digest: each for each in found if is_possible(each)}
+        found = moments_in(rows, digests, width=self.features)
+        return {name: each for name, each in found.items() if is_possible(each)}
 
 
 def _counted(table: Any) -> tuple[int, dict[str, int]]:
     """The version of the table of moments, and how many each content has."""
     column = table.search().select(["video"]).to_arrow()["video"]
     return int(table.version), counts_from(column)
-
-
-def _of(video: Video, moments: Moments | None) -> Video:
-    """The row of a video whose moments are these."""
-    if moments is None or video.status != "ok":
-        return video
-    return replace(video, num_moments=len(moments.spans), checksum=moments.checksum)
