@@ -35,6 +35,7 @@ from tempme.results import runs as results
 from tempme.retriever.footage import gmacs_of_windows, windows_of
 from tempme.retriever.retriever import Retriever
 from tempme.scenes import PLAIN_PARTS, Part, clip, scenes
+from tempme.systems.system import System
 from tempme.systems.table import system
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,7 @@ MODEL, BIG, DENSE, SHIPPED = "scenes-tiny", "ViT-B/32", "lora", "tempme, trained
 SYSTEMS = (
     *(DENSE, "tome", "tempme", "tempme-halves"),
     *("rlt-share", "rlt-size", "tempme-rlt", "tempme-rlt-halves"),
+    *("tempme at 0.5", "tempme-average at 0.5", "earlytom at 0.5"),  # of the dense multiply-adds
 )
 HOUR = 3600  # frames, one a second
 TIMED = 96  # frames of the film that is timed
@@ -59,13 +61,20 @@ CUTS = (Cut(12, 6), Cut(12, 12), Cut(12, 3), Cut(6, 3))
 TIMED_OF_BIG = CUTS[:1]
 
 
+def row_of(name: str, backbone: str, window: int) -> System:
+    """A system by its name, within a budget where it is named, too."""
+    row, _, budget = name.partition(" at ")
+    share = float(budget) if budget else None
+    return system(row, backbone=backbone, frames=window, budget=share)
+
+
 def model_of(name: str, backbone: str, window: int) -> Retriever | None:
     """A system on the shipped backbone, untrained, or on random weights; as trained if shipped."""
     if name == SHIPPED:
         shipped = Retriever.load(MODEL)
         return shipped if (backbone, window) == (MODEL, shipped.num_frames) else None
     weights = MODEL if backbone == MODEL else None
-    return Retriever.build(system(name, backbone=backbone, frames=window), weights, seed=0)
+    return Retriever.build(row_of(name, backbone, window), weights, seed=0)
 
 
 def models_of(backbone: str, window: int) -> dict[str, Retriever]:
@@ -83,7 +92,7 @@ def costs(report: Report, options: argparse.Namespace) -> None:  # noqa: ARG001
             windows = windows_of(HOUR, window=cut.window, stride=cut.stride)
             for name in SYSTEMS:
                 with torch.device("meta"):
-                    row = system(name, backbone=backbone, frames=cut.window)
+                    row = row_of(name, backbone, cut.window)
                     model = Retriever.build(row, None)
                 gmacs = gmacs_of_windows(model, windows)
                 dense = dense or gmacs

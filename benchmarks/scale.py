@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["stores", "engines"])
     parser.add_argument("--only", nargs="+", help="parts to measure (all)")
+    parser.add_argument("--model", default="scenes-tiny", help="that engines run")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    measures = store_row if asked.what == "stores" else engine_row
+    measures = store_row if asked.what == "stores" else partial(engine_row, asked.model)
     for part in asked.only or PARTS[asked.what]:
         load = os.getloadavg()[0]
         row = {"part": part, **measures(*part.split("-")), "load": round(load, 1)}
@@ -242,14 +244,14 @@ def row_of(one: Moments) -> Video:
     return Video(path, one.digest, 1, 1, num_moments=len(one.spans), checksum=one.checksum)
 
 
-def engine_row(on: str, cores: str, number: str) -> dict[str, Any]:
+def engine_row(model: str, on: str, cores: str, number: str) -> dict[str, Any]:
     """Plain processes or Ray over so many generated videos, into shards of their own."""
     cpus, videos = int(cores), int(number)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tempme("data", "scenes", "--out", folder / "videos", "--count", videos)
         words = ("index", folder / "videos", "--shards", folder / "shards", "--on", on, "--json")
-        told = json.loads(tempme(*words, "--model", "scenes-tiny", cpus=cpus))
+        told = json.loads(tempme(*words, "--model", model, cpus=cpus))
     figures = ("seconds", "videos_per_second", "decode_seconds", "encode_seconds")
     return {"engine": on, "cpus": cpus, "videos": videos, **{name: told[name] for name in figures}}
 
