@@ -238,7 +238,7 @@ store = store_in(Path(sys.argv[1]))
 put(store, range(1200, 1260))
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 from tempme.index.lists.upkeep import ListsSource, update_lists
-update_lists(store.folder, ListsSource(store, store._pieces), width=32)
+update_lists(store.folder, ListsSource(store, store.pieces), width=32)
 print("went on")
 """
 

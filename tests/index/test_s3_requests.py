@@ -13,6 +13,10 @@ from far_servers import needs_s3
 from lists_material import WIDTH, moments_of, put, queries_about, searcher, video_of
 from loopback import BUCKET, s3_server
 from tempme.errors import BadIndex
+from tempme.index.building.encode import Encoder
+from tempme.index.header import Cutting, Header
+from tempme.index.lists.opened import has_lists, stamp_of
+from tempme.index.lock import writing
 from tempme.index.moments import Hit
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.searcher import Searcher
@@ -132,3 +136,110 @@ def test_a_table_that_is_removed_is_an_error_and_another_in_its_place_is_read(
     for numbers in (range(600, 700), range(700, 800)):
         put(other, numbers)
     assert {int(hit.video_id, 16) // 100 for hit in ask(searching, 650)} <= {6, 7}
+
+
+def test_lists_on_this_machine_answer_and_the_store_is_asked_for_its_version_alone(
+    served: Served,
+) -> None:
+    """Whoever wrote has them; another machine goes on by the index in the store."""
+    store = served.store("listed", index_from=300)
+    put(store, range(400))
+    store.tidy()
+    searching = searcher(store)
+    assert has_lists(store.folder)
+    ask(searching, 3)
+    exact = Scan(store.gallery())
+    folder = Path("/films/a")
+    for more in ({}, {"moments": True}, {"under": folder}):
+        before = len(served.requests())
+        hits = ask(searching, 40, **more)
+        made = served.requests()[before:]
+        assert len(made) <= 2
+        assert all("list-type" in one for one in made)
+        wanted = exact.hits(queries_about([40]), Request(k=10, **more))
+        assert [hit.score for hit in hits] == pytest.approx([h.score for h in wanted], abs=2e-6)
+
+
+def far_searcher(store: ObjectStore) -> Searcher:
+    header = Header("none", "none", 1, WIDTH, Cutting())
+    return Searcher(store.folder, header, store, encoder=no_model, is_far=True)
+
+
+def no_model() -> Encoder:
+    raise AssertionError("a search by features needs no model")
+
+
+def again(served: Served, folder: str, *, index_from: int = 300) -> ObjectStore:
+    """The index `shared` as another machine opens it."""
+    (served.folder / folder).mkdir(exist_ok=True)
+    place = Place.of(f"s3://{BUCKET}/shared")
+    return ObjectStore(place, served.folder / folder, features=WIDTH, index_from=index_from)
+
+
+def same_as_all(store: ObjectStore, searching: Searcher, about: int) -> None:
+    exact = Scan(store.gallery()).hits(queries_about([about]), Request(k=10))
+    assert [hit.score for hit in ask(searching, about)] == pytest.approx(
+        [hit.score for hit in exact], abs=2e-6
+    )
+
+
+def test_who_stays_open_makes_lists_and_a_search_alone_does_not(served: Served) -> None:
+    store = again(served, "writer")
+    put(store, range(400))
+    store.tidy()
+    open_store = again(served, "open")
+    staying = far_searcher(open_store)
+    ask(staying, 3)
+    assert not has_lists(open_store.folder)
+    assert staying.list_here()
+    assert has_lists(open_store.folder)
+    put(store, range(400, 430))
+    same_as_all(store, staying, 415)
+    stamp = stamp_of(open_store.folder)
+    with writing(open_store.folder):
+        assert staying.list_here()  # another process makes them
+    assert stamp_of(open_store.folder) == stamp
+    assert staying.list_here()
+    assert stamp_of(open_store.folder) != stamp
+    same_as_all(store, staying, 415)
+    # Made again under the same name, with as many writes.
+    s3().delete_dir(Place.of(f"s3://{BUCKET}/shared").key)
+    other = again(served, "other")
+    put(other, range(1000, 1400))
+    other.tidy()
+    put(other, range(1400, 1430))
+    same_as_all(other, staying, 1100)
+
+
+def test_lists_that_lack_too_much_are_not_used(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempme.index.searcher.EXACT_MOMENTS", 100)
+    store = again(served, "writer")
+    put(store, range(300))
+    store.tidy()
+    put(again(served, "other"), range(300, 400))
+    searching = far_searcher(store)
+    assert searching._lists.view() is None
+    assert len(ask(searching, 350)) == 10
+    assert searching.list_here()
+    assert searching._lists.view() is not None
+    same_as_all(store, searching, 350)
+
+
+def test_a_disk_without_room_is_one_line_and_searches_go_on(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tempme.index.lists.upkeep.COPIES_WHILE_MADE", 10**12)
+    store = again(served, "writer")
+    put(store, range(400))
+    store.tidy()
+    assert not has_lists(store.folder)
+    (line,) = caplog.messages
+    assert "cannot be written (no room for" in line
+    assert len(ask(searcher(store), 3)) == 10
+    (store.folder / "lock").mkdir()
+    caplog.clear()
+    assert not far_searcher(store).list_here()
+    assert len(caplog.messages) == 1
+    assert len(ask(far_searcher(store), 3)) == 10

@@ -187,7 +187,7 @@ def test_what_is_put_while_moments_are_listed_stays(
         put(one, digest)
     one.forget([Path("/films/b.mp4")])
     if isinstance(other, MilvusStore):
-        meanwhile(monkeypatch, other, "_pages", lambda: put(one, "c"), other.server.moments)
+        meanwhile(monkeypatch, other.server, "pages", lambda: put(one, "c"), other.server.moments)
     else:
         meanwhile(monkeypatch, other, "videos", lambda: put(one, "c"))
     assert other.sweep() == 1

@@ -48,7 +48,7 @@ class Index:
         self.name = far.name if far else str(path)  # what a person calls it
         self._store = far.store if far else local_store(path, header)
         text = partial(self.model.side, "text")
-        self._searcher = Searcher(path, header, self._store, encoder=text)
+        self.searcher = Searcher(path, header, self._store, encoder=text, is_far=bool(far))
 
     @classmethod
     def open(
@@ -189,7 +189,7 @@ class Index:
 
     def settle(self) -> None:
         """After a run: what searches need besides the moments is made, and kept with the index."""
-        self._searcher.settle()
+        self.searcher.settle()
         keep_beside(self.name, self.path)
 
     def check(self) -> Damage:
@@ -243,11 +243,11 @@ class Index:
 
     def left_out(self) -> tuple[Path, ...]:
         """The files whose moments are damaged or lost, so that no search finds them."""
-        return self._searcher.left_out()
+        return self.searcher.left_out()
 
     def num_moments(self) -> int:
         """How many moments a search looks at."""
-        return self._searcher.num_moments()
+        return self.searcher.num_moments()
 
     def videos(self) -> tuple[Video, ...]:
         """Every file the index knows, failed ones too, ordered by path."""
@@ -278,7 +278,7 @@ class Index:
 
     def moments_of(self, *video_ids: str) -> Gallery:
         """The moments of contents in order of time; of what the index does not have, none."""
-        return self._searcher.moments_of(video_ids)
+        return self.searcher.moments_of(video_ids)
 
     def answer(
         self, queries: NDArray[np.float32], request: Request, *, kind: Kind = "text"
@@ -288,11 +288,11 @@ class Index:
 
     def answer_all(self, asked: Sequence[Asked]) -> list[list[Hit]]:
         """The hits of several searches, which go through the moments together."""
-        return self._searcher.answer_all(asked)
+        return self.searcher.answer_all(asked)
 
     def judge(self, kind: Kind) -> Judge:
         """What tells how sure hits are, for queries of words or of pictures."""
-        return self._searcher.judge(kind)
+        return self.searcher.judge(kind)
 
     def features_of(self, file: Path) -> NDArray[np.float32]:
         """Unit features (Q, D) of the windows of a video, or of a picture; BadVideo if neither."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tempme.errors import BadIndex, IndexBusy
 from tempme.index.approximate import search_approximately
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
@@ -16,8 +19,9 @@ from tempme.index.lists.answers import sample_of
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.view import ListsView
+from tempme.index.lock import writing
 from tempme.index.moments import Gallery, Hit
-from tempme.index.search import Asked, Scan, check_queries, sample
+from tempme.index.search import EXACT_MOMENTS, Asked, Scan, check_queries, sample
 from tempme.index.stores.store import Store
 
 
@@ -31,14 +35,25 @@ class _Now:
 
 
 class Searcher:
-    """Searches the store of the index in `folder`; `encoder` gives its model where it is needed."""
+    """Searches the store of the index in `folder`; `encoder` gives its model where it is needed.
+
+    `is_far`: of an index that is not on this machine, and of which moments are slow to fetch.
+    """
 
     def __init__(
-        self, folder: Path, header: Header, store: Store, *, encoder: Callable[[], Encoder]
+        self,
+        folder: Path,
+        header: Header,
+        store: Store,
+        *,
+        encoder: Callable[[], Encoder],
+        is_far: bool = False,
     ) -> None:
-        self._folder, self._store = folder, store
+        self._folder, self._store, self._width = folder, store, header.features
+        self._is_far = is_far
+        most_new = EXACT_MOMENTS if is_far else math.inf
         self._scan: tuple[str, Scan] | None = None
-        self._lists = Lists(folder, store, width=header.features)
+        self._lists = Lists(folder, store, width=header.features, most_new=most_new)
         self._filtered = FilteredScans()
         self._judging = Judging(
             folder,
@@ -97,6 +112,26 @@ class Searcher:
         """After a run: what searches need besides the moments is made, so that none has to."""
         if num_moments := self.num_moments():
             self._judging.refresh(num_moments=num_moments)
+
+    def list_here(self) -> bool:
+        """Bring the search lists on this machine to what a large index elsewhere holds.
+
+        For who stays open: the first time, all of it is fetched. False where nothing can be
+        written; while another process writes, nothing is done.
+        """
+        from tempme.index.lists.upkeep import ListsSource, update_lists
+
+        try:
+            if self._is_far and self._store.is_large():
+                with writing(self._folder):
+                    source = ListsSource(self._store, self._store.pieces)
+                    update_lists(self._folder, source, width=self._width)
+        except IndexBusy:
+            return True
+        except BadIndex as error:
+            logging.getLogger("tempme").warning("no search lists are made: %s", error)
+            return False
+        return True
 
     def _judge(self, kind: Kind, now: _Now) -> Judge:
         return self._judging.judge(kind, num_moments=now.num_moments)

@@ -2,8 +2,8 @@
 
 They lie where the shards or the tables lie, in an object store; a search reads them from a copy in
 the cache of this machine (`~/.cache/tempme/indexes`, or below XDG_CACHE_HOME), which is one of an
-index without rows. The copy is made again when the header in the store is another one. Nothing is
-lost with it.
+index without rows. Beside it are the search lists of a large index, where something made them. The
+copy is made again when the header in the store is another one. Nothing is lost with it.
 """
 
 from __future__ import annotations

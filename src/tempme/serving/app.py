@@ -24,6 +24,7 @@ from tempme.serving.routes.videos import video_routes
 from tempme.serving.schema import ProblemOut, SearchRequest
 from tempme.serving.service import Service
 from tempme.serving.settings import ServeSettings
+from tempme.uris import is_remote
 
 PAGE = Path(__file__).parent / "page"
 ABOUT = """Search the moments of your videos by what they show.
@@ -54,6 +55,8 @@ def create_app(index: Index, settings: ServeSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=service.warm, daemon=True, name="tempme-warm").start()
+        if is_remote(index.name):
+            threading.Thread(target=service.keep_lists, daemon=True, name="tempme-lists").start()
         if settings.watch:
             threading.Thread(target=service.watch, daemon=True, name="tempme-watch").start()
         yield

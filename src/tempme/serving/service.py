@@ -23,6 +23,7 @@ from tempme.serving.threads import on_all_cores, on_one_core
 from tempme.serving.uploads import Uploads
 
 CACHE = "cache"
+LISTS_SECONDS = 300.0
 
 
 class Service:
@@ -66,6 +67,12 @@ class Service:
         roots = self.roots()
         for number, paths in enumerate(follow(roots, stop=self._stop)):
             self.jobs.start(JobOrder(paths, prune=True, force=number > 0, within=roots))
+
+    def keep_lists(self) -> None:
+        """Lists on this machine of an index elsewhere, until the end; call it in a thread."""
+        on_one_core()
+        while self.index.searcher.list_here() and not self._stop.wait(LISTS_SECONDS):
+            pass
 
     @property
     def is_ready(self) -> bool:

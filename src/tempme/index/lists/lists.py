@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from pathlib import Path
 
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.opened import OpenLists, open_lists, remove_lists, stamp_of
-from tempme.index.lists.view import ListsView, fresh, view_as_written, view_of
+from tempme.index.lists.view import ListsView, fresh, num_new, view_as_written, view_of
 from tempme.index.stores.store import Store
 
 
 class Lists:
-    """The lists in an index folder, brought up to what `store` holds; `width` is that of rows."""
+    """The lists in an index folder, brought up to what `store` holds; `width` is that of rows.
 
-    def __init__(self, folder: Path, store: Store, *, width: int) -> None:
+    Lists that lack more than `most_new` moments are not used: who holds those in memory has to
+    fetch them first.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, *, width: int, most_new: float = math.inf
+    ) -> None:
         self._folder, self._store, self._width = folder, store, width
+        self._most_new = most_new
         self._opened: OpenLists | None = None
-        self._known: tuple[str, ListsView] | None = None
+        self._known: tuple[str, ListsView | None] | None = None
         self._passed_over = ""
         self._lock = threading.Lock()
 
@@ -55,7 +63,7 @@ class Lists:
             "removed" if is_gone else "passed over",
         )
 
-    def _look(self, stamp: str) -> ListsView:
+    def _look(self, stamp: str) -> ListsView | None:
         opened = self._opened
         if opened is None or opened.stamp != stamp:
             opened = open_lists(self._folder, width=self._width)
@@ -64,4 +72,6 @@ class Lists:
             self._opened = opened
         if opened.facts.version == self._store.version():
             return view_as_written(opened, width=self._width)
+        if self._most_new < math.inf and num_new(self._store, opened) > self._most_new:
+            return None
         return view_of(opened, fresh(self._store, opened))

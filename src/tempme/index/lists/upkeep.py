@@ -7,9 +7,11 @@ is written again some few times while an index grows, and growing costs as much 
 
 from __future__ import annotations
 
+import errno
+import logging
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +45,9 @@ MOST_PARTS = 8
 MOST_ADDED, MOST_GONE = 1.0, 0.25
 CONTENTS_AT_ONCE = 1024
 ROWS_FITTED = 4096
+# Of a row: each number in half precision; owner, place, norm and span. While lists are made, what
+# they are made from lies beside them.
+BYTES_PER_NUMBER, BYTES_PER_ROW, COPIES_WHILE_MADE = 2, 28, 2
 # Finer lists are tried where more than this share of all rows has to be looked at, so many times as
 # many, with so many rows in each at least.
 FAR, FINER, FEWEST_PER_LIST = 0.05, 4, 16
@@ -61,12 +66,20 @@ def update_lists(folder: Path, source: ListsSource, *, width: int) -> None:
 
     Failing to is no error: a search finds the lists old, or none, and is only slower.
     """
-    with suppress(OSError):
+    opened = None
+    try:
         (folder / FOLDER).mkdir(exist_ok=True)
         opened = _opened(folder, width)
-        named = () if opened is None else (opened.facts.tree, *opened.facts.parts)
-        remove_unnamed(folder, keep=named)
+        remove_unnamed(folder, keep=_named(opened))
         _update(folder, opened, source, width)
+    except OSError as error:
+        remove_unnamed(folder, keep=_named(opened))
+        logging.getLogger("tempme").warning(
+            "the search lists of the index %s cannot be written (%s); searches go on without what "
+            "they lack, and are slower",
+            folder,
+            (error.strerror or str(error)).lower(),
+        )
 
 
 def _update(folder: Path, opened: OpenLists | None, source: ListsSource, width: int) -> None:
@@ -90,6 +103,18 @@ def _update(folder: Path, opened: OpenLists | None, source: ListsSource, width: 
         opened.close()
 
 
+def _named(opened: OpenLists | None) -> tuple[str, ...]:
+    return () if opened is None else (opened.facts.tree, *opened.facts.parts)
+
+
+def _check_room(folder: Path, source: ListsSource, width: int) -> None:
+    """OSError where the disk has no room for all lists and what they are made from."""
+    each = BYTES_PER_NUMBER * width + BYTES_PER_ROW
+    needed = COPIES_WHILE_MADE * each * source.store.num_moments()
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, f"no room for {needed / 1e6:.0f} MB")
+
+
 def _is_outgrown(view: ListsView, facts: ListsFacts) -> bool:
     if not facts.tree:  # of format 1, which did not measure how far to look beyond a bound
         return True
@@ -100,6 +125,7 @@ def _is_outgrown(view: ListsView, facts: ListsFacts) -> bool:
 def _make(folder: Path, source: ListsSource, version: str, width: int) -> None:
     """All lists anew."""
     (folder / FOLDER).mkdir(exist_ok=True)
+    _check_room(folder, source, width)
     name, left_out = _new_name(), set[Path]()
     spool = Spool(folder / FOLDER, width=width)
     try:

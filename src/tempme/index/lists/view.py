@@ -128,6 +128,15 @@ class Fresh:
     left_out: tuple[Path, ...]
 
 
+def num_new(store: Store, opened: OpenLists) -> int:
+    """How many moments a store has that are in no part."""
+    rows = [row for row in store.videos() if row.status == "ok"]
+    known = opened.catalog
+    return sum(
+        {row.digest: row.num_moments for row in rows if known.find(row.digest) is None}.values()
+    )
+
+
 def fresh(store: Store, opened: OpenLists) -> Fresh:
     """What a store has, held against lists of an earlier version of it."""
     rows = store.videos()

@@ -156,6 +156,10 @@ class LanceStore:
             self._check_not_lost()
         return gallery
 
+    def pieces(self) -> Iterator[Gallery]:
+        """All moments in pieces, each content whole; the files left out come with them."""
+        return gallery_pieces(self._tables)
+
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
 
@@ -208,7 +212,7 @@ class LanceStore:
         """Lists beside the tables, for searches among many moments."""
         from tempme.index.lists.upkeep import ListsSource, update_lists
 
-        update_lists(self.folder, ListsSource(self, self._pieces), width=self.features)
+        update_lists(self.folder, ListsSource(self, self.pieces), width=self.features)
 
     def _snapshot(self, versions: str | None) -> Gallery | None:
         return read_snapshot(
@@ -233,6 +237,3 @@ class LanceStore:
             return Copy(fresh, is_fresh=True)
         old = self._snapshot(None)
         return None if old is None else Copy(old, is_fresh=False)
-
-    def _pieces(self) -> Iterator[Gallery]:
-        return gallery_pieces(self._tables)

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempme.errors import BadIndex
+from tempme.index.lists.opened import remove_lists
 from tempme.index.moments import Gallery, Moments, Video
 from tempme.index.stores.contents import gallery_of
 from tempme.index.stores.damage import Damage, with_lost
 from tempme.index.stores.milvus_rows import (
     MOMENT_FIELDS,
-    MOST_ROWS,
     NAMES_PER_REQUEST,
     among,
     contents_of,
@@ -34,9 +34,10 @@ from tempme.index.stores.milvus_rows import (
     video_entities,
     video_key,
 )
-from tempme.index.stores.milvus_server import BUCKETS, CALL_SECONDS, MilvusServer
+from tempme.index.stores.milvus_server import CALL_SECONDS, MOST_ROWS, MilvusServer
 from tempme.index.stores.rows import moment_table, schema, videos_from
 from tempme.index.stores.snapshot import read_snapshot, write_snapshot
+from tempme.index.stores.streaming import pieces_of
 from tempme.index.stores.sweeping import ATTEMPTS, moments_in, row_of, swept_too_often
 
 ROWS_PER_REQUEST = 1000
@@ -102,7 +103,7 @@ class MilvusStore:
         good = contents_of(self._rows())
         if self.server.count(self.server.moments) == sum(good.values()):
             return 0
-        found = self._pages(self.server.moments, ["id", "video"])
+        found = self.server.pages(self.server.moments, ["id", "video"])
         orphans = {row["id"]: row["video"] for row in found if row["video"] not in good}
         taken: set[str] = set()
         for keys in parts_of(list(orphans), MOST_ROWS):
@@ -116,11 +117,16 @@ class MilvusStore:
         return len(set(orphans.values()) - taken)
 
     def tidy(self) -> None:
-        """Have the server index what is new; a copy of all moments here, if they are few."""
+        """Have the server index what is new; a copy of all moments here, as lists of many."""
         self.server.settle()
-        if not self.is_large():
-            version = self.version()
-            write_snapshot(self.folder, self._gallery(None)[0], versions=version)
+        if self.is_large():
+            from tempme.index.lists.upkeep import ListsSource, update_lists
+
+            update_lists(self.folder, ListsSource(self, self.pieces), width=self.features)
+            return
+        version = self.version()
+        write_snapshot(self.folder, self._gallery(None)[0], versions=version)
+        remove_lists(self.folder)
 
     def num_moments(self) -> int:
         """How many moments are stored, orphans included; counted again after every write."""
@@ -152,6 +158,10 @@ class MilvusStore:
         if len(gallery) < self.index_from:
             write_snapshot(self.folder, gallery, versions=version)
         return gallery
+
+    def pieces(self) -> Iterator[Gallery]:
+        """All moments in pieces, each content whole; the files left out come with them."""
+        return pieces_of(self.videos(), self.gallery, width=self.features)
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:
         """The contents of about the k moments nearest to `feature`, best first."""
@@ -191,7 +201,7 @@ class MilvusStore:
         import pyarrow as pa
 
         if only is None:
-            found = list(self._pages(self.server.videos, ["row"]))
+            found = list(self.server.pages(self.server.videos, ["row"]))
         else:
             wheres = map(among, parts_of(sorted(only), NAMES_PER_REQUEST))
             parts = [self.server.query(self.server.videos, where, ["row"]) for where in wheres]
@@ -264,13 +274,6 @@ class MilvusStore:
                 found[row["video"]] = found.get(row["video"], 0) + 1
         return found
 
-    def _pages(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
-        """All rows of a collection, by ranges of the number that is drawn from their key."""
-        step = max(1, BUCKETS // max(1, -(-self.server.count(collection) // MOST_ROWS)))
-        for start in range(0, BUCKETS, step):
-            where = f"bucket >= {start} and bucket < {start + step}"
-            yield from self.server.query(collection, where, fields)
-
     def _upsert(self, collection: str, entities: Iterable[dict[str, Any]]) -> None:
         # A server keeps both of two rows with one key that come in one request.
         once = {entity["id"]: entity for entity in entities}
@@ -284,11 +287,9 @@ class MilvusStore:
                 self.server.client.delete(collection, ids=part, timeout=CALL_SECONDS)
 
     def _delete_moments(self, digests: Sequence[str]) -> None:
-        for part in parts_of(digests, NAMES_PER_REQUEST):
+        for where in map(among, parts_of(digests, NAMES_PER_REQUEST)):
             with self.server.calling("write to"):
-                self.server.client.delete(
-                    self.server.moments, filter=among(part), timeout=CALL_SECONDS
-                )
+                self.server.client.delete(self.server.moments, filter=where, timeout=CALL_SECONDS)
 
     def _change(self) -> None:
         """Change the word of the version."""

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from tempme.index.moments import Moments, Video
-from tempme.index.stores.milvus_server import BUCKETS
+from tempme.index.stores.milvus_server import BUCKETS, MOST_ROWS
 from tempme.index.stores.paths import path_to_text
 from tempme.index.stores.rows import video_rows
 
-# A server answers at most 16,384 rows, and 64 MB, at a time.
-MOST_ROWS = 4000
 NAMES_PER_REQUEST = 500
 MOMENT_FIELDS = ["id", "bucket", "video", "start_seconds", "end_seconds", "feature"]
 

@@ -35,6 +35,8 @@ PORT = 19530
 CONNECT_SECONDS, CALL_SECONDS, SETTLE_SECONDS = 10.0, 60.0, 600.0
 # Rows are asked for by ranges of this number, which is drawn from their key: a query has a limit.
 BUCKETS = 4096
+# A server answers at most 16,384 rows, and 64 MB, at a time.
+MOST_ROWS = 4000
 ABOUT = "about"
 # What the client says of any connection that fails; and Milvus of a collection not in memory.
 UNREACHED, NOT_LOADED = "Fail connecting to server", 101
@@ -194,6 +196,14 @@ class MilvusServer:
                         consistency_level="Strong" if newest else "Eventually",
                     )
                 ),
+            )
+
+    def pages(self, collection: str, fields: list[str]) -> Iterator[dict[str, Any]]:
+        """All rows of a collection, by ranges of the number that is drawn from their key."""
+        step = max(1, BUCKETS // max(1, -(-self.count(collection) // MOST_ROWS)))
+        for start in range(0, BUCKETS, step):
+            yield from self.query(
+                collection, f"bucket >= {start} and bucket < {start + step}", fields
             )
 
     def loaded(self, collection: str, ask: Callable[[], Answer]) -> Answer:

@@ -37,6 +37,7 @@ class ObjectTables(Tables):
         self.place, self.shown = place, place.uri
         self._database: Any = None
         self._open: dict[str, Any] = {}
+        self._seen: dict[str, tuple[str, int]] = {}
 
     def exists(self, name: str) -> bool:
         """Whether anything was ever written to the table."""
@@ -82,8 +83,7 @@ class ObjectTables(Tables):
             except BadIndex:
                 if not was_open and self._version(name) == version:
                     raise
-                self._open.pop(name, None)
-                self._database = None
+                self._close(name)
                 if not self.exists(name):
                     raise
         return super().read(name, work)
@@ -195,7 +195,18 @@ class ObjectTables(Tables):
         files = self.place.at(f"{name}.lance").files("_versions")
         found = [one for one in files if one.name.endswith(".manifest")]
         # Lance counts names down from 2^64.
-        return min((f"{one.name}@{one.mtime_ns:x}" for one in found), default="none")
+        newest = min(((one.name, one.mtime_ns) for one in found), default=None)
+        if newest is None:
+            return "none"
+        before = self._seen.get(name, newest)
+        if newest != before and newest[0] >= before[0]:
+            self._close(name)  # another table in its place: LanceDB knows versions by number
+        self._seen[name] = newest
+        return f"{newest[0]}@{newest[1]:x}"
+
+    def _close(self, name: str) -> None:
+        self._open.pop(name, None)
+        self._database = None
 
     def _version(self, name: str) -> str:
         if not self.exists(name):

@@ -81,9 +81,15 @@ class ObjectStore(LanceStore):
         return self._objects.read("moments", has_index)
 
     def _index(self) -> None:
-        """In the store, for all machines; `compact` takes new rows into the index that there is."""
-        if self.is_large():
-            return
+        """In the store, for all machines, and as lists on this one.
+
+        `compact` takes new rows into the index that there is.
+        """
+        if not self.is_large():
+            self._index_there()
+        super()._index()
+
+    def _index_there(self) -> None:
         from lancedb.index import BTree, IvfFlat
 
         def index_moments(table: Any) -> None:

@@ -7,7 +7,7 @@ leaves behind is either a whole video or an orphan that nobody sees and `sweep` 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +55,10 @@ class Store(Protocol):
 
     def gallery(self, only: Collection[str] | None = None) -> Gallery:
         """The moments of all contents, or of `only` these, in memory for an exact scan."""
+        ...
+
+    def pieces(self) -> Iterator[Gallery]:
+        """All moments in pieces, each content whole; the files left out come with them."""
         ...
 
     def nearest(self, feature: NDArray[np.float32], k: int) -> list[str]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tempme.index.moments import Gallery
+from tempme.index.moments import Gallery, Video
 from tempme.index.stores.contents import stored_videos
 from tempme.index.stores.damage import divide
 from tempme.index.stores.failures import reading
 from tempme.index.stores.rows import empty_gallery, gallery_from
 from tempme.index.stores.tables import Tables
 
-ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE, CONTENTS_AT_ONCE = 65_536, 500
+
+
+def pieces_of(
+    rows: Sequence[Video], gallery: Callable[[Sequence[str]], Gallery], *, width: int
+) -> Iterator[Gallery]:
+    """The moments of the contents of these rows, some hundred contents at a time, by `gallery`."""
+    names = sorted({row.digest for row in rows if row.status == "ok" and row.num_moments})
+    for start in range(0, len(names), CONTENTS_AT_ONCE):
+        yield gallery(names[start : start + CONTENTS_AT_ONCE])
+    damaged = sorted(row.path for row in rows if row.status == "damaged")
+    yield replace(empty_gallery(width), left_out=tuple(damaged))
 
 
 def gallery_pieces(tables: Tables) -> Iterator[Gallery]:
