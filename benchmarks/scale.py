@@ -7,6 +7,7 @@
 Each part is STORE-MOMENTS or ENGINE-CORES-VIDEOS, and its row takes the place of the one that OUT
 has of it, so that a measurement may be made in pieces.
 
+`s3` is searched by a machine without lists, `s3lists` by one that has them.
 `milvus` is Milvus Lite, `standalone` Milvus itself, in .venv-milvus; what that one builds is waited
 for. Moments are generated: unit vectors around centres, ten to a video, as neighbouring windows of
 films are alike. Recall is that of the contents of the ten best hits, against an exact scan; once of
@@ -48,8 +49,10 @@ from tempme.index.stores.store import Store
 WIDTH, PER_VIDEO, PER_WRITE = 512, 10, 200
 SPREAD, QUERIES, K = 0.05, 50, 10
 FILTER_KEEPS, INDEX_SECONDS = 100, 1200
+SETTINGS = {"features": WIDTH, "index_from": EXACT_MOMENTS}
+KINDS = ("folder", "s3", "s3lists", "milvus")
 PARTS = {
-    "stores": [f"{kind}-{size}" for size in (10**4, 10**5) for kind in ("folder", "s3", "milvus")],
+    "stores": [f"{kind}-{size}" for size in (10**4, 10**5) for kind in KINDS],
     "engines": [f"{on}-{cpus}-{n}" for n in (24, 96) for cpus in (2, 1) for on in ("local", "ray")],
 }
 
@@ -88,7 +91,7 @@ def store_row(kind: str, moments: str) -> dict[str, Any]:
     size = int(moments)
     with tempfile.TemporaryDirectory() as scratch, opened(kind, Path(scratch)) as store:
         contents = list(generated(size))
-        return {"store": kind, "moments": size, **measured(store, contents, Path(scratch))}
+        return {"store": kind, "moments": size, **measured(kind, store, contents, Path(scratch))}
 
 
 def generated(size: int) -> Iterator[Moments]:
@@ -107,18 +110,17 @@ def opened(kind: str, folder: Path) -> Iterator[Store]:
     """An empty store, which searches as that of an index of its kind does."""
     here = folder / "here"
     here.mkdir()
-    settings = {"features": WIDTH, "index_from": EXACT_MOMENTS}
     if kind == "folder":
-        yield LanceStore(here, **settings)
-    elif kind == "s3":
+        yield LanceStore(here, **SETTINGS)
+    elif kind in ("s3", "s3lists"):
         with s3_server() as told:
             os.environ.update(told)
-            yield ObjectStore(Place.of(f"s3://{BUCKET}/index"), here, **settings)
+            yield ObjectStore(Place.of(f"s3://{BUCKET}/index"), here, **SETTINGS)
     else:
         with milvus_of(kind, folder / "milvus") as address:
             server = MilvusServer(Address.of(f"milvus://{address}/films"))
             server.begin(About("{}", ""), features=WIDTH)
-            yield MilvusStore(server, here, **settings)
+            yield MilvusStore(server, here, **SETTINGS)
 
 
 @contextmanager
@@ -142,7 +144,7 @@ def wait_for_indexes(store: Store) -> None:
         time.sleep(0.2)
 
 
-def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, Any]:
+def measured(kind: str, store: Store, contents: list[Moments], folder: Path) -> dict[str, Any]:
     begin = time.monotonic()
     per_write = max(PER_WRITE, len(contents) // 50)
     for start in range(0, len(contents), per_write):
@@ -154,6 +156,11 @@ def measured(store: Store, contents: list[Moments], folder: Path) -> dict[str, A
     tidied = time.monotonic()
     exact = Scan(gallery_of(contents))
     search = searching(store, folder / "here")
+    if kind == "s3":
+        there = folder / "there"
+        there.mkdir()
+        other = ObjectStore(Place.of(f"s3://{BUCKET}/index"), there, **SETTINGS)
+        search = searching(other, there)
     before = peak_mb(os.getpid(), reset=True)
     search(contents[0].features[:1].astype(np.float32), Request(k=K))  # reads what searches keep
     whole = compared(search, exact, contents, Request(k=K))

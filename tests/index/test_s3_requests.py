@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from lists_material import WIDTH, moments_of, put, queries_about, searcher, vide
 from loopback import BUCKET, s3_server
 from tempme.errors import BadIndex
 from tempme.index.building.encode import Encoder
+from tempme.index.header import NAME as HEADER
 from tempme.index.header import Cutting, Header
-from tempme.index.lists.opened import has_lists, stamp_of
+from tempme.index.lists.opened import FOLDER, has_lists, stamp_of
 from tempme.index.lock import writing
 from tempme.index.moments import Hit
 from tempme.index.search import Asked, Request, Scan
 from tempme.index.searcher import Searcher
+from tempme.index.side_files import side_files_of
 from tempme.index.stores.objects import ObjectStore
 from tempme.index.stores.places import Place, s3
 
@@ -191,15 +194,15 @@ def test_who_stays_open_makes_lists_and_a_search_alone_does_not(served: Served) 
     staying = far_searcher(open_store)
     ask(staying, 3)
     assert not has_lists(open_store.folder)
-    assert staying.list_here()
+    staying.list_here()
     assert has_lists(open_store.folder)
     put(store, range(400, 430))
     same_as_all(store, staying, 415)
     stamp = stamp_of(open_store.folder)
-    with writing(open_store.folder):
-        assert staying.list_here()  # another process makes them
+    with writing(open_store.folder / FOLDER):
+        staying.list_here()  # another process makes them
     assert stamp_of(open_store.folder) == stamp
-    assert staying.list_here()
+    staying.list_here()
     assert stamp_of(open_store.folder) != stamp
     same_as_all(store, staying, 415)
     # Made again under the same name, with as many writes.
@@ -209,6 +212,36 @@ def test_who_stays_open_makes_lists_and_a_search_alone_does_not(served: Served) 
     other.tidy()
     put(other, range(1400, 1430))
     same_as_all(other, staying, 1100)
+
+
+def test_several_that_stay_open_make_lists_at_once_and_one_does(served: Served) -> None:
+    store = again(served, "writer")
+    put(store, range(400))
+    store.tidy()
+    crowd = [far_searcher(again(served, "open")) for _ in range(4)]
+    with ThreadPoolExecutor(len(crowd)) as threads, writing(served.folder / "open"):
+        for done in [threads.submit(each.list_here) for each in crowd]:
+            done.result()
+    for each in crowd:
+        assert each._lists.view() is not None
+        same_as_all(store, each, 3)
+
+
+def test_lists_go_with_a_header_of_another_model(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = Place.of(f"s3://{BUCKET}/shared")
+    store = again(served, "writer")
+    put(store, range(400))
+    store.tidy()
+    for model, had in (("one", False), ("one", True), ("other", False)):
+        Header(model, f"{model}-0", 1, WIDTH, Cutting()).write(tmp_path)
+        place.write(HEADER, (tmp_path / HEADER).read_bytes())
+        folder = side_files_of(place)
+        assert has_lists(folder) == had
+        far_searcher(ObjectStore(place, folder, features=WIDTH, index_from=300)).list_here()
+        assert has_lists(folder)
 
 
 def test_lists_that_lack_too_much_are_not_used(
@@ -222,7 +255,7 @@ def test_lists_that_lack_too_much_are_not_used(
     searching = far_searcher(store)
     assert searching._lists.view() is None
     assert len(ask(searching, 350)) == 10
-    assert searching.list_here()
+    searching.list_here()
     assert searching._lists.view() is not None
     same_as_all(store, searching, 350)
 
@@ -238,8 +271,10 @@ def test_a_disk_without_room_is_one_line_and_searches_go_on(
     (line,) = caplog.messages
     assert "cannot be written (no room for" in line
     assert len(ask(searcher(store), 3)) == 10
-    (store.folder / "lock").mkdir()
+    (store.folder / FOLDER / "lock").unlink()
+    (store.folder / FOLDER / "lock").mkdir()
     caplog.clear()
-    assert not far_searcher(store).list_here()
-    assert len(caplog.messages) == 1
+    far_searcher(store).list_here()
+    (line,) = caplog.messages
+    assert "is a directory" in line or "remove it" in line
     assert len(ask(far_searcher(store), 3)) == 10

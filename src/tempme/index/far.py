@@ -18,6 +18,7 @@ from tempme.errors import BadIndex, BadSetting
 from tempme.index.header import NAME as HEADER
 from tempme.index.header import Header, read_header
 from tempme.index.judging import NAME as CONFIDENCE
+from tempme.index.lists.opened import remove_lists
 from tempme.index.model import MODEL_FOLDER
 from tempme.index.search import EXACT_MOMENTS
 from tempme.index.side_files import (
@@ -121,6 +122,7 @@ def _on_milvus(uri: str) -> Far:
     folder = cache_folder(address.shown)
     here = folder / HEADER
     if not here.is_file() or here.read_text("utf-8") != about.header:
+        remove_lists(folder)  # the moments may be those of another model
         if about.side:
             side_files_of(Place(about.side), into=folder)
         keep_file(here, about.header.encode())

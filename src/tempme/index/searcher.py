@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempme.errors import BadIndex, IndexBusy
 from tempme.index.approximate import search_approximately
 from tempme.index.building.encode import Encoder
 from tempme.index.confidence import Judge, Kind
@@ -19,7 +17,6 @@ from tempme.index.lists.answers import sample_of
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.lists import Lists
 from tempme.index.lists.view import ListsView
-from tempme.index.lock import writing
 from tempme.index.moments import Gallery, Hit
 from tempme.index.search import EXACT_MOMENTS, Asked, Scan, check_queries, sample
 from tempme.index.stores.store import Store
@@ -113,25 +110,17 @@ class Searcher:
         if num_moments := self.num_moments():
             self._judging.refresh(num_moments=num_moments)
 
-    def list_here(self) -> bool:
+    def list_here(self) -> None:
         """Bring the search lists on this machine to what a large index elsewhere holds.
 
-        For who stays open: the first time, all of it is fetched. False where nothing can be
-        written; while another process writes, nothing is done.
+        For who stays open: the first time, all of it is fetched. BadIndex where the store cannot
+        be read.
         """
         from tempme.index.lists.upkeep import ListsSource, update_lists
 
-        try:
-            if self._is_far and self._store.is_large():
-                with writing(self._folder):
-                    source = ListsSource(self._store, self._store.pieces)
-                    update_lists(self._folder, source, width=self._width)
-        except IndexBusy:
-            return True
-        except BadIndex as error:
-            logging.getLogger("tempme").warning("no search lists are made: %s", error)
-            return False
-        return True
+        if self._is_far and self._store.is_large():
+            source = ListsSource(self._store, self._store.pieces)
+            update_lists(self._folder, source, width=self._width)
 
     def _judge(self, kind: Kind, now: _Now) -> Judge:
         return self._judging.judge(kind, num_moments=now.num_moments)

@@ -18,6 +18,7 @@ from tempme.errors import BadIndex
 from tempme.index.header import NAME as HEADER
 from tempme.index.header import Header, read_header
 from tempme.index.judging import NAME as CONFIDENCE
+from tempme.index.lists.opened import remove_lists
 from tempme.index.model import MODEL_FOLDER
 from tempme.index.stores.places import Place
 from tempme.index.words import NAME as WORDS
@@ -64,6 +65,7 @@ def side_files_of(place: Place, *, into: Path | None = None) -> Path:
     folder = cache_folder(place.uri) if into is None else into
     here = folder / HEADER
     if not here.is_file() or here.read_bytes() != content:
+        remove_lists(folder)  # the moments may be those of another model
         _fetch(place, folder)
         keep_file(here, content)
     return folder

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
 
+from tempme.errors import BadIndex
 from tempme.index import Index
 from tempme.index.watching import follow
 from tempme.serving.answering import Answering, SearchOrder
@@ -71,8 +73,13 @@ class Service:
     def keep_lists(self) -> None:
         """Lists on this machine of an index elsewhere, until the end; call it in a thread."""
         on_one_core()
-        while self.index.searcher.list_here() and not self._stop.wait(LISTS_SECONDS):
-            pass
+        while True:
+            try:
+                self.index.searcher.list_here()
+            except BadIndex as error:  # the store may be back by the next time
+                logging.getLogger("tempme").warning("no search lists are made: %s", error)
+            if self._stop.wait(LISTS_SECONDS):
+                return
 
     @property
     def is_ready(self) -> bool:

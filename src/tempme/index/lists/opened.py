@@ -26,6 +26,7 @@ from tempme.index.lists.calibrating import SHARES, Reach
 from tempme.index.lists.catalog import KINDS, Catalog
 from tempme.index.lists.part import ListsPart
 from tempme.index.lists.tree import MOST_LISTS, Tree
+from tempme.index.lock import NAME as LOCK
 from tempme.index.stores.paths import path_to_text, text_to_path
 
 FOLDER, CATALOG = "lists", "catalog"
@@ -277,5 +278,6 @@ def remove_lists(folder: Path, *, stamp: str | None = None) -> bool:
         return False
     remove_unnamed(folder)
     with suppress(OSError):
+        (folder / FOLDER / LOCK).unlink(missing_ok=True)
         (folder / FOLDER).rmdir()
     return True

@@ -12,12 +12,14 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tempme.errors import BadIndex, IndexBusy
 from tempme.index.lists.array_file import Unusable
 from tempme.index.lists.beyond import fitted
 from tempme.index.lists.calibrating import FEWEST_ROWS, Nearest, Reach, made_queries
@@ -36,6 +38,7 @@ from tempme.index.lists.opened import (
 from tempme.index.lists.spool import Spool
 from tempme.index.lists.tree import MOST_LISTS, Tree, grow, num_lists, sample_size
 from tempme.index.lists.view import Fresh, ListsView, fresh, view_of
+from tempme.index.lock import writing
 from tempme.index.moments import Gallery
 from tempme.index.stores.segments import to_join
 from tempme.index.stores.store import Store
@@ -62,24 +65,44 @@ class ListsSource:
 
 
 def update_lists(folder: Path, source: ListsSource, *, width: int) -> None:
-    """Bring the lists of an index to what its store holds. The caller holds the write lock.
+    """Bring the lists of an index to what its store holds; while another process does, nothing.
 
     Failing to is no error: a search finds the lists old, or none, and is only slower.
     """
-    opened = None
+    with ExitStack() as held:
+        try:
+            (folder / FOLDER).mkdir(exist_ok=True)
+            # Not the lock of the index: lists of one that is elsewhere keep no run waiting.
+            held.enter_context(writing(folder / FOLDER, what="the search lists in"))
+        except IndexBusy:
+            return
+        except (OSError, BadIndex) as error:
+            _say_unwritable(folder, error)
+            return
+        try:
+            _bring_up(folder, source, width)
+        except OSError as error:
+            _say_unwritable(folder, error)
+
+
+def _bring_up(folder: Path, source: ListsSource, width: int) -> None:
+    opened = _opened(folder, width)
+    named = () if opened is None else (opened.facts.tree, *opened.facts.parts)
+    remove_unnamed(folder, keep=named)
     try:
-        (folder / FOLDER).mkdir(exist_ok=True)
-        opened = _opened(folder, width)
-        remove_unnamed(folder, keep=_named(opened))
         _update(folder, opened, source, width)
-    except OSError as error:
-        remove_unnamed(folder, keep=_named(opened))
-        logging.getLogger("tempme").warning(
-            "the search lists of the index %s cannot be written (%s); searches go on without what "
-            "they lack, and are slower",
-            folder,
-            (error.strerror or str(error)).lower(),
-        )
+    except OSError:
+        remove_unnamed(folder, keep=named)
+        raise
+
+
+def _say_unwritable(folder: Path, error: OSError | BadIndex) -> None:
+    logging.getLogger("tempme").warning(
+        "the search lists of the index %s cannot be written (%s); searches go on without what "
+        "they lack, and are slower",
+        folder,
+        (getattr(error, "strerror", None) or str(error)).lower(),
+    )
 
 
 def _update(folder: Path, opened: OpenLists | None, source: ListsSource, width: int) -> None:
@@ -101,10 +124,6 @@ def _update(folder: Path, opened: OpenLists | None, source: ListsSource, width: 
         _make(folder, source, version, width)
     finally:
         opened.close()
-
-
-def _named(opened: OpenLists | None) -> tuple[str, ...]:
-    return () if opened is None else (opened.facts.tree, *opened.facts.parts)
 
 
 def _check_room(folder: Path, source: ListsSource, width: int) -> None:

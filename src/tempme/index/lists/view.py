@@ -130,11 +130,9 @@ class Fresh:
 
 def num_new(store: Store, opened: OpenLists) -> int:
     """How many moments a store has that are in no part."""
-    rows = [row for row in store.videos() if row.status == "ok"]
-    known = opened.catalog
-    return sum(
-        {row.digest: row.num_moments for row in rows if known.find(row.digest) is None}.values()
-    )
+    counts = {row.digest: row.num_moments for row in store.videos() if row.status == "ok"}
+    known = set(opened.catalog.digests.tolist())
+    return sum(count for digest, count in counts.items() if digest.encode() not in known)
 
 
 def fresh(store: Store, opened: OpenLists) -> Fresh:
