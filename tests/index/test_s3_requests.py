@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tempme.index.stores.objects import ObjectStore
 from tempme.index.stores.places import Place, s3
 
 pytestmark = pytest.mark.slow
+SECOND = 1.1  # object stores tell times by the second
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def test_a_table_that_is_removed_is_an_error_and_another_in_its_place_is_read(
         with pytest.raises(BadIndex, match=r"(?i)cannot be read: moments\.lance: .*not found"):
             ask(searching, 3)
     s3().delete_dir(place.key)
+    time.sleep(SECOND)
     other = served.store("removed", index_from=index_from)
     for numbers in (range(600, 700), range(700, 800)):
         put(other, numbers)
@@ -205,8 +208,9 @@ def test_who_stays_open_makes_lists_and_a_search_alone_does_not(served: Served) 
     staying.list_here()
     assert stamp_of(open_store.folder) != stamp
     same_as_all(store, staying, 415)
-    # Made again under the same name, with as many writes.
+    # Made again under the same name, with as many writes, at another time.
     s3().delete_dir(Place.of(f"s3://{BUCKET}/shared").key)
+    time.sleep(SECOND)
     other = again(served, "other")
     put(other, range(1000, 1400))
     other.tidy()
@@ -258,6 +262,22 @@ def test_lists_that_lack_too_much_are_not_used(
     searching.list_here()
     assert searching._lists.view() is not None
     same_as_all(store, searching, 350)
+
+
+def test_of_an_archive_no_lists_are_made(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = again(served, "writer")
+    put(store, range(300))
+    store.tidy()
+    assert has_lists(store.folder)
+    monkeypatch.setattr("tempme.index.lists.upkeep.MOST_FETCHED", store.num_moments())
+    put(store, range(300, 310))
+    before = len(served.requests())
+    far_searcher(store).list_here()
+    assert not has_lists(store.folder)
+    store.tidy()
+    assert not has_lists(store.folder)
+    same_as_all(store, far_searcher(store), 305)
+    assert len(served.requests()) > before
 
 
 def test_a_disk_without_room_is_one_line_and_searches_go_on(

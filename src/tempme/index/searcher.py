@@ -116,11 +116,11 @@ class Searcher:
         For who stays open: the first time, all of it is fetched. BadIndex where the store cannot
         be read.
         """
-        from tempme.index.lists.upkeep import ListsSource, update_lists
+        from tempme.index.lists.upkeep import ListsSource, list_elsewhere
 
         if self._is_far and self._store.is_large():
             source = ListsSource(self._store, self._store.pieces)
-            update_lists(self._folder, source, width=self._width)
+            list_elsewhere(self._folder, source, width=self._width)
 
     def _judge(self, kind: Kind, now: _Now) -> Judge:
         return self._judging.judge(kind, num_moments=now.num_moments)

@@ -48,6 +48,8 @@ MOST_PARTS = 8
 MOST_ADDED, MOST_GONE = 1.0, 0.25
 CONTENTS_AT_ONCE = 1024
 ROWS_FITTED = 4096
+# Of an index elsewhere, more than this is not fetched: 2.4 GB where a row has 512 numbers.
+MOST_FETCHED = 2_000_000
 # Of a row: each number in half precision; owner, place, norm and span. While lists are made, what
 # they are made from lies beside them.
 BYTES_PER_NUMBER, BYTES_PER_ROW, COPIES_WHILE_MADE = 2, 28, 2
@@ -83,6 +85,17 @@ def update_lists(folder: Path, source: ListsSource, *, width: int) -> None:
             _bring_up(folder, source, width)
         except OSError as error:
             _say_unwritable(folder, error)
+
+
+def list_elsewhere(folder: Path, source: ListsSource, *, width: int) -> None:
+    """`update_lists` of an index elsewhere, all of which is fetched: none of one that is too large.
+
+    Then searches go by the index that the store has itself.
+    """
+    if source.store.num_moments() > MOST_FETCHED:
+        remove_lists(folder)
+        return
+    update_lists(folder, source, width=width)
 
 
 def _bring_up(folder: Path, source: ListsSource, width: int) -> None:

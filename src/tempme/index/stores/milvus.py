@@ -120,9 +120,9 @@ class MilvusStore:
         """Have the server index what is new; a copy of all moments here, as lists of many."""
         self.server.settle()
         if self.is_large():
-            from tempme.index.lists.upkeep import ListsSource, update_lists
+            from tempme.index.lists.upkeep import ListsSource, list_elsewhere
 
-            update_lists(self.folder, ListsSource(self, self.pieces), width=self.features)
+            list_elsewhere(self.folder, ListsSource(self, self.pieces), width=self.features)
             return
         version = self.version()
         write_snapshot(self.folder, self._gallery(None)[0], versions=version)

@@ -87,7 +87,9 @@ class ObjectStore(LanceStore):
         """
         if not self.is_large():
             self._index_there()
-        super()._index()
+        from tempme.index.lists.upkeep import ListsSource, list_elsewhere
+
+        list_elsewhere(self.folder, ListsSource(self, self.pieces), width=self.features)
 
     def _index_there(self) -> None:
         from lancedb.index import BTree, IvfFlat
