@@ -240,6 +240,8 @@ def test_a_folder_of_something_else_and_another_run(
         adapt(videos, model, tmp_path / "mine" / "letter.txt", SMALL)
     with pytest.raises(BadSetting, match=r"another run \(.*budget is 0\.6 there, 0\.5 here"):
         adapt(videos, model, whole[0], replace(SMALL, budget=0.5))
+    with pytest.raises(BadSetting, match=r"\(system is 'tempme' there, not given here\)"):
+        adapt(videos, model, whole[0], replace(SMALL, system=None))
     adapt(videos, model, whole[0], replace(SMALL, save_every=4))  # which decides nothing
 
 

@@ -157,7 +157,7 @@ class Folder:
             raise BadSetting(f"{self.path / NAME} cannot be read: {_ELSEWHERE}") from reason
         before = before if isinstance(before, dict) else {}
         differ = [
-            f"{name} is {before.get(name)!r} there, {asked.get(name)!r} here"
+            f"{name} is {_named(before.get(name))} there, {_named(asked.get(name))} here"
             for name in dict.fromkeys([*before, *asked])
             if name not in FREE and before.get(name) != asked.get(name)
         ]
@@ -184,6 +184,10 @@ class Folder:
 def identity(settings: Adapting, model: str, videos: Sequence[str]) -> dict[str, Any]:
     """What decides what comes out; model and videos in words that another start has, too."""
     return {"format": FORMAT, "model": model, "videos": list(videos), **asdict(settings)}
+
+
+def _named(value: object) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
