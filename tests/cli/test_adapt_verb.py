@@ -48,7 +48,7 @@ def test_figures_for_a_person_and_one_document_for_a_program(
     assert done.code == 0, done.err
     first, speed, *agreed, last = done.out.splitlines()
     agreed = agreed[:2]  # a line more where nothing that was learnt helped
-    assert first.startswith("tempme: ")
+    assert first.startswith("earlytom: ")
     assert "% of" in first
     assert "windows/s alone" in speed
     assert [line.partition(":")[0] for line in agreed] == ["untrained", "adapted"]
